@@ -1,0 +1,1 @@
+"""The decoding strategies and filters that come with textgen; plugins like anybody else's."""

@@ -1,0 +1,1 @@
+"""Text generation and translation with recurrent networks and decoding plugins."""

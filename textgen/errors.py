@@ -1,0 +1,69 @@
+"""The exceptions of textgen, one tree.
+
+```
+TextgenError                anything that went wrong and is the caller's to know
+├── UsageError              the request itself is wrong (command line: exit code 2)
+│   ├── ConfigError         configuration values, all of them at once
+│   └── PluginError         an unknown, duplicate, broken or misbehaving plugin
+├── DataError               a corpus, a text file or a tokenizer's input
+├── CheckpointError         a model folder that is missing, damaged or foreign
+└── TrainingError           training that cannot go on (loss not finite, disk full)
+```
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class TextgenError(Exception):
+    """Base of all errors that textgen raises on purpose; its text is meant for people."""
+
+
+class UsageError(TextgenError):
+    """The request is wrong: an option, a name or a value."""
+
+
+class ConfigError(UsageError):
+    """Configuration values are wrong.
+
+    Attributes:
+        problems: one sentence for each wrong value, each naming its path.
+    """
+
+    def __init__(self, problems: Iterable[str]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("\n".join(self.problems))
+
+
+class PluginError(UsageError):
+    """A plugin is unknown, defined twice, cannot be loaded, or breaks its contract."""
+
+
+class DataError(TextgenError):
+    """A corpus or a text cannot be read or used."""
+
+
+class CheckpointError(TextgenError):
+    """A model folder is missing, incomplete, damaged or of another kind."""
+
+
+class TrainingError(TextgenError):
+    """Training cannot go on."""
+
+
+def nearest(name: str, allowed: Iterable[str]) -> str:
+    """Say what was meant and what is allowed, for the end of an error message.
+
+    Args:
+        name: what was given.
+        allowed: the names that would have been right.
+
+    Returns:
+        " Did you mean 'x'?" where one is near, and the list of allowed names.
+    """
+    names = sorted(allowed)
+    close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+    hint = f" Did you mean {close[0]!r}?" if close else ""
+    return f"{hint} Allowed: {', '.join(names) or 'none'}."

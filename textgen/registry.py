@@ -1,0 +1,275 @@
+"""Names to plugins: entry points and dropped files, found without importing them.
+
+An installed package offers plugins as entry points of the groups ``textgen.strategies`` and
+``textgen.filters``. A dropped file ``my_filter.py`` offers the plugin ``my-filter``; the name
+``strategy`` or ``filter`` at its top level is the factory. Files are looked for in the
+``plugins/`` folder of a checkout, in the folders of ``TEXTGEN_PLUGINS`` and in those given by
+hand, never in the current directory by itself. A plugin is loaded when it is asked for, so a
+broken one harms only the command that asked.
+"""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+import importlib.metadata
+import importlib.util
+import os
+import sys
+import traceback
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Generic, TypeVar, cast
+
+from textgen.config import parse_value, structure
+from textgen.errors import ConfigError, PluginError, nearest
+
+T = TypeVar("T")
+
+FOLDERS_VARIABLE = "TEXTGEN_PLUGINS"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """Where a plugin comes from, known without importing it.
+
+    Attributes:
+        name: by which it is asked for.
+        origin: package and version, or the file, for people.
+        target: ``module:attribute``, or the attribute of the file.
+        path: the dropped file, or None for an entry point.
+    """
+
+    name: str
+    origin: str
+    target: str
+    path: Path | None = None
+
+
+@dataclass(frozen=True)
+class Spec:
+    """``name:key=value,key=value`` taken apart; values without a key are in ``positional``."""
+
+    name: str
+    options: dict[str, Any]
+    positional: tuple[Any, ...] = ()
+
+    def __str__(self) -> str:
+        values = [str(value) for value in self.positional]
+        values += [f"{key}={value}" for key, value in self.options.items()]
+        return f"{self.name}:{','.join(values)}" if values else self.name
+
+
+def parse_spec(text: str) -> Spec:
+    """Take ``beam:width=5`` or ``temperature:0.8`` apart.
+
+    A backslash before a comma keeps it in the value; so does a value in TOML's quotes or brackets.
+
+    Raises:
+        PluginError: for an empty name or an option given twice.
+    """
+    name, _, rest = text.partition(":")
+    name = name.strip()
+    if not name:
+        raise PluginError(f"{text!r}: expected NAME or NAME:key=value,key=value.")
+    options: dict[str, Any] = {}
+    positional: list[Any] = []
+    for part in _split_commas(rest):
+        key, equals, value = part.partition("=")
+        key = key.strip().replace("-", "_")
+        if not equals or not key.isidentifier():
+            positional.append(parse_value(part.strip()))
+        elif key in options:
+            raise PluginError(f"{text!r}: {key} is given twice.")
+        else:
+            options[key] = parse_value(value.strip())
+    return Spec(name, options, tuple(positional))
+
+
+def _split_commas(text: str) -> list[str]:
+    """Split at commas outside quotes and brackets; a backslash keeps the next character."""
+    parts, current, depth, quote = [""], 0, 0, ""
+    characters = iter(text)
+    for character in characters:
+        if character == "\\":
+            parts[current] += next(characters, "\\")
+            continue
+        if quote:
+            quote = "" if character == quote else quote
+        elif character in "\"'":
+            quote = character
+        depth += 0 if quote else (character in "[{") - (character in "]}")
+        if character == "," and depth == 0 and not quote:
+            parts.append("")
+            current += 1
+        else:
+            parts[current] += character
+    return [part for part in parts if part.strip()]
+
+
+def plugin_folders(extra: Iterable[Path] = ()) -> list[Path]:
+    """The folders in which dropped files are looked for, in order."""
+    checkout = Path(__file__).resolve().parent.parent
+    folders = [checkout / "plugins"] if (checkout / "pyproject.toml").is_file() else []
+    variable = os.environ.get(FOLDERS_VARIABLE, "")
+    folders += [Path(part) for part in variable.split(os.pathsep) if part]
+    folders += list(extra)
+    return [folder for folder in dict.fromkeys(folders) if folder.is_dir()]
+
+
+class Registry(Generic[T]):
+    """The plugins of one kind.
+
+    Args:
+        kind: what the factory makes, also the attribute of a dropped file: ``strategy``.
+        group: the entry points' group.
+        folders: further folders of dropped files, beside the standard ones.
+    """
+
+    def __init__(self, kind: str, group: str, folders: Sequence[Path] = ()) -> None:
+        self.kind = kind
+        self.group = group
+        self.folders = tuple(folders)
+
+    def entries(self) -> list[Entry]:
+        """All plugins of the kind by name, duplicates included, none imported."""
+        found = [
+            Entry(point.name, _distribution(point), point.value)
+            for point in importlib.metadata.entry_points(group=self.group)
+        ]
+        for folder in plugin_folders(self.folders):
+            found += [
+                Entry(path.stem.replace("_", "-"), str(path), self.kind, path)
+                for path in sorted(folder.glob("*.py"))
+                if self.kind in _top_level_names(path)
+            ]
+        return sorted(set(found), key=lambda entry: (entry.name, entry.origin))
+
+    def names(self) -> list[str]:
+        """The names that can be asked for."""
+        return sorted({entry.name for entry in self.entries()})
+
+    def entry(self, name: str) -> Entry:
+        """The one plugin of that name.
+
+        Raises:
+            PluginError: if there is none (with the nearest name), or more than one (with origins).
+        """
+        entries = self.entries()
+        found = [entry for entry in entries if entry.name == name.replace("_", "-")]
+        if not found:
+            hint = nearest(name, {entry.name for entry in entries})
+            raise PluginError(f"There is no {self.kind} {name!r}.{hint}")
+        if len(found) > 1:
+            origins = " and ".join(entry.origin for entry in found)
+            raise PluginError(f"The {self.kind} {name!r} is defined twice, by {origins}.")
+        return found[0]
+
+    def load(self, name: str) -> Any:
+        """Import a plugin's factory.
+
+        Raises:
+            PluginError: if it is unknown or its import fails; says where it comes from and why.
+        """
+        entry = self.entry(name)
+        try:
+            if entry.path is not None:
+                return getattr(_import_file(entry.path), self.kind)
+            point = importlib.metadata.EntryPoint(entry.name, entry.target, self.group)
+            return point.load()
+        except Exception as error:
+            raise PluginError(
+                f"The {self.kind} {name!r} of {entry.origin} cannot be loaded: "
+                f"{type(error).__name__}: {error}\n{_own_traceback(error)}"
+            ) from error
+
+    def build(self, spec: str | Spec) -> T:
+        """Make a plugin from ``name:key=value``.
+
+        Raises:
+            PluginError: if it is unknown or cannot be loaded.
+            ConfigError: if options are unknown or out of range, all of them at once.
+        """
+        spec = parse_spec(spec) if isinstance(spec, str) else spec
+        entry, factory = self.entry(spec.name), self.load(spec.name)
+        where = f"{self.kind} {entry.name}"
+        if isinstance(factory, type) and dataclasses.is_dataclass(factory):
+            made = structure(factory, _named(factory, spec, where), where=where)
+        else:
+            made = _call(factory, spec, where, entry.origin)
+        if not callable(made):
+            raise PluginError(
+                f"The {where} of {entry.origin} breaks its contract: what it makes cannot be called."
+            )
+        return cast("T", made)
+
+
+def _named(factory: type[Any], spec: Spec, where: str) -> dict[str, Any]:
+    """Give values without a key the names of the fields in their order."""
+    fields = [field.name for field in dataclasses.fields(factory) if field.init]
+    if len(spec.positional) > len(fields):
+        extra = spec.positional[len(fields)]
+        raise ConfigError([f"{where}: {extra!r} is one value too many.{nearest('', fields)}"])
+    named = dict(zip(fields, spec.positional, strict=False))
+    twice = named.keys() & spec.options.keys()
+    if twice:
+        raise ConfigError([f"{where}: {name} is given twice." for name in sorted(twice)])
+    return named | spec.options
+
+
+def _call(factory: Any, spec: Spec, where: str, origin: str) -> Any:
+    """Make a plugin that is no dataclass."""
+    try:
+        return factory(*spec.positional, **spec.options)
+    except TypeError as error:
+        raise ConfigError([f"{where} (of {origin}): {error}."]) from error
+
+
+def _distribution(point: importlib.metadata.EntryPoint) -> str:
+    dist = point.dist
+    return f"{dist.name} {dist.version}" if dist is not None else point.value
+
+
+def _top_level_names(path: Path) -> set[str]:
+    """The names that a file defines at its top level, read and not run."""
+    try:
+        tree = ast.parse(path.read_bytes())
+    except (OSError, SyntaxError, ValueError):
+        # a file that cannot be read may be either kind: the error comes when it is asked for
+        return {"strategy", "filter"}
+    names: set[str] = set()
+    for node in tree.body:
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+            names.add(node.name)
+        elif isinstance(node, ast.Assign):
+            names.update(each.id for each in node.targets if isinstance(each, ast.Name))
+        elif isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
+            names.add(node.target.id)
+        elif isinstance(node, ast.Import | ast.ImportFrom):
+            names.update(alias.asname or alias.name for alias in node.names)
+    return names
+
+
+def _import_file(path: Path) -> ModuleType:
+    """Run a dropped file as a module of its own."""
+    name = f"textgen_plugin_{path.stem}_{abs(hash(path.resolve()))}"
+    if name in sys.modules:
+        return sys.modules[name]
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise ImportError(f"{path} is no Python file")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        raise
+    return module
+
+
+def _own_traceback(error: Exception) -> str:
+    """The traceback's last lines, from the plugin's side."""
+    return "".join(traceback.format_exception(error)[-4:]).rstrip()
