@@ -1,0 +1,1 @@
+"""Recurrent cells, stacks, attention, and the models built from them."""

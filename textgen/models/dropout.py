@@ -1,0 +1,55 @@
+"""Dropout of the kinds that recurrent models need."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+class SequenceDropout(nn.Module):
+    """Dropout of (N, T, F) values, for each step alone or one mask for the whole sequence.
+
+    Args:
+        share: probability of dropping a value, in [0, 1).
+        variational: draw one (N, 1, F) mask for all T steps (Gal & Ghahramani 2016).
+    """
+
+    def __init__(self, share: float, *, variational: bool) -> None:
+        super().__init__()
+        self.share = share
+        self.variational = variational
+
+    def forward(self, values: Tensor) -> Tensor:
+        """Values scaled by 1 / (1 − share) where kept; unchanged in evaluation."""
+        if not self.training or self.share == 0:
+            return values
+        if not self.variational:
+            return F.dropout(values, self.share)
+        mask = F.dropout(values.new_ones(values.shape[0], 1, values.shape[2]), self.share)
+        return values * mask
+
+    def extra_repr(self) -> str:
+        """Options, for ``print(model)``."""
+        return f"{self.share}, variational={self.variational}"
+
+
+class TokenEmbedding(nn.Embedding):
+    """Token vectors; in training whole tokens of the vocabulary can be dropped (Gal 2016).
+
+    Args:
+        size: V.
+        width: E.
+        share: probability that a token's vector is dropped in one call.
+    """
+
+    def __init__(self, size: int, width: int, share: float = 0.0) -> None:
+        super().__init__(size, width)
+        self.share = share
+        nn.init.uniform_(self.weight, -0.1, 0.1)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """(N, T) int64 to (N, T, E)."""
+        if not self.training or self.share == 0:
+            return F.embedding(tokens, self.weight)
+        mask = F.dropout(self.weight.new_ones(self.weight.shape[0], 1), self.share)
+        return F.embedding(tokens, self.weight) * F.embedding(tokens, mask)

@@ -1,0 +1,66 @@
+"""The recurrent language model."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from textgen.models.config import LanguageModelConfig
+from textgen.models.dropout import SequenceDropout, TokenEmbedding
+from textgen.models.recurrent import RecurrentStack
+from textgen.models.state import RecurrentState
+from textgen.protocols import Batch
+
+
+class LanguageModel(nn.Module):
+    """Token vectors, a recurrent stack, an output layer: p(token | all tokens before it).
+
+    Args:
+        config: sizes and regularisation.
+        vocabulary_size: V.
+    """
+
+    def __init__(self, config: LanguageModelConfig, vocabulary_size: int) -> None:
+        super().__init__()
+        self.config = config
+        self.vocabulary_size = vocabulary_size
+        width, hidden = config.embedding_size, config.hidden
+        self.embedding = TokenEmbedding(vocabulary_size, width, config.embedding_dropout)
+        self.stack = RecurrentStack(width, config)
+        self.input_dropout = SequenceDropout(config.dropout, variational=config.variational)
+        self.output_dropout = SequenceDropout(
+            config.output_dropout_share, variational=config.variational
+        )
+        # a tied output needs features as wide as the token vectors
+        self.narrow = (
+            nn.Linear(hidden, width, bias=False)
+            if config.tied and width != hidden
+            else nn.Identity()
+        )
+        output_width = width if config.tied else hidden
+        self.projection = nn.Linear(output_width, vocabulary_size)
+        nn.init.uniform_(self.projection.weight, -0.1, 0.1)
+        nn.init.zeros_(self.projection.bias)
+        if config.tied:
+            self.projection.weight = self.embedding.weight
+
+    def begin(self, batch: Batch) -> RecurrentState:
+        """Zeros for ``batch.size`` rows."""
+        return self.stack.zeros(batch.size)
+
+    def features(
+        self, tokens: Tensor, state: RecurrentState, lengths: Tensor | None = None
+    ) -> tuple[Tensor, RecurrentState]:
+        """Read tokens (N, T) int64; features are the stack's outputs (N, T, H)."""
+        vectors = self.input_dropout(self.embedding(tokens))
+        outputs, state = self.stack(vectors, state, lengths)
+        return self.output_dropout(outputs), state
+
+    def output(self, features: Tensor) -> Tensor:
+        """(…, H) features to (…, V) logits."""
+        return F.linear(self.narrow(features), self.projection.weight, self.projection.bias)
+
+    def forward(self, tokens: Tensor, state: RecurrentState) -> tuple[Tensor, RecurrentState]:
+        """Logits (N, T, V) after each token, and the new state."""
+        features, state = self.features(tokens, state)
+        return self.output(features), state
