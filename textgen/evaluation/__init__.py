@@ -1,0 +1,1 @@
+"""Judging what models say: translation metrics, alignments and their pictures, text statistics."""

@@ -1,0 +1,290 @@
+"""Word alignments: links, their error rate, and how attention becomes links.
+
+A link (i, j) joins source word i and target word j, both counted from 0. Letters: S source
+tokens, T target tokens.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple, TypeAlias
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from textgen.errors import DataError
+
+
+class Link(NamedTuple):
+    """One source word joined to one target word, both counted from 0."""
+
+    source: int
+    target: int
+
+
+Links: TypeAlias = "frozenset[Link]"
+
+
+def make_links(pairs: Iterable[tuple[int, int]]) -> Links:
+    """Links from pairs (source, target)."""
+    return frozenset(Link(*pair) for pair in pairs)
+
+
+def reverse(links: Links) -> Links:
+    """The same links seen from the other side: source and target exchanged."""
+    return frozenset(Link(link.target, link.source) for link in links)
+
+
+@dataclass(frozen=True)
+class GoldAlignment:
+    """What people linked in one sentence pair.
+
+    Attributes:
+        sure: links that must be found.
+        possible: links that may be found; the sure ones are always among them.
+    """
+
+    sure: Links = frozenset()
+    possible: Links = frozenset()
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "possible", self.possible | self.sure)
+
+    def reversed(self) -> GoldAlignment:
+        """The same sentence pair with source and target exchanged."""
+        return GoldAlignment(reverse(self.sure), reverse(self.possible))
+
+
+@dataclass(frozen=True)
+class AlignmentCounts:
+    """All that the error rate of a corpus needs: counts that add up over sentences.
+
+    With A the links found, S the sure and P ⊇ S the possible links (Och and Ney 2003, "A
+    Systematic Comparison of Various Statistical Alignment Models"):
+    AER = 1 − (|A∩S| + |A∩P|) / (|A| + |S|), precision = |A∩P| / |A|, recall = |A∩S| / |S|.
+    A ratio of nothing to nothing counts as faultless: no link found, none wrong.
+
+    Attributes:
+        found: |A|.
+        sure: |S|.
+        found_sure: |A∩S|.
+        found_possible: |A∩P|.
+    """
+
+    found: int = 0
+    sure: int = 0
+    found_sure: int = 0
+    found_possible: int = 0
+
+    def __add__(self, other: AlignmentCounts) -> AlignmentCounts:
+        return AlignmentCounts(
+            self.found + other.found,
+            self.sure + other.sure,
+            self.found_sure + other.found_sure,
+            self.found_possible + other.found_possible,
+        )
+
+    @property
+    def aer(self) -> float:
+        """Alignment error rate, 0 (all right) to 1 (nothing right)."""
+        total = self.found + self.sure
+        # one division of whole numbers, so that no rounding of 1 − x comes in
+        return (total - self.found_sure - self.found_possible) / total if total else 0.0
+
+    @property
+    def precision(self) -> float:
+        """Share of the links found that are possible."""
+        return self.found_possible / self.found if self.found else 1.0
+
+    @property
+    def recall(self) -> float:
+        """Share of the sure links that were found."""
+        return self.found_sure / self.sure if self.sure else 1.0
+
+    def as_dict(self) -> dict[str, float | int]:
+        """``aer``, ``precision``, ``recall`` and the counts behind them, for ``--json``."""
+        return {
+            "aer": self.aer,
+            "precision": self.precision,
+            "recall": self.recall,
+            "found": self.found,
+            "sure": self.sure,
+            "found_sure": self.found_sure,
+            "found_possible": self.found_possible,
+        }
+
+
+def count_alignment(found: Links, gold: GoldAlignment) -> AlignmentCounts:
+    """The counts of one sentence pair."""
+    return AlignmentCounts(
+        len(found), len(gold.sure), len(found & gold.sure), len(found & gold.possible)
+    )
+
+
+def score_alignments(found: Sequence[Links], gold: Sequence[GoldAlignment]) -> AlignmentCounts:
+    """Add up the counts of a corpus, sentence by sentence.
+
+    Raises:
+        DataError: if the numbers of sentences differ.
+    """
+    if len(found) != len(gold):
+        raise DataError(
+            f"There are {len(found)} alignments to judge, but gold links for {len(gold)} "
+            "sentence pairs; each line of one belongs to the same line of the other."
+        )
+    return sum(map(count_alignment, found, gold), start=AlignmentCounts())
+
+
+def check_range(links: Iterable[Link], source: int, target: int, where: str) -> None:
+    """See that links join words that exist.
+
+    Args:
+        links: the links of one sentence pair.
+        source: number of source words.
+        target: number of target words.
+        where: file and line, for the message.
+
+    Raises:
+        DataError: if one does not; says which.
+    """
+    for link in sorted(links):
+        for side, number, words in (
+            ("source", link.source, source),
+            ("target", link.target, target),
+        ):
+            if not 0 <= number < words:
+                raise DataError(
+                    f"{where}: the link {link.source}-{link.target} names {side} word {number}, "
+                    f"but there are {words} words, counted from 0. Are source and target "
+                    "exchanged, are words counted from 1, or is the text another one?"
+                )
+
+
+def hard_links(
+    attention: ArrayLike, source_length: int, target_length: int, *, threshold: float = 0.0
+) -> Links:
+    """Link each target token to the source token that it attends to most.
+
+    The columns and rows after the given lengths (eos and padding) are dropped before the argmax,
+    so a token that looked mostly at eos still gets its best real source token. Of equal weights
+    the first wins.
+
+    Args:
+        attention: (T, S) weights, each row a target token.
+        source_length: source tokens without eos.
+        target_length: target tokens without eos.
+        threshold: a target token whose best weight is below this stays without a link.
+
+    Raises:
+        DataError: if the matrix is smaller than the lengths say, or has NaN or infinite weights.
+    """
+    weights = _matrix(attention, target_length, source_length)
+    if not weights.size:
+        return frozenset()
+    best = weights.argmax(axis=1)  # (T,)
+    return frozenset(
+        Link(int(source), target)
+        for target, source in enumerate(best)
+        if weights[target, source] >= threshold
+    )
+
+
+def _matrix(attention: ArrayLike, rows: int, columns: int) -> NDArray[np.float64]:
+    """The first ``rows`` × ``columns`` weights as float64."""
+    weights = np.asarray(attention, dtype=np.float64)
+    if weights.ndim != 2 or weights.shape[0] < rows or weights.shape[1] < columns:
+        raise DataError(
+            f"An attention matrix of shape {weights.shape} has no room for {rows} target and "
+            f"{columns} source tokens."
+        )
+    weights = weights[:rows, :columns]
+    if not np.isfinite(weights).all():
+        raise DataError("An attention matrix has weights that are not finite.")
+    return weights
+
+
+def word_numbers(surfaces: Iterable[str]) -> list[int | None]:
+    """The number of the word to which each token belongs, words being what spaces separate.
+
+    Args:
+        surfaces: what each token stands for in the text; "▁" counts as a space. A token of
+            several words belongs to the first of them.
+
+    Returns:
+        A word number for each token; None for a token that is only space.
+    """
+    numbers: list[int | None] = []
+    word, open_word = -1, False
+    for surface in surfaces:
+        text = surface.replace("▁", " ")
+        parts = text.split()
+        if not parts:
+            numbers.append(None)
+            # an empty token separates nothing
+            open_word = open_word and not text
+            continue
+        starts = text[0].isspace() or not open_word
+        numbers.append(word + 1 if starts else word)
+        word += len(parts) if starts else len(parts) - 1
+        open_word = not text[-1].isspace()
+    return numbers
+
+
+def unite_links(
+    links: Iterable[Link], source_words: Sequence[int | None], target_words: Sequence[int | None]
+) -> Links:
+    """Links between tokens made links between words: two are linked if any of their tokens are.
+
+    Args:
+        links: between token numbers.
+        source_words: for each source token the number of its word, None for a token of no word.
+        target_words: likewise.
+
+    Raises:
+        DataError: if a link names a token that has no entry.
+    """
+    united = set()
+    for source, target in links:
+        if not (0 <= source < len(source_words) and 0 <= target < len(target_words)):
+            raise DataError(
+                f"The link {source}-{target} lies outside {len(source_words)} source and "
+                f"{len(target_words)} target tokens."
+            )
+        source_word, target_word = source_words[source], target_words[target]
+        if source_word is not None and target_word is not None:
+            united.add(Link(source_word, target_word))
+    return frozenset(united)
+
+
+def unite_attention(
+    attention: ArrayLike, source_words: Sequence[int | None], target_words: Sequence[int | None]
+) -> NDArray[np.float64]:
+    """Attention between tokens made attention between words.
+
+    The weights of a source word's tokens are added, those of a target word's tokens averaged, so
+    that a row still sums to 1 (to less where tokens of no word took attention).
+
+    Args:
+        attention: (T, S) weights; rows and columns beyond the word numbers (eos) are dropped.
+        source_words: the word number of each source token, None for a token of no word.
+        target_words: likewise for target tokens.
+
+    Returns:
+        (T', S') float64, T' target words × S' source words.
+    """
+    weights = _matrix(attention, len(target_words), len(source_words))
+    columns = _membership(source_words)  # (S', S)
+    rows = _membership(target_words)  # (T', T)
+    rows /= np.maximum(rows.sum(axis=1, keepdims=True), 1.0)
+    return np.asarray(rows @ weights @ columns.T, dtype=np.float64)
+
+
+def _membership(words: Sequence[int | None]) -> NDArray[np.float64]:
+    """(words, tokens): 1 where the token belongs to the word."""
+    count = max((word for word in words if word is not None), default=-1) + 1
+    table = np.zeros((count, len(words)))
+    for token, word in enumerate(words):
+        if word is not None:
+            table[word, token] = 1.0
+    return table
