@@ -44,3 +44,78 @@ class LanguageModelConfig(StackConfig):
     def output_dropout_share(self) -> float:
         """Dropout before the output layer, resolved."""
         return self.dropout if self.output_dropout is None else self.output_dropout
+
+
+@dataclass(frozen=True)
+class EncoderConfig(StackConfig):
+    """A recurrent encoder."""
+
+    bidirectional: Annotated[bool, "read the source in both directions"] = True
+    merge: Annotated[Literal["concat", "sum"], "how the directions are joined"] = "concat"
+    summary: Annotated[Literal["last", "mean", "max"], "the vector that starts the decoder"] = (
+        "last"
+    )
+
+    @property
+    def output_size(self) -> int:
+        """M, the width of the encoder's states."""
+        return self.hidden * (2 if self.bidirectional and self.merge == "concat" else 1)
+
+
+AttentionName = Literal["none", "dot", "scaled-dot", "general", "additive"]
+
+
+@dataclass(frozen=True)
+class TranslatorConfig(StackConfig):
+    """A recurrent encoder–decoder; the options of the stack are the decoder's."""
+
+    layers: Annotated[int, Ge(1), "layers of the decoder"] = 1
+    hidden: Annotated[int, Ge(1), "units of each decoder layer"] = 512
+    embedding: Annotated[int, Ge(1), "width of the token vectors on both sides"] = 256
+    encoder_cell: Annotated[CellName | None, "cell of the encoder; none: as the decoder"] = None
+    encoder_layers: Annotated[int, Ge(1), "layers of the encoder"] = 1
+    encoder_hidden: Annotated[
+        int | None, Gt(0), "units of each direction; none: half of hidden if bidirectional"
+    ] = None
+    bidirectional: Annotated[bool, "read the source in both directions"] = True
+    merge: Annotated[Literal["concat", "sum"], "how the directions are joined"] = "concat"
+    summary: Annotated[Literal["last", "mean", "max"], "the vector that starts the decoder"] = (
+        "last"
+    )
+    attention: Annotated[AttentionName, "score function; none: the context vector alone"] = (
+        "general"
+    )
+    query: Annotated[
+        Literal["current", "previous"], "score with h_t (Luong) or with h_{t-1} (Bahdanau)"
+    ] = "current"
+    input_feeding: Annotated[bool, "join the last attention vector to the decoder's input"] = False
+    tied: Annotated[
+        Literal["none", "target", "all"],
+        "share output weights with the target's token vectors, or with both sides'",
+    ] = "target"
+    embedding_dropout: Annotated[Share, "share of tokens whose vector is dropped"] = 0.0
+    output_dropout: Annotated[Share | None, "dropout before the output; none: as dropout"] = None
+
+    @property
+    def output_dropout_share(self) -> float:
+        """Dropout before the output layer, resolved."""
+        return self.dropout if self.output_dropout is None else self.output_dropout
+
+    @property
+    def encoder(self) -> EncoderConfig:
+        """The encoder's own configuration."""
+        half = self.bidirectional and self.merge == "concat"
+        return EncoderConfig(
+            cell=self.encoder_cell or self.cell,
+            layers=self.encoder_layers,
+            hidden=self.encoder_hidden or (self.hidden // 2 if half else self.hidden),
+            dropout=self.dropout,
+            variational=self.variational,
+            drop_connect=self.drop_connect,
+            residual=self.residual,
+            layer_norm=self.layer_norm,
+            diagonal=self.diagonal,
+            bidirectional=self.bidirectional,
+            merge=self.merge,
+            summary=self.summary,
+        )

@@ -1,0 +1,195 @@
+"""Attention: score, softmax, context, attention vector (Bahdanau 2015, Luong 2015).
+
+For decoder states h (queries) and encoder states h̄_s (memory), padding masked out:
+α_s = softmax_s(score(h, h̄_s)), c = Σ_s α_s h̄_s, a = tanh(W_c[c; h]).
+
+What depends on the source alone is computed once for each source: the keys of the score, and
+the values W_cc h̄_s, since W_c[c; h] = Σ_s α_s (W_cc h̄_s) + W_ch h.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from typing_extensions import override
+
+from textgen.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class Memory:
+    """What the decoder attends to, kept once for each source.
+
+    Attributes:
+        keys: (B, S, D), what queries are scored against.
+        values: (B, S, H), the memory's share of the attention vector.
+        padding: (B, S) bool, True where there is no token.
+    """
+
+    keys: Tensor
+    values: Tensor
+    padding: Tensor
+
+    def keep(self, sources: Tensor) -> Memory:
+        """Only the given sources, (B',) int64."""
+        return Memory(*(part.index_select(0, sources) for part in self.parts()))
+
+    def parts(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Keys, values, padding."""
+        return self.keys, self.values, self.padding
+
+
+class Score(nn.Module, ABC):
+    """How well a query fits a state of the memory."""
+
+    @abstractmethod
+    def keys(self, states: Tensor) -> Tensor:
+        """The memory's side, once for each source: (B, S, M) to (B, S, D)."""
+
+    @abstractmethod
+    def forward(self, queries: Tensor, keys: Tensor) -> Tensor:
+        """Scores (B, Q, S) of queries (B, Q, H) against keys (B, S, D)."""
+
+
+class DotScore(Score):
+    """h·h̄ (Luong 2015), or h·h̄ / √H (Vaswani 2017) where ``scaled``.
+
+    Args:
+        hidden: H, which must be the memory's width M.
+        memory: M.
+        scaled: divide by √H.
+
+    Raises:
+        ConfigError: if H and M differ.
+    """
+
+    def __init__(self, hidden: int, memory: int, *, scaled: bool) -> None:
+        super().__init__()
+        if hidden != memory:
+            problem = (
+                f"model.attention: a dot product needs encoder states as wide as the decoder's "
+                f"({memory} and {hidden} here): set model.encoder_hidden, or use 'general'."
+            )
+            raise ConfigError([problem])
+        self.factor = 1 / math.sqrt(hidden) if scaled else 1.0
+
+    @override
+    def keys(self, states: Tensor) -> Tensor:
+        return states
+
+    @override
+    def forward(self, queries: Tensor, keys: Tensor) -> Tensor:
+        scores = torch.bmm(queries, keys.transpose(1, 2))
+        return scores if self.factor == 1 else scores * self.factor
+
+
+class GeneralScore(Score):
+    """hᵀ W_a h̄ (Luong 2015).
+
+    Args:
+        hidden: H.
+        memory: M.
+    """
+
+    def __init__(self, hidden: int, memory: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(hidden, memory))
+        nn.init.xavier_uniform_(self.weight)
+
+    @override
+    def keys(self, states: Tensor) -> Tensor:
+        return F.linear(states, self.weight)
+
+    @override
+    def forward(self, queries: Tensor, keys: Tensor) -> Tensor:
+        return torch.bmm(queries, keys.transpose(1, 2))
+
+
+class AdditiveScore(Score):
+    """v_aᵀ tanh(W_a[h; h̄]) (Bahdanau 2015), W_a split into the two sides.
+
+    Args:
+        hidden: H.
+        memory: M.
+    """
+
+    def __init__(self, hidden: int, memory: int) -> None:
+        super().__init__()
+        self.weight_query = nn.Parameter(torch.empty(hidden, hidden))
+        self.weight_memory = nn.Parameter(torch.empty(hidden, memory))
+        self.vector = nn.Parameter(torch.empty(1, hidden))
+        for weight in (self.weight_query, self.weight_memory, self.vector):
+            nn.init.xavier_uniform_(weight)
+
+    @override
+    def keys(self, states: Tensor) -> Tensor:
+        return F.linear(states, self.weight_memory)
+
+    @override
+    def forward(self, queries: Tensor, keys: Tensor) -> Tensor:
+        sides = F.linear(queries, self.weight_query)
+        # (B, Q, 1, H) + (B, 1, S, H)
+        joined = torch.tanh(sides.unsqueeze(2) + keys.unsqueeze(1))
+        return F.linear(joined, self.vector).squeeze(-1)
+
+
+def make_score(name: str, hidden: int, memory: int) -> Score:
+    """A score by its configuration name: dot, scaled-dot, general, additive."""
+    if name == "general":
+        return GeneralScore(hidden, memory)
+    if name == "additive":
+        return AdditiveScore(hidden, memory)
+    return DotScore(hidden, memory, scaled=name == "scaled-dot")
+
+
+class Attention(nn.Module):
+    """Score, softmax and attention vector.
+
+    Args:
+        name: of the score: dot, scaled-dot, general, additive.
+        hidden: H of queries and of the attention vector.
+        memory: M of the encoder's states.
+    """
+
+    def __init__(self, name: str, hidden: int, memory: int) -> None:
+        super().__init__()
+        self.score = make_score(name, hidden, memory)
+        self.weight_context = nn.Parameter(torch.empty(hidden, memory))
+        self.weight_hidden = nn.Parameter(torch.empty(hidden, hidden))
+        bound = math.sqrt(6 / (hidden + memory + hidden))
+        for weight in (self.weight_context, self.weight_hidden):
+            nn.init.uniform_(weight, -bound, bound)
+
+    def memory(self, states: Tensor, lengths: Tensor) -> Memory:
+        """What is kept of a source: states (B, S, M) and their lengths (B,) int64 ≥ 1."""
+        positions = torch.arange(states.shape[1], device=states.device)
+        padding = positions >= lengths.unsqueeze(1)
+        return Memory(self.score.keys(states), F.linear(states, self.weight_context), padding)
+
+    def forward(self, queries: Tensor, hidden: Tensor, memory: Memory) -> tuple[Tensor, Tensor]:
+        """Attend.
+
+        Args:
+            queries: (N, T, H) states that are scored: h_t, or h_{t−1}.
+            hidden: (N, T, H) states h_t that join the context.
+            memory: of B sources, N = B·K.
+
+        Returns:
+            Attention vectors (N, T, H) and weights α (N, T, S).
+        """
+        rows, steps, size = queries.shape
+        sources = memory.padding.shape[0]
+        grouped = queries.reshape(sources, -1, size)  # (B, K·T, H)
+        scores = self.score(grouped, memory.keys.to(grouped.dtype))
+        scores = scores.float() if scores.dtype == torch.bfloat16 else scores
+        scores = scores.masked_fill(memory.padding.unsqueeze(1), -torch.inf)
+        weights = scores.softmax(dim=-1)
+        context = torch.bmm(weights.to(memory.values.dtype), memory.values)
+        context = context.reshape(rows, steps, -1)
+        vectors = torch.tanh(context + F.linear(hidden, self.weight_hidden))
+        return vectors, weights.reshape(rows, steps, -1)

@@ -1,0 +1,107 @@
+"""Recurrent encoders: a source text to states, and to one vector."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from textgen.models.cells import Cell, make_cell
+from textgen.models.config import EncoderConfig
+from textgen.models.dropout import SequenceDropout
+
+
+class Encoded(NamedTuple):
+    """An encoded source.
+
+    Attributes:
+        states: (B, S, M) outputs of the last layer; undefined after a row's length.
+        summary: (B, M), the last state (of each direction), or the mean or maximum of all.
+    """
+
+    states: Tensor
+    summary: Tensor
+
+
+def reverse(values: Tensor, lengths: Tensor) -> Tensor:
+    """Each row of (B, S, F) turned round within its own length (B,), padding left in place."""
+    steps = torch.arange(values.shape[1], device=values.device).unsqueeze(0)
+    ends = lengths.unsqueeze(1)
+    places = torch.where(steps < ends, ends - 1 - steps, steps)
+    return values.gather(1, places.unsqueeze(2).expand_as(values))
+
+
+def at_end(values: Tensor, lengths: Tensor) -> Tensor:
+    """The value (B, F) at each row's last real step of (B, S, F)."""
+    places = (lengths - 1).view(-1, 1, 1).expand(-1, 1, values.shape[2])
+    return values.gather(1, places).squeeze(1)
+
+
+class RecurrentEncoder(nn.Module):
+    """A stack of recurrent layers over the whole source, in one or both directions.
+
+    Args:
+        input_size: I of the first layer.
+        config: cell, sizes, directions, regularisation.
+    """
+
+    def __init__(self, input_size: int, config: EncoderConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.size = config.output_size
+        directions = 2 if config.bidirectional else 1
+        sizes = [input_size] + [self.size] * (config.layers - 1)
+        self.layers: tuple[tuple[Cell, ...], ...] = tuple(
+            tuple(
+                make_cell(config.cell, size, config.hidden, diagonal=config.diagonal)
+                for _ in range(directions)
+            )
+            for size in sizes
+        )
+        self.cells = nn.ModuleList(nn.ModuleList(layer) for layer in self.layers)
+        self.norms = nn.ModuleList(
+            nn.LayerNorm(self.size) if config.layer_norm else nn.Identity() for _ in sizes
+        )
+        self.dropout = SequenceDropout(config.dropout, variational=config.variational)
+
+    def forward(self, inputs: Tensor, lengths: Tensor) -> Encoded:
+        """Encode (B, S, I) with lengths (B,) int64 ≥ 1."""
+        values, lasts = inputs, inputs[:, 0]
+        for index, (layer, norm) in enumerate(zip(self.layers, self.norms, strict=True)):
+            if index > 0:
+                values = self.dropout(values)
+            outputs, lasts = self._run(layer, values, lengths)
+            outputs = norm(outputs)
+            values = outputs + values if self.config.residual and index > 0 else outputs
+        return Encoded(values, self._summary(values, lasts, lengths))
+
+    def _run(
+        self, layer: tuple[Cell, ...], values: Tensor, lengths: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """One layer in its directions: joined outputs (B, S, M) and last states (B, M)."""
+        outputs, lasts = [], []
+        for direction, cell in enumerate(layer):
+            turned = reverse(values, lengths) if direction else values
+            output, _ = cell.sequence(turned, cell.zeros(values.shape[0]), self._weights(cell))
+            lasts.append(at_end(output, lengths))
+            outputs.append(reverse(output, lengths) if direction else output)
+        if self.config.merge == "sum" or len(layer) == 1:
+            return torch.stack(outputs).sum(0), torch.stack(lasts).sum(0)
+        return torch.cat(outputs, dim=2), torch.cat(lasts, dim=1)
+
+    def _weights(self, cell: Cell) -> Tensor:
+        """The recurrent weights, some of them dropped in training."""
+        share = self.config.drop_connect if self.training else 0.0
+        return (
+            nn.functional.dropout(cell.weight_recurrent, share) if share else cell.weight_recurrent
+        )
+
+    def _summary(self, states: Tensor, lasts: Tensor, lengths: Tensor) -> Tensor:
+        if self.config.summary == "last":
+            return lasts
+        positions = torch.arange(states.shape[1], device=states.device)
+        padding = (positions >= lengths.unsqueeze(1)).unsqueeze(2)
+        if self.config.summary == "mean":
+            return states.masked_fill(padding, 0).sum(1) / lengths.unsqueeze(1)
+        return states.masked_fill(padding, -torch.inf).amax(1)

@@ -1,0 +1,231 @@
+"""The attentional encoder–decoder (Seq2Seq), and its baseline without attention."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Self
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from textgen.errors import ConfigError
+from textgen.models.attention import Attention, Memory
+from textgen.models.config import TranslatorConfig
+from textgen.models.dropout import SequenceDropout, TokenEmbedding
+from textgen.models.encoder import RecurrentEncoder, at_end
+from textgen.models.recurrent import RecurrentStack
+from textgen.models.state import RecurrentState, flat_rows, source_rows
+from textgen.protocols import Batch
+
+
+@dataclass(frozen=True)
+class TranslatorState:
+    """What the decoder remembers.
+
+    Attributes:
+        decoder: the recurrent layers, N rows.
+        hidden: (N, H), the last output h of the stack.
+        vector: (N, H), the last attention vector a, for input feeding.
+        memory: of B sources, once for each; None without attention.
+        attention: (N, T, S) weights of the last call, or None.
+    """
+
+    decoder: RecurrentState
+    hidden: Tensor
+    vector: Tensor
+    memory: Memory | None
+    attention: Tensor | None = None
+
+    @property
+    def width(self) -> int:
+        """Hypotheses K of each source."""
+        return self.decoder.width
+
+    def select(self, parents: Tensor) -> Self:
+        """Rows rearranged within each source, (B, K') int64; the memory stays as it is."""
+        rows = flat_rows(parents, self.width)
+        return self._with(self.decoder.select(parents), rows, self.memory)
+
+    def keep(self, sources: Tensor) -> Self:
+        """Only the given sources, (B',) int64."""
+        rows = source_rows(sources, self.width)
+        memory = None if self.memory is None else self.memory.keep(sources)
+        return self._with(self.decoder.keep(sources), rows, memory)
+
+    def _with(self, decoder: RecurrentState, rows: Tensor, memory: Memory | None) -> Self:
+        hidden, vector = self.hidden.index_select(0, rows), self.vector.index_select(0, rows)
+        attention = None if self.attention is None else self.attention.index_select(0, rows)
+        return type(self)(decoder, hidden, vector, memory, attention)
+
+    def detach(self) -> Self:
+        """The same values without their history."""
+        memory = None if self.memory is None else Memory(*map(torch.detach, self.memory.parts()))
+        return type(self)(self.decoder.detach(), self.hidden.detach(), self.vector.detach(), memory)
+
+    def tensors(self) -> list[Tensor]:
+        """The tensors that belong to rows, in a fixed order."""
+        return [*self.decoder.tensors(), self.hidden, self.vector]
+
+    def with_tensors(self, tensors: list[Tensor]) -> Self:
+        """The same structure with other values, in the order of ``tensors``."""
+        *decoder, hidden, vector = tensors
+        return dataclasses.replace(
+            self, decoder=self.decoder.with_tensors(decoder), hidden=hidden, vector=vector
+        )
+
+
+class Translator(nn.Module):
+    """Encoder, bridge, decoder, attention, output layer.
+
+    Args:
+        config: sizes and regularisation.
+        source_size: V of the source.
+        vocabulary_size: V of the target.
+
+    Raises:
+        ConfigError: if ``tied = "all"`` and the two vocabularies differ in size, or a dot
+            product would join states of different widths.
+    """
+
+    def __init__(self, config: TranslatorConfig, source_size: int, vocabulary_size: int) -> None:
+        super().__init__()
+        if config.tied == "all" and source_size != vocabulary_size:
+            problem = (
+                "model.tied: 'all' needs one joint vocabulary, here are two of "
+                f"{source_size} and {vocabulary_size} tokens: set data.joint=true or "
+                "model.tied=target."
+            )
+            raise ConfigError([problem])
+        self.config = config
+        self.source_size = source_size
+        self.vocabulary_size = vocabulary_size
+        width, hidden, share = config.embedding, config.hidden, config.embedding_dropout
+        self.target_embedding = TokenEmbedding(vocabulary_size, width, share)
+        self.source_embedding = (
+            self.target_embedding
+            if config.tied == "all"
+            else TokenEmbedding(source_size, width, share)
+        )
+        self.encoder = RecurrentEncoder(width, config.encoder)
+        self.stack = RecurrentStack(width + (hidden if config.input_feeding else 0), config)
+        self.parts = self.stack.layers[0].parts
+        self.bridge = nn.Linear(self.encoder.size, config.layers * self.parts * hidden)
+        self.attention = (
+            None
+            if config.attention == "none"
+            else Attention(config.attention, hidden, self.encoder.size)
+        )
+        variational = config.variational
+        self.input_dropout = SequenceDropout(config.dropout, variational=variational)
+        self.output_dropout = SequenceDropout(config.output_dropout_share, variational=variational)
+        self._make_output(hidden, width)
+
+    def _make_output(self, hidden: int, width: int) -> None:
+        """The output layer; a tied one needs features as wide as the token vectors."""
+        tied = self.config.tied != "none"
+        self.narrow = (
+            nn.Linear(hidden, width, bias=False) if tied and width != hidden else nn.Identity()
+        )
+        self.projection = nn.Linear(width if tied else hidden, self.vocabulary_size)
+        nn.init.zeros_(self.projection.bias)
+        if tied:
+            self.projection.weight = self.target_embedding.weight
+        else:
+            nn.init.uniform_(self.projection.weight, -0.1, 0.1)
+
+    def begin(self, batch: Batch) -> TranslatorState:
+        """Encode ``batch.source`` (B, S); K = 1.
+
+        Raises:
+            ValueError: if the batch has no source.
+        """
+        if batch.source is None or batch.source_lengths is None:
+            raise ValueError("a translator needs a source and its lengths")
+        vectors = self.input_dropout(self.source_embedding(batch.source))
+        states, summary = self.encoder(vectors, batch.source_lengths)
+        decoder = self._first_state(summary)
+        hidden = decoder.layers[-1][0]
+        memory = (
+            None if self.attention is None else self.attention.memory(states, batch.source_lengths)
+        )
+        return TranslatorState(decoder, hidden, torch.zeros_like(hidden), memory)
+
+    def _first_state(self, summary: Tensor) -> RecurrentState:
+        """Bridge: h = tanh(W s + b) and C = W' s + b' of every decoder layer."""
+        values = self.bridge(summary).chunk(self.config.layers * self.parts, dim=1)
+        layers = []
+        for index in range(self.config.layers):
+            hidden, *memory = values[index * self.parts : (index + 1) * self.parts]
+            layers.append((torch.tanh(hidden), *memory))
+        return RecurrentState(tuple(layers))
+
+    def features(
+        self, tokens: Tensor, state: TranslatorState, lengths: Tensor | None = None
+    ) -> tuple[Tensor, TranslatorState]:
+        """Read target tokens (N, T); features are the attention vectors a (N, T, H)."""
+        vectors = self.input_dropout(self.target_embedding(tokens))
+        if self.config.input_feeding:
+            features, state = self._fed(vectors, state, lengths)
+        else:
+            outputs, decoder = self.stack(vectors, state.decoder, lengths)
+            features, weights = self._attend(outputs, state)
+            state = TranslatorState(
+                decoder,
+                _last(outputs, lengths),
+                _last(features, lengths),
+                state.memory,
+                weights,
+            )
+        return self.output_dropout(features), state
+
+    def _attend(self, outputs: Tensor, state: TranslatorState) -> tuple[Tensor, Tensor | None]:
+        """Attention vectors (N, T, H) of stack outputs (N, T, H), all steps at once."""
+        if self.attention is None or state.memory is None:
+            return outputs, None
+        queries = outputs
+        if self.config.query == "previous":
+            first = state.hidden.unsqueeze(1).to(outputs.dtype)
+            queries = torch.cat([first, outputs[:, :-1]], dim=1)
+        vectors: Tensor
+        vectors, weights = self.attention(queries, outputs, state.memory)
+        return vectors, weights
+
+    def _fed(
+        self, vectors: Tensor, state: TranslatorState, lengths: Tensor | None
+    ) -> tuple[Tensor, TranslatorState]:
+        """Input feeding (Luong 2015): step t reads [x_t; a_{t-1}]."""
+        features, weights = [], []
+        for step in range(vectors.shape[1]):
+            inputs = torch.cat([vectors[:, step], state.vector.to(vectors.dtype)], dim=1)
+            outputs, decoder = self.stack(inputs.unsqueeze(1), state.decoder)
+            vector, weight = self._attend(outputs, state)
+            features.append(vector)
+            new = TranslatorState(decoder, outputs[:, 0], vector[:, 0], state.memory)
+            state = new if lengths is None else _where(lengths > step, new, state)
+            if weight is not None:
+                weights.append(weight)
+        attention = torch.cat(weights, dim=1) if weights else None
+        return torch.cat(features, dim=1), dataclasses.replace(state, attention=attention)
+
+    def output(self, features: Tensor) -> Tensor:
+        """(…, H) features to (…, V) logits."""
+        return F.linear(self.narrow(features), self.projection.weight, self.projection.bias)
+
+    def forward(self, tokens: Tensor, state: TranslatorState) -> tuple[Tensor, TranslatorState]:
+        """Logits (N, T, V) after each token, and the new state."""
+        features, state = self.features(tokens, state)
+        return self.output(features), state
+
+
+def _last(values: Tensor, lengths: Tensor | None) -> Tensor:
+    """The last real step (N, F) of (N, T, F)."""
+    return values[:, -1] if lengths is None else at_end(values, lengths)
+
+
+def _where(running: Tensor, new: TranslatorState, old: TranslatorState) -> TranslatorState:
+    """Rows (N,) that go on take the new state, the others stand still."""
+    rows = running.unsqueeze(1)
+    pairs = zip(new.tensors(), old.tensors(), strict=True)
+    return new.with_tensors([torch.where(rows, a, b) for a, b in pairs])
