@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -62,7 +63,7 @@ class Ensemble(nn.Module):
         self.models = nn.ModuleList(models)
         self.average = average
         self.vocabulary_size = sizes.pop()
-        self._widths: tuple[int, ...] = ()
+        self._borders: list[int] = []
 
     def begin(self, batch: Batch) -> EnsembleState:
         """Every member's state before the first token."""
@@ -76,13 +77,14 @@ class Ensemble(nn.Module):
             model.features(tokens, member, lengths)
             for model, member in zip(self._members(), state.members, strict=True)
         ]
-        self._widths = tuple(features.shape[-1] for features, _ in pairs)
+        widths = (features.shape[-1] for features, _ in pairs[:-1])
+        self._borders = list(itertools.accumulate(widths))
         joined = torch.cat([features for features, _ in pairs], dim=-1)
         return joined, EnsembleState(tuple(member for _, member in pairs))
 
     def output(self, features: Tensor) -> Tensor:
         """(…, F) to normalised log-probabilities (…, V)."""
-        parts = features.split(self._widths, dim=-1)
+        parts = features.tensor_split(self._borders, dim=-1)
         log_probs = torch.stack(
             [
                 torch.log_softmax(model.output(part).float(), dim=-1)
