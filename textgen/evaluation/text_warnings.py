@@ -1,0 +1,113 @@
+"""Signs that a text was tokenised, split into subwords, or lower-cased before it was scored.
+
+Such a text still gets a score, but one that cannot be compared with anybody else's (Post 2018,
+"A Call for Clarity in Reporting BLEU Scores").
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+# only full stop and comma: French sets a space before ! ? : and ; on purpose
+_SPACED = re.compile(r"\w [.,](?= |$)")
+_ATTACHED = re.compile(r"\w[.,](?= |$)")
+_ESCAPED = re.compile(r"&(?:apos|quot|amp|lt|gt|#91|#93|#124);| @[-/,.]@ ")
+_SUBWORDS = re.compile(r"@@(?= |$)|▁")
+_FEW_LETTERS = 30
+
+
+@dataclass(frozen=True)
+class _Look:
+    """What the lines of one text look like."""
+
+    spaced: int
+    attached: int
+    escaped: int
+    subwords: int
+    lower: int
+    upper: int
+    empty: int
+
+    @property
+    def lower_cased(self) -> bool:
+        return self.upper == 0 and self.lower >= _FEW_LETTERS
+
+
+def _look(lines: Sequence[str]) -> _Look:
+    letters = [character for line in lines for character in line if character.isalpha()]
+    return _Look(
+        spaced=sum(len(_SPACED.findall(line.rstrip())) for line in lines),
+        attached=sum(len(_ATTACHED.findall(line.rstrip())) for line in lines),
+        escaped=sum(bool(_ESCAPED.search(line)) for line in lines),
+        subwords=sum(bool(_SUBWORDS.search(line)) for line in lines),
+        lower=sum(map(str.islower, letters)),
+        upper=sum(map(str.isupper, letters)),
+        empty=sum(not line.strip() for line in lines),
+    )
+
+
+def text_warnings(
+    name: str,
+    lines: Sequence[str],
+    references: Sequence[tuple[str, Sequence[str]]],
+    *,
+    lowercase: bool = False,
+) -> tuple[str, ...]:
+    """Say what makes a score of these texts hard to compare.
+
+    Args:
+        name: the hypothesis, for the messages.
+        lines: its lines.
+        references: name and lines of each reference.
+        lowercase: the scores do not regard case anyway.
+
+    Returns:
+        One sentence for each finding, the hypothesis first.
+    """
+    looks = [(name, _look(lines)), *((each, _look(text)) for each, text in references)]
+    found = [sentence for each, look in looks for sentence in _preprocessed(each, look, len(lines))]
+    if not lowercase:
+        found += _case(looks)
+    return tuple(found)
+
+
+def _preprocessed(name: str, look: _Look, lines: int) -> list[str]:
+    found = []
+    if look.spaced > look.attached:
+        found.append(
+            f"{name} looks tokenised: {look.spaced} full stops or commas stand after a space, "
+            f"{look.attached} do not. Scores are meant for plain text: detokenise it."
+        )
+    if look.escaped:
+        found.append(
+            f"{name} has marks of a tokeniser (such as &apos; or @-@) in {look.escaped} of "
+            f"{lines} lines: detokenise it."
+        )
+    if look.subwords:
+        found.append(
+            f"{name} has subword marks (@@ or ▁) in {look.subwords} of {lines} lines: join the "
+            "subwords."
+        )
+    if look.empty:
+        found.append(f"{name} has {look.empty} empty lines of {lines}.")
+    return found
+
+
+def _case(looks: Sequence[tuple[str, _Look]]) -> list[str]:
+    lowered = [name for name, look in looks if look.lower_cased]
+    cased = [name for name, look in looks if look.upper]
+    if not lowered:
+        return []
+    if cased:
+        sentence = (
+            f"{' and '.join(lowered)} has no capital letter, {' and '.join(cased)} has: every "
+            "capital counts as an error. Restore the case, or score with lower-casing and say so."
+        )
+    else:
+        sentence = (
+            f"{' and '.join(lowered)} have no capital letter at all: a score of lower-cased texts "
+            "is not comparable with one of plain texts."
+        )
+    return [sentence]
