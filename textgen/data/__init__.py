@@ -1,0 +1,1 @@
+"""The data layer: tokenizers, texts, token streams and batches."""

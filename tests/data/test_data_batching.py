@@ -1,0 +1,130 @@
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from textgen.data.batching import LaneBatches, SentenceBatches, TrainingBatch, group
+from textgen.data.sequences import sequences_of
+from textgen.data.streams import stream_of
+from textgen.errors import DataError
+from textgen.protocols import Marks
+
+MARKS = Marks(0, 1, 2, 3)
+
+
+def tensors(batch: TrainingBatch) -> list[torch.Tensor | None]:
+    return [batch.inputs, batch.targets, batch.lengths]
+
+
+def equal(first: TrainingBatch, second: TrainingBatch) -> bool:
+    if (first.tokens, first.continues) != (second.tokens, second.continues):
+        return False
+    pairs = zip(tensors(first), tensors(second), strict=True)
+    return all((a is None) == (b is None) and (a is None or torch.equal(a, b)) for a, b in pairs)
+
+
+@settings(max_examples=100)
+@given(
+    length=st.integers(1, 40),
+    lanes=st.integers(1, 7),
+    window=st.integers(1, 9),
+    seed=st.none() | st.integers(0, 5),
+    epoch=st.integers(0, 3),
+)
+def test_lanes_predict_every_token_once(
+    length: int, lanes: int, window: int, seed: int | None, epoch: int
+) -> None:
+    stream = stream_of(np.arange(length) + 4)
+    batches = LaneBatches(stream, lanes, window, MARKS, seed)
+    made = list(batches.iterate(epoch))
+    assert len(made) == len(batches)
+    targets = torch.cat([batch.targets for batch in made], dim=1)
+    inputs = torch.cat([batch.inputs for batch in made], dim=1)
+    real = targets != MARKS.pad
+    assert sorted(targets[real].tolist()) == list(range(4, length + 4))
+    assert sum(batch.tokens for batch in made) == length
+    assert (inputs[:, 0] == MARKS.bos).all()
+    # each input is the target before it, and lanes are contiguous on the ring
+    assert torch.equal(inputs[:, 1:], targets[:, :-1])
+    for row, mask in zip(targets, real, strict=True):
+        kept = row[mask]
+        assert ((kept[1:] - kept[:-1]) % length == 1 % length).all()
+    assert [batch.continues for batch in made] == [False] + [True] * (len(made) - 1)
+    assert all(batch.inputs.dtype == batch.targets.dtype == torch.int64 for batch in made)
+    assert all(batch.inputs.is_contiguous() and batch.lengths is None for batch in made)
+
+
+def test_one_lane_without_seed_reads_the_stream_as_it_stands() -> None:
+    first, second, third = LaneBatches(stream_of([4, 5, 6, 7, 8]), 1, 2, MARKS).iterate(9)
+    assert first.inputs.tolist() == [[1, 4]]
+    assert first.targets.tolist() == [[4, 5]]
+    assert second.inputs.tolist() == [[5, 6]]
+    assert third.targets.tolist() == [[8]]
+
+
+@pytest.mark.parametrize("kind", ["lanes", "sentences"])
+def test_any_position_can_be_gone_on_from(kind: str) -> None:
+    rng = np.random.default_rng(0)
+    if kind == "lanes":
+        batches = LaneBatches(stream_of(rng.integers(4, 99, 101)), 3, 5, MARKS, seed=1)
+    else:
+        rows = [rng.integers(4, 99, size).tolist() for size in rng.integers(1, 9, 60)]
+        batches = SentenceBatches(sequences_of(rows), 24, MARKS, seed=1)
+    whole = list(batches.iterate(2))
+    for start in (0, 1, len(batches) - 1, len(batches)):
+        rest = list(batches.iterate(2, start))
+        assert len(rest) == len(whole) - start
+        assert all(equal(a, b) for a, b in zip(rest, whole[start:], strict=True))
+    other = list(batches.iterate(3))
+    assert not all(equal(a, b) for a, b in zip(other, whole, strict=True))
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    rows=st.lists(st.lists(st.integers(4, 9), max_size=12), min_size=1, max_size=30),
+    budget=st.integers(1, 40),
+    seed=st.none() | st.integers(0, 3),
+)
+def test_sentence_batches_hold_every_sentence_once(
+    rows: list[list[int]], budget: int, seed: int | None
+) -> None:
+    batches = SentenceBatches(sequences_of(rows), budget, MARKS, seed)
+    found = []
+    cells = 0
+    for batch in batches.iterate(1):
+        assert batch.targets.numel() <= budget or len(batch.targets) == 1
+        assert not batch.continues
+        assert batch.tokens == int((batch.targets != MARKS.pad).sum())
+        cells += batch.targets.numel()
+        for inputs, targets, length in zip(
+            batch.inputs.tolist(), batch.targets.tolist(), batch.lengths.tolist(), strict=True
+        ):
+            assert inputs[0] == MARKS.bos
+            assert targets[length - 1] == MARKS.eos
+            assert inputs[1:length] == targets[: length - 1]
+            assert not any(inputs[length:])
+            assert not any(targets[length:])
+            found.append(targets[: length - 1])
+    assert sorted(found) == sorted(rows)
+    total = sum(len(row) + 1 for row in rows)
+    assert batches.padding_ratio == pytest.approx(cells / total)
+
+
+def test_padding_of_natural_lengths_is_small() -> None:
+    rng = np.random.default_rng(0)
+    lengths = np.clip(rng.lognormal(2.5, 0.6, 3000), 1, 80).astype(int)
+    batches = SentenceBatches(sequences_of([[5] * size for size in lengths]), 1000, MARKS, seed=0)
+    assert 1 <= batches.padding_ratio < 1.03
+
+
+def test_groups_keep_to_the_budget() -> None:
+    assert group(np.array([1, 2, 3, 9]), 6).tolist() == [0, 2, 3, 4]
+    assert group(np.array([1, 1, 1]), 3).tolist() == [0, 3]
+
+
+def test_nothing_to_batch_is_refused() -> None:
+    with pytest.raises(DataError, match="without tokens"):
+        LaneBatches(stream_of([]), 1, 1, MARKS)
+    with pytest.raises(DataError, match="no sentence"):
+        SentenceBatches(sequences_of([]), 1, MARKS)

@@ -1,0 +1,234 @@
+"""Batches for training: lanes of a stream, and sentences grouped by length.
+
+Letters: B rows, T tokens of the longest row. A position in the data is (epoch, index): batches
+depend on the seed and on these two alone, so that nothing else is needed to go on.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from textgen.data.sequences import TokenSequences
+from textgen.data.streams import TokenStream
+from textgen.errors import DataError
+from textgen.protocols import Marks
+
+
+@dataclass(frozen=True)
+class TrainingBatch:
+    """What a model reads and what it must predict.
+
+    Attributes:
+        inputs: (B, T) int64, pad after a row's end.
+        targets: (B, T) int64, the token after each input; pad where nothing is predicted.
+        lengths: (B,) int64, inputs of each row; None means all T.
+        continues: the rows go on where the rows of the batch before ended.
+        tokens: number of targets that are no pad.
+        source: (B, S) int64, right-padded, or None.
+        source_lengths: (B,) int64, or None.
+    """
+
+    inputs: Tensor
+    targets: Tensor
+    lengths: Tensor | None
+    continues: bool
+    tokens: int
+    source: Tensor | None = None
+    source_lengths: Tensor | None = None
+
+
+class Batches(Protocol):
+    """Batches of a corpus, epoch by epoch."""
+
+    def iterate(self, epoch: int, start: int = 0) -> Iterator[TrainingBatch]:
+        """The batches of an epoch from number ``start`` on."""
+
+    def __len__(self) -> int:
+        """Number of batches in an epoch."""
+
+
+class LaneBatches:
+    """A stream cut into B lanes that are read side by side, the state carried over.
+
+    Every token of the stream is a target exactly once in an epoch. The first input of a lane is
+    bos. In each epoch the lanes begin elsewhere, the stream being taken as a ring.
+
+    Args:
+        stream: N tokens, not empty.
+        lanes: B; no more than N are made.
+        window: T, tokens between two updates (truncated back-propagation).
+        marks: of the tokenizer.
+        seed: of the lanes' beginnings; None always begins at the first token.
+
+    Raises:
+        DataError: if the stream is empty.
+    """
+
+    def __init__(
+        self, stream: TokenStream, lanes: int, window: int, marks: Marks, seed: int | None = None
+    ) -> None:
+        if not len(stream):
+            raise DataError("A stream without tokens cannot be cut into lanes.")
+        self.stream, self.window, self.marks, self.seed = stream, window, marks, seed
+        lanes = min(lanes, len(stream))
+        borders = [lane * len(stream) // lanes for lane in range(lanes + 1)]
+        self._starts = np.array(borders[:-1], dtype=np.int64)
+        self._stops = np.array(borders[1:], dtype=np.int64)
+        self._longest = int((self._stops - self._starts).max())
+
+    @property
+    def lanes(self) -> int:
+        """Number of lanes B."""
+        return len(self._starts)
+
+    def __len__(self) -> int:
+        """Number of batches in an epoch."""
+        return math.ceil(self._longest / self.window)
+
+    def iterate(self, epoch: int, start: int = 0) -> Iterator[TrainingBatch]:
+        """The batches of an epoch from number ``start`` on; the last may be narrower."""
+        offset = self._offset(epoch)
+        for index in range(start, len(self)):
+            yield self._batch(offset, index)
+
+    def _offset(self, epoch: int) -> int:
+        if self.seed is None:
+            return 0
+        generator = np.random.default_rng([self.seed, epoch])
+        return int(generator.integers(len(self.stream)))
+
+    def _batch(self, offset: int, index: int) -> TrainingBatch:
+        begin = index * self.window
+        width = min(self.window, self._longest - begin)
+        # (B, T + 1): the token before the window, and the window
+        tokens = np.full((self.lanes, width + 1), self.marks.pad, dtype=np.int64)
+        real = 0
+        for lane in range(self.lanes):
+            first = int(self._starts[lane]) + begin
+            count = min(width, int(self._stops[lane]) - first)
+            if begin == 0:
+                tokens[lane, 0] = self.marks.bos
+                tokens[lane, 1 : count + 1] = self._ring(offset + first, count)
+            else:
+                tokens[lane, : count + 1] = self._ring(offset + first - 1, count + 1)
+            real += count
+        both = torch.from_numpy(tokens)
+        return TrainingBatch(
+            inputs=both[:, :-1].contiguous(),
+            targets=both[:, 1:].contiguous(),
+            lengths=None,  # pads stand only at the end of the last window: no state follows
+            continues=index > 0,
+            tokens=real,
+        )
+
+    def _ring(self, start: int, count: int) -> NDArray[np.int32]:
+        """``count`` tokens from ``start`` on, the first after the last."""
+        size = len(self.stream)
+        start %= size
+        if start + count <= size:
+            return self.stream.slice(start, start + count)
+        rest = start + count - size
+        return np.concatenate([self.stream.slice(start, size), self.stream.slice(0, rest)])
+
+
+class SentenceBatches:
+    """Sentences of like length side by side: bos + sentence → sentence + eos.
+
+    Args:
+        sequences: the sentences.
+        batch_tokens: most targets in a batch, padding included; a longer sentence stands alone.
+        marks: of the tokenizer.
+        seed: of the order; None keeps one fixed order, the shortest first.
+
+    Raises:
+        DataError: if there is no sentence.
+    """
+
+    def __init__(
+        self, sequences: TokenSequences, batch_tokens: int, marks: Marks, seed: int | None = None
+    ) -> None:
+        if not len(sequences):
+            raise DataError("There is no sentence to make batches of.")
+        self.sequences, self.batch_tokens = sequences, batch_tokens
+        self.marks, self.seed = marks, seed
+        self._lengths = sequences.lengths + 1  # eos, or bos
+        self._borders = group(np.sort(self._lengths), batch_tokens)
+
+    @property
+    def padding_ratio(self) -> float:
+        """Cells of all batches for each real token: 1 is no padding."""
+        ordered = np.sort(self._lengths)
+        sizes = np.diff(self._borders)
+        cells = int((sizes * ordered[self._borders[1:] - 1]).sum())
+        return cells / int(ordered.sum())
+
+    def __len__(self) -> int:
+        """Number of batches in an epoch."""
+        return len(self._borders) - 1
+
+    def iterate(self, epoch: int, start: int = 0) -> Iterator[TrainingBatch]:
+        """The batches of an epoch from number ``start`` on."""
+        order, batches = self._plan(epoch)
+        for number in batches[start:]:
+            yield self._batch(order[self._borders[number] : self._borders[number + 1]])
+
+    def _plan(self, epoch: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Sentences by length, equal ones in random order; and the order of the batches."""
+        if self.seed is None:
+            return np.argsort(self._lengths, kind="stable"), np.arange(len(self))
+        generator = np.random.default_rng([self.seed, epoch])
+        shuffled = generator.permutation(len(self._lengths))
+        order = shuffled[np.argsort(self._lengths[shuffled], kind="stable")]
+        return order, generator.permutation(len(self))
+
+    def _batch(self, chosen: NDArray[np.int64]) -> TrainingBatch:
+        rows = [self.sequences[int(each)] for each in chosen]
+        lengths = self._lengths[chosen]
+        inputs = pad_rows(rows, self.marks.pad, before=self.marks.bos)
+        targets = pad_rows(rows, self.marks.pad, after=self.marks.eos)
+        return TrainingBatch(
+            inputs=inputs,
+            targets=targets,
+            lengths=torch.from_numpy(lengths),
+            continues=False,
+            tokens=int(lengths.sum()),
+        )
+
+
+def group(ordered: NDArray[np.int64], budget: int) -> NDArray[np.int64]:
+    """Cut lengths in ascending order so that rows × longest row ≤ budget in each group.
+
+    Returns:
+        (groups + 1,) int64: where groups begin and end.
+    """
+    borders, begin = [0], 0
+    for index, length in enumerate(ordered.tolist()):
+        if index > begin and (index - begin + 1) * length > budget:
+            borders.append(index)
+            begin = index
+    borders.append(len(ordered))
+    return np.array(borders, dtype=np.int64)
+
+
+def pad_rows(
+    rows: list[NDArray[np.int32]], pad: int, *, before: int | None = None, after: int | None = None
+) -> Tensor:
+    """Rows of tokens as (B, T) int64, with a mark before or after each, then pad."""
+    extra = int(before is not None)
+    width = max(len(row) for row in rows) + extra + int(after is not None)
+    result = np.full((len(rows), width), pad, dtype=np.int64)
+    for index, row in enumerate(rows):
+        result[index, extra : extra + len(row)] = row
+        if after is not None:
+            result[index, extra + len(row)] = after
+    if before is not None:
+        result[:, 0] = before
+    return torch.from_numpy(result)

@@ -1,0 +1,230 @@
+"""A corpus as one long row of token numbers, in memory or mapped from disk."""
+
+from __future__ import annotations
+
+import bisect
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from textgen.data.documents import Piece, TextSource, digest
+from textgen.data.tokenizers.base import TextTokenizer, Tokens
+from textgen.errors import DataError
+
+IN_MEMORY = 1 << 28
+"""Streams of more bytes than this are written to disk and mapped."""
+
+Numbers = NDArray[Any]
+
+_GATHERED = 1 << 20
+_SPACES = np.zeros(128, dtype=bool)
+_SPACES[[9, 10, 11, 12, 13, 28, 29, 30, 31, 32]] = True
+
+
+@dataclass(frozen=True)
+class StreamStatistics:
+    """What a stream was made from; perplexities are taken over these counts.
+
+    Attributes:
+        documents: number of documents.
+        tokens: length of the stream, the eos between documents included.
+        characters: code points of the original text.
+        bytes: bytes of the original text in UTF-8.
+        words: words of the original text between white space.
+        unknown: tokens that are the unknown token.
+    """
+
+    documents: int = 0
+    tokens: int = 0
+    characters: int = 0
+    bytes: int = 0
+    words: int = 0
+    unknown: int = 0
+
+    def __add__(self, other: StreamStatistics) -> StreamStatistics:
+        """The counts of two texts together."""
+        return StreamStatistics(
+            self.documents + other.documents,
+            self.tokens + other.tokens,
+            self.characters + other.characters,
+            self.bytes + other.bytes,
+            self.words + other.words,
+            self.unknown + other.unknown,
+        )
+
+
+class Chunks(Protocol):
+    """Where a stream's tokens are."""
+
+    def arrays(self) -> Sequence[Numbers]:
+        """Arrays (T_i,) of small integers whose concatenation is the stream."""
+
+    def touched(self, start: int, stop: int) -> None:
+        """Told of each part that is read, so that mapped memory can be given back."""
+
+
+class InMemory:
+    """Tokens in one array."""
+
+    def __init__(self, tokens: Numbers) -> None:
+        self._arrays = (tokens,)
+
+    def arrays(self) -> Sequence[Numbers]:
+        """The one array."""
+        return self._arrays
+
+    def touched(self, start: int, stop: int) -> None:
+        """Nothing is to be given back."""
+
+
+class TokenStream:
+    """Token numbers of a corpus, and what they were made from.
+
+    Args:
+        chunks: where the tokens are.
+        statistics: counts of the text they were made from.
+    """
+
+    def __init__(self, chunks: Chunks, statistics: StreamStatistics) -> None:
+        self.statistics = statistics
+        self._chunks = chunks
+        lengths = [len(array) for array in chunks.arrays()]
+        self._starts: list[int] = [0, *np.cumsum(lengths).tolist()]
+
+    def __len__(self) -> int:
+        return self._starts[-1]
+
+    def slice(self, start: int, stop: int) -> Tokens:
+        """Tokens ``start`` to ``stop`` as a new array (stop − start,) int32.
+
+        Raises:
+            IndexError: unless 0 ≤ start ≤ stop ≤ length.
+        """
+        if not 0 <= start <= stop <= len(self):
+            raise IndexError(f"{start} to {stop} of a stream of {len(self)} tokens")
+        result = np.empty(stop - start, dtype=np.int32)
+        arrays = self._chunks.arrays()
+        index = bisect.bisect_right(self._starts, start) - 1
+        position = start
+        while position < stop:
+            inside = position - self._starts[index]
+            part = arrays[index][inside : inside + stop - position]
+            result[position - start : position - start + len(part)] = part
+            position += len(part)
+            index += 1
+        self._chunks.touched(start, stop)
+        return result
+
+
+def stream_of(tokens: Sequence[int] | Numbers) -> TokenStream:
+    """A stream of tokens at hand; of its text nothing but their number is known."""
+    array = np.asarray(tokens, dtype=np.int32)
+    return TokenStream(InMemory(array), StreamStatistics(documents=1, tokens=len(array)))
+
+
+def tokenise_stream(
+    source: TextSource,
+    tokenizer: TextTokenizer,
+    *,
+    cache: Path | None = None,
+    in_memory: int = IN_MEMORY,
+) -> TokenStream:
+    """Encode a corpus: its documents one after the other, eos between them.
+
+    A stream of at most ``in_memory`` bytes stays in memory. A longer one is written to an Arrow
+    file and mapped, so that its size does not matter; it is found again there as long as neither
+    text nor tokenizer changes.
+
+    Args:
+        source: read once.
+        tokenizer: encodes it.
+        cache: folder of the Arrow files; None takes ``cache_folder()``.
+        in_memory: bytes.
+
+    Raises:
+        DataError: if the text is empty, cannot be read, or the disk is full.
+    """
+    from textgen.data.mapped import MappedWriter, cache_folder, open_mapped
+
+    folder = (cache or cache_folder()) / digest([source.fingerprint(), tokenizer.fingerprint()])
+    found = open_mapped(folder)
+    if found is not None:
+        return found
+    kind = np.min_scalar_type(tokenizer.size - 1)
+    parts: list[Numbers] = []
+    held = 0
+    writer: MappedWriter | None = None
+    statistics = StreamStatistics()
+    for tokens, counts in _gathered(_encoded(source, tokenizer), kind):
+        statistics += counts
+        parts.append(tokens)
+        held += tokens.nbytes
+        if held > in_memory:
+            writer = writer or MappedWriter(folder, kind)
+            writer.write(np.concatenate(parts))
+            parts, held = [], 0
+    if not statistics.tokens:
+        raise DataError(f"{source.name}: there is no text in it.")
+    if writer is None:
+        return TokenStream(InMemory(np.concatenate(parts)), statistics)
+    return writer.finish(parts, statistics)
+
+
+def _gathered(
+    encoded: Iterator[tuple[Tokens, StreamStatistics]], kind: np.dtype[Any]
+) -> Iterator[tuple[Numbers, StreamStatistics]]:
+    """Join short arrays to longer ones of the smallest dtype."""
+    parts: list[Tokens] = []
+    statistics, length = StreamStatistics(), 0
+    for tokens, counts in encoded:
+        parts.append(tokens)
+        statistics += counts
+        length += len(tokens)
+        if length >= _GATHERED:
+            yield np.concatenate(parts).astype(kind), statistics
+            parts, statistics, length = [], StreamStatistics(), 0
+    if parts:
+        yield np.concatenate(parts).astype(kind), statistics
+
+
+def _encoded(
+    source: TextSource, tokenizer: TextTokenizer
+) -> Iterator[tuple[Tokens, StreamStatistics]]:
+    """The tokens of each piece with its counts; eos before each document but the first."""
+    eos = np.array([tokenizer.marks.eos], dtype=np.int32)
+    begun = ended = False
+    for piece in source.pieces():
+        if ended:
+            yield eos, StreamStatistics(tokens=1)
+        tokens = tokenizer.encode_array(piece.text)
+        yield tokens, count(piece, tokens, tokenizer, begins_document=ended or not begun)
+        begun, ended = True, piece.ends_document
+
+
+def count(
+    piece: Piece, tokens: Tokens, tokenizer: TextTokenizer, *, begins_document: bool
+) -> StreamStatistics:
+    """The counts of one piece and its tokens."""
+    text = piece.text
+    unknown = tokenizer.marks.unknown
+    size = len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))
+    return StreamStatistics(
+        documents=int(begins_document),
+        tokens=len(tokens),
+        characters=len(text),
+        bytes=size,
+        words=count_words(text),
+        unknown=0 if unknown is None else int(np.count_nonzero(tokens == unknown)),
+    )
+
+
+def count_words(text: str) -> int:
+    """Number of words between white space; ``len(text.split())``, faster for long ASCII."""
+    if len(text) < 1000 or not text.isascii():
+        return len(text.split())
+    space = _SPACES[np.frombuffer(text.encode("ascii"), dtype=np.uint8)]
+    return int(np.count_nonzero(space[:-1] & ~space[1:])) + int(not space[0])

@@ -1,0 +1,62 @@
+"""Tokens that are the bytes of UTF-8: an open vocabulary of 259."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from textgen.data.tokenizers.base import (
+    BOS,
+    EOS,
+    MARK_NAMES,
+    PAD,
+    Normalisation,
+    TextTokenizer,
+    Tokens,
+    visible,
+)
+from textgen.protocols import Marks
+
+_FIRST = EOS + 1
+
+
+class ByteTokenizer(TextTokenizer):
+    """One token for each byte: byte b is token b + 3. There is no unknown token."""
+
+    kind = "bytes"
+
+    def __init__(self, normalisation: Normalisation = "NFC") -> None:
+        super().__init__(normalisation)
+
+    @property
+    def size(self) -> int:
+        """Number of tokens V, marks included."""
+        return _FIRST + 256
+
+    @property
+    def marks(self) -> Marks:
+        """The numbers of the marks; there is no unknown token."""
+        return Marks(PAD, BOS, EOS, None)
+
+    def encode_array(self, text: str) -> Tokens:
+        """Tokens (T,) int32, one for each byte of the normalised text."""
+        data = self._normalise(text).encode("utf-8", "surrogatepass")
+        return np.frombuffer(data, dtype=np.uint8).astype(np.int32) + _FIRST
+
+    def surface(self, token: int, previous: int | None) -> bytes:  # noqa: ARG002 - the interface
+        """The byte."""
+        self._check(token)
+        return bytes([token - _FIRST]) if token >= _FIRST else b""
+
+    def piece(self, token: int) -> str:
+        """The byte as people read it: ASCII as it is, others as <0xE2>."""
+        self._check(token)
+        if token < _FIRST:
+            return MARK_NAMES[token]
+        byte = token - _FIRST
+        return visible(chr(byte)) if byte < 128 else f"<0x{byte:02X}>"
+
+    def to_data(self) -> dict[str, Any]:
+        """The normalisation."""
+        return {"kind": self.kind, "normalisation": self.normalisation}

@@ -1,0 +1,291 @@
+r"""Tokens that are subwords, by SentencePiece (Kudo and Richardson 2018).
+
+Models trained here keep every character: no normalisation by SentencePiece, no dummy prefix, no
+white space removed, line ends and tabs tokens of their own, and bytes for rare characters. The
+meta symbol ``▁`` of a text is encoded by its bytes, so that it does not come back as a space.
+An existing model is taken as it is: text comes back up to that model's own normalisation.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Iterable, Iterator
+from typing import Any, Literal
+
+import numpy as np
+
+from textgen.data.tokenizers.base import (
+    BOS,
+    EOS,
+    MARK_NAMES,
+    PAD,
+    REPLACEMENT,
+    UNKNOWN,
+    Normalisation,
+    TextTokenizer,
+    Tokens,
+    visible,
+)
+from textgen.errors import DataError
+
+SubwordKind = Literal["bpe", "unigram"]
+
+DEFAULT_SIZE = 8000
+_META = "\N{LOWER ONE EIGHTH BLOCK}"
+_SPECIAL = re.compile(f"([{_META}\0])")
+_SENTENCE = 4000
+_SENTENCES = 2_000_000
+_NEWLINE = "\n"
+
+
+class SubwordTokenizer(TextTokenizer):
+    """Subwords of a SentencePiece model.
+
+    Token numbers are the model's own if it has pad, bos, eos and unknown at 0 to 3, as models
+    trained here do. Otherwise the marks come first and the model's other pieces follow in order.
+
+    Args:
+        model: the bytes of a SentencePiece ``.model`` file.
+        normalisation: Unicode form that text is brought to before SentencePiece reads it.
+
+    Raises:
+        DataError: if the bytes are no SentencePiece model.
+    """
+
+    kind = "subwords"
+
+    def __init__(self, model: bytes, normalisation: Normalisation = "NFC") -> None:
+        super().__init__(normalisation)
+        self.model = model
+        self._processor = _load(model)
+        self._to_own, self._surfaces, self._pieces = _read_pieces(self._processor)
+        first = self._processor.encode("a", out_type=str)
+        self._prefixed = bool(first) and first[0].startswith(_META)
+        self._newline = self._number(_NEWLINE)
+        self._specials = {each: self._bytes_of(each) for each in (_META, "\0")}
+
+    @property
+    def size(self) -> int:
+        """Number of tokens V, marks included."""
+        return len(self._pieces)
+
+    def encode_array(self, text: str) -> Tokens:
+        """Tokens (T,) int32 of the normalised text."""
+        return np.array(self._encode(self._normalise(text), None), dtype=np.int32)
+
+    def sample(self, text: str, dropout: float) -> Tokens:
+        """Tokens (T,) int32 of one random segmentation; call it inside ``sampling``.
+
+        Args:
+            text: any text.
+            dropout: for BPE the probability that a merge is left out (Provilkov et al. 2020); for
+                a unigram model the temperature α of its distribution (Kudo 2018).
+        """
+        return np.array(self._encode(self._normalise(text), dropout), dtype=np.int32)
+
+    def surface(self, token: int, previous: int | None) -> bytes:
+        """The bytes of the subword; U+FFFD for the unknown token."""
+        self._check(token)
+        surface = self._surfaces[token]
+        if previous is None and self._prefixed:
+            return surface.removeprefix(b" ")
+        return surface
+
+    def piece(self, token: int) -> str:
+        """The subword as people read it, its leading space as ``▁``."""
+        self._check(token)
+        return MARK_NAMES[token] if token <= UNKNOWN else visible(self._pieces[token])
+
+    def to_data(self) -> dict[str, Any]:
+        """The normalisation and a digest of the model."""
+        import hashlib
+
+        return {
+            "kind": self.kind,
+            "normalisation": self.normalisation,
+            "sha256": hashlib.sha256(self.model).hexdigest(),
+        }
+
+    def _encode(self, text: str, dropout: float | None) -> list[int]:
+        """Token numbers; line ends are cut out first, which is exact and keeps BPE fast."""
+        if self._newline is None:
+            return self._encode_line(text, dropout)
+        lines = text.split(_NEWLINE)
+        tokens: list[int] = []
+        for line in lines:
+            if line:
+                tokens.extend(self._encode_line(line, dropout))
+            tokens.append(self._newline)
+        tokens.pop()
+        return tokens
+
+    def _encode_line(self, line: str, dropout: float | None) -> list[int]:
+        if _META not in line and "\0" not in line:
+            return self._encode_plain(line, dropout)
+        tokens: list[int] = []
+        for part in _SPECIAL.split(line):
+            special = self._specials.get(part)
+            tokens.extend(special or self._encode_plain(part, dropout))
+        return tokens
+
+    def _encode_plain(self, text: str, dropout: float | None) -> list[int]:
+        if not text.isascii():
+            text = text.encode("utf-8", "replace").decode()  # lone surrogates would be refused
+        if dropout is None:
+            numbers = self._processor.encode(text)
+        else:
+            numbers = self._processor.encode(
+                text, enable_sampling=True, alpha=dropout, nbest_size=-1
+            )
+        return numbers if self._to_own is None else [self._to_own[each] for each in numbers]
+
+    def _number(self, piece: str) -> int | None:
+        try:
+            return self._pieces.index(piece, UNKNOWN + 1)
+        except ValueError:
+            return None
+
+    def _bytes_of(self, character: str) -> list[int]:
+        """The byte tokens of a character; empty if the model has none."""
+        numbers = [self._number(f"<0x{byte:02X}>") for byte in character.encode()]
+        return [each for each in numbers if each is not None]
+
+
+def sampling(seed: int, work: Any) -> Any:
+    """Run ``work()`` so that its random segmentations depend on the seed alone.
+
+    SentencePiece keeps one random generator for each thread, seeded at its first use; so the work
+    is done in a thread of its own.
+
+    Args:
+        seed: any integer; 32 bits of it are used.
+        work: a callable without arguments.
+
+    Returns:
+        What the work returned; what it raised is raised.
+    """
+    import sentencepiece
+
+    sentencepiece.set_random_generator_seed(seed & 0xFFFFFFFF)
+    results: list[Any] = []
+    errors: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            results.append(work())
+        except BaseException as error:  # noqa: BLE001 - raised again in the caller's thread
+            errors.append(error)
+
+    thread = threading.Thread(target=run, name="textgen-sampling")
+    thread.start()
+    thread.join()
+    if errors:
+        raise errors[0]
+    return results[0]
+
+
+def train_subwords(
+    texts: Iterable[str], *, kind: SubwordKind, size: int | None, normalisation: Normalisation
+) -> SubwordTokenizer:
+    """Train a SentencePiece model of at most ``size`` tokens (8000 if None).
+
+    At most two million sentences, chosen at random from the texts, are used.
+
+    Raises:
+        DataError: if there is no text, or ``size`` is too small for the characters and bytes.
+    """
+    import io
+
+    import sentencepiece
+
+    model = io.BytesIO()
+    try:
+        sentencepiece.SentencePieceTrainer.train(
+            sentence_iterator=_sentences(texts, normalisation),
+            model_writer=model,
+            model_type=kind,
+            vocab_size=size or DEFAULT_SIZE,
+            hard_vocab_limit=False,
+            normalization_rule_name="identity",
+            add_dummy_prefix=False,
+            remove_extra_whitespaces=False,
+            byte_fallback=True,
+            user_defined_symbols=["\n", "\t"],
+            pad_id=PAD,
+            bos_id=BOS,
+            eos_id=EOS,
+            unk_id=UNKNOWN,
+            pad_piece=MARK_NAMES[PAD],
+            bos_piece=MARK_NAMES[BOS],
+            eos_piece=MARK_NAMES[EOS],
+            unk_piece=MARK_NAMES[UNKNOWN],
+            input_sentence_size=_SENTENCES,
+            shuffle_input_sentence=True,
+            max_sentence_length=4 * _SENTENCE,
+            num_threads=4,  # fixed: sums depend on how the sentences are shared out
+            minloglevel=2,
+        )
+    except RuntimeError as error:
+        raise DataError(_reason(str(error), size or DEFAULT_SIZE)) from None
+    return SubwordTokenizer(model.getvalue(), normalisation)
+
+
+def _reason(message: str, size: int) -> str:
+    if "sentences_.empty()" in message:
+        return "A subword tokenizer cannot be made from an empty text."
+    needed = re.search(r"required_chars\. \d+ vs (\d+)", message)
+    if needed:
+        return (
+            f"tokenizer.size is {size}, but characters, bytes and marks of this text need "
+            f"{needed[1]}: make it larger."
+        )
+    return f"SentencePiece cannot be trained on this text: {message}"
+
+
+def _sentences(texts: Iterable[str], normalisation: Normalisation) -> Iterator[str]:
+    """Lines, cut where they are long; characters that SentencePiece reserves become spaces."""
+    import unicodedata
+
+    reserved = str.maketrans(
+        {_META: " ", "\0": " ", "\t": " ", "\N{LOWER FIVE EIGHTHS BLOCK}": " "}
+    )
+    for text in texts:
+        normal = text if normalisation == "none" else unicodedata.normalize("NFC", text)
+        safe = normal.encode("utf-8", "replace").decode().translate(reserved)
+        for line in safe.split("\n"):
+            for start in range(0, len(line), _SENTENCE):
+                yield line[start : start + _SENTENCE]
+
+
+def _load(model: bytes) -> Any:
+    import sentencepiece
+
+    processor = sentencepiece.SentencePieceProcessor()
+    try:
+        loaded = bool(model) and processor.LoadFromSerializedProto(model)
+    except RuntimeError:
+        loaded = False
+    if not loaded:
+        raise DataError("This is not a SentencePiece model, or it is damaged.")
+    return processor
+
+
+def _read_pieces(processor: Any) -> tuple[list[int] | None, list[bytes], list[str]]:
+    """The model's numbers to ours (None if equal), and our tokens' surfaces and pieces."""
+    numbers = range(processor.get_piece_size())
+    ordinary = [n for n in numbers if not (processor.is_control(n) or processor.is_unknown(n))]
+    to_own = [PAD] * len(numbers)
+    to_own[processor.unk_id()] = UNKNOWN
+    surfaces, pieces = [b"", b"", b"", REPLACEMENT], list(MARK_NAMES)
+    for number in ordinary:
+        piece = processor.id_to_piece(number)
+        to_own[number] = len(pieces)
+        pieces.append(piece)
+        if processor.is_byte(number):
+            surfaces.append(bytes([int(piece[3:5], 16)]))
+        else:
+            surfaces.append(piece.replace(_META, " ").encode())
+    marks = [processor.pad_id(), processor.bos_id(), processor.eos_id(), processor.unk_id()]
+    same = marks == [PAD, BOS, EOS, UNKNOWN] and len(ordinary) == len(numbers) - len(marks)
+    return (None if same else to_own), surfaces, pieces
