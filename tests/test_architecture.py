@@ -1,0 +1,140 @@
+"""The direction of the imports, read from the source: a breach fails here."""
+
+import ast
+import graphlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+LEVELS = {
+    "protocols": 0,
+    "errors": 0,
+    "config": 1,
+    "registry": 1,
+    "checkpoint": 2,
+    "decoding": 2,
+    "models": 2,
+    "data": 2,
+    "recipes": 3,
+    "loading": 3,
+    "inference": 3,
+    "training": 3,
+    "evaluation": 3,
+    "cli": 4,
+    "__main__": 5,
+}
+HEAVY = {
+    "babel",
+    "datasets",
+    "matplotlib",
+    "num2words",
+    "pandas",
+    "pyarrow",
+    "pydantic",
+    "sacrebleu",
+    "sentencepiece",
+    "tensorboard",
+}
+MODULES = sorted((ROOT / "textgen").rglob("*.py"))
+PLUGINS = sorted((ROOT / "plugins" / "textgen_decoders").rglob("*.py"))
+
+
+def is_typing_block(node: ast.AST) -> bool:
+    return isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test)
+
+
+def statements(tree: ast.Module, *, late: bool) -> Iterator[ast.AST]:
+    """All statements that run; with ``late`` those inside functions too."""
+    waiting: list[ast.AST] = list(tree.body)
+    while waiting:
+        node = waiting.pop()
+        if is_typing_block(node):
+            continue
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda) and not late:
+            continue
+        yield node
+        waiting.extend(ast.iter_child_nodes(node))
+
+
+def imports(path: Path, *, late: bool) -> set[str]:
+    """Dotted names that a file imports; ``from a import b`` counts as ``a.b``."""
+    found: set[str] = set()
+    for node in statements(ast.parse(path.read_text(encoding="utf-8")), late=late):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: imports are absolute here"
+            found |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return found
+
+
+def part(path: Path) -> str:
+    """The top-level part of textgen that a file belongs to."""
+    first = path.relative_to(ROOT / "textgen").parts[0]
+    return first.removesuffix(".py")
+
+
+def own_parts(names: set[str]) -> set[str]:
+    """The parts of textgen among imported names."""
+    parts = {name.split(".")[1] for name in names if name.startswith("textgen.")}
+    return parts & LEVELS.keys()
+
+
+def test_every_part_of_the_package_has_a_level() -> None:
+    assert {part(path) for path in MODULES} <= LEVELS.keys() | {"__init__", "_bundled"}
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_imports_point_downwards(path: Path) -> None:
+    own = part(path)
+    if own == "__init__":
+        return  # public names, all lazy: tested in test_public_names.py
+    used = own_parts(imports(path, late=True)) - {own}
+    upwards = {name for name in used if LEVELS[name] > LEVELS[own]}
+    assert not upwards, f"{own} must not import {upwards}"
+    assert not {own, *used} >= {"decoding", "models"}, "decoding and models do not know each other"
+
+
+def test_no_part_imports_in_a_circle() -> None:
+    graph: dict[str, set[str]] = {}
+    for path in MODULES:
+        if (own := part(path)) != "__init__":
+            graph.setdefault(own, set()).update(own_parts(imports(path, late=True)) - {own})
+    graphlib.TopologicalSorter(graph).prepare()  # raises CycleError
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_third_parties_stay_in_their_place(path: Path) -> None:
+    everywhere = {name.partition(".")[0] for name in imports(path, late=True)}
+    at_import = {name.partition(".")[0] for name in imports(path, late=False)}
+    assert "textgen_decoders" not in everywhere
+    assert not at_import & HEAVY, "heavy packages are imported inside functions"
+    if part(path) != "cli":
+        assert not everywhere & {"click", "rich"}, "only cli imports click or rich"
+    if part(path) in {"cli", "__init__", "protocols", "errors", "config", "registry"}:
+        assert not at_import & {"torch", "numpy", "rich"}
+
+
+@pytest.mark.parametrize("path", PLUGINS, ids=lambda path: path.name)
+def test_shipped_plugins_use_what_any_plugin_may(path: Path) -> None:
+    names = {name for name in imports(path, late=True) if name.startswith("textgen.")}
+    assert own_parts(names) <= {"protocols", "decoding", "errors"}
+
+
+def test_the_reader_of_imports_sees_a_breach(tmp_path: Path) -> None:
+    file = tmp_path / "breach.py"
+    file.write_text(
+        "from typing import TYPE_CHECKING\n"
+        "import textgen.cli.app\n"
+        "if TYPE_CHECKING:\n    import numpy\n"
+        "def late() -> None:\n    from textgen import models\n"
+    )
+    assert imports(file, late=True) == {
+        "typing.TYPE_CHECKING",
+        "textgen.cli.app",
+        "textgen.models",
+    }
+    assert "textgen.models" not in imports(file, late=False)
+    assert own_parts(imports(file, late=True)) == {"cli", "models"}

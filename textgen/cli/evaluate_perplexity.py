@@ -1,0 +1,92 @@
+"""``textgen evaluate perplexity``: how well a language model foretells a text."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from textgen.cli.lazy import examples
+from textgen.cli.options import chosen, device_option, model_option
+from textgen.cli.output import json_option, print_json, print_table
+from textgen.cli.progress import counting
+from textgen.cli.texts import OneText, one_text
+
+if TYPE_CHECKING:
+    from textgen.data.documents import TextSource
+    from textgen.evaluation.perplexity import Perplexity
+    from textgen.loading import LoadedModel
+
+
+@click.command(
+    "perplexity",
+    epilog=examples(
+        "textgen evaluate perplexity --model checkpoints/py valid.txt",
+        "textgen evaluate perplexity --model checkpoints/py valid.txt --json",
+        "textgen evaluate perplexity --model checkpoints/py --corpus python-reference",
+        "textgen evaluate perplexity --model checkpoints/py novel.txt --held-out",
+    ),
+)
+@model_option
+@one_text
+@click.option(
+    "--held-out", is_flag=True, help="Only the part of the text that the training held out."
+)
+@device_option
+@json_option
+def command(
+    *,
+    model: str,
+    held_out: bool,
+    device: str,
+    as_json: bool,
+) -> None:
+    """Measure the perplexity of a text under a language model.
+
+    The whole text is read from its beginning with the state carried on, each token foretold once
+    from all before it; documents end with an end mark that counts as a token.
+    """
+    from textgen.evaluation.perplexity import perplexity
+    from textgen.inference import load_model
+
+    source = chosen(OneText).open()
+    loaded = load_model(model, device)
+    if held_out:
+        source = _held_out(loaded, source)
+    with counting("tokens") as progress:
+        result = perplexity(loaded, source, progress=progress)
+    if as_json:
+        print_json(result.as_dict())
+    else:
+        _print(result, source.name)
+
+
+def _held_out(loaded: LoadedModel, source: TextSource) -> TextSource:
+    """The part of a text that a training on it held out."""
+    from textgen.data.splitting import hold_out
+
+    data = loaded.recipe.data
+    return hold_out(source, data.valid_share, data.unit)[1]
+
+
+def _print(result: Perplexity, name: str) -> None:
+    """The figures for people."""
+    rows = [
+        ("text", name),
+        ("tokens", f"{result.tokens:,} ({result.eos_rule})"),
+        ("words", f"{result.words:,}"),
+        ("characters", f"{result.characters:,}"),
+        ("bytes", f"{result.bytes:,}"),
+        ("nll", f"{result.nll:,.2f} nats"),
+        ("perplexity", f"{result.perplexity:,.4f} per token"),
+        ("", f"{result.word_perplexity:,.4f} per word"),
+        ("nats", f"{result.nats_per_character:.4f} per character"),
+        ("bits", f"{result.bits_per_character:.4f} per character"),
+        ("", f"{result.bits_per_byte:.4f} per byte"),
+        ("unknown", f"{result.unknown:,} tokens ({result.unknown / result.tokens:.2%})"),
+    ]
+    print_table(rows)
+    if result.unknown:
+        click.echo(
+            "Not comparable with a model of an open vocabulary: unknown tokens hide their text."
+        )

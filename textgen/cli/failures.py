@@ -1,0 +1,103 @@
+"""From exceptions to exit codes: one clear message on stderr, no traceback for bad input."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import sys
+from collections.abc import Sequence
+
+from textgen.errors import TextgenError, UsageError
+
+TRACEBACK_VARIABLE = "TEXTGEN_TRACEBACK"
+COMPLETION_VARIABLE = "_TEXTGEN_COMPLETE"
+
+FAILED, USAGE, INTERRUPTED = 1, 2, 130
+
+
+def guarded(arguments: Sequence[str]) -> int:
+    """Run the command line and turn what goes wrong into a message and an exit code."""
+    _use_utf8()
+    try:
+        code = _run(arguments)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        _silence()
+        return 0
+    except KeyboardInterrupt:
+        complain("Stopped.")
+        return INTERRUPTED
+    except (TextgenError, OSError, MemoryError) as error:
+        if os.environ.get(TRACEBACK_VARIABLE):
+            raise
+        _silence_if_unwritable()
+        complain(f"Error: {_sentence(error)}")
+        return USAGE if isinstance(error, UsageError) else FAILED
+    return code
+
+
+def complain(message: str) -> None:
+    """Write a message to stderr; if even that is closed, give up in silence."""
+    with contextlib.suppress(OSError):
+        sys.stderr.write(f"{message}\n")
+        sys.stderr.flush()
+
+
+def _run(arguments: Sequence[str]) -> int:
+    """Run click without its own handling of errors and exits."""
+    import click
+
+    from textgen.cli.app import textgen
+
+    if instruction := os.environ.get(COMPLETION_VARIABLE):
+        from click.shell_completion import shell_complete
+
+        return shell_complete(textgen, {}, "textgen", COMPLETION_VARIABLE, instruction)
+    try:
+        with textgen.make_context("textgen", list(arguments)) as context:
+            textgen.invoke(context)
+    except click.exceptions.Exit as stop:
+        return stop.exit_code
+    except click.Abort:
+        raise KeyboardInterrupt from None
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    return 0
+
+
+def _sentence(error: BaseException) -> str:
+    """What went wrong, for people."""
+    if isinstance(error, MemoryError):
+        return (
+            "There is not enough memory. A smaller model.hidden, training.batch or "
+            "training.window needs less."
+        )
+    if isinstance(error, OSError) and error.strerror:
+        names = [str(name) for name in (error.filename, error.filename2) if name is not None]
+        return f"{' -> '.join(names)}: {error.strerror}." if names else f"{error.strerror}."
+    return str(error) or type(error).__name__
+
+
+def _use_utf8() -> None:
+    """Text is UTF-8 whatever the locale says; what a terminal cannot show is escaped."""
+    for stream, errors in ((sys.stdout, "backslashreplace"), (sys.stderr, "backslashreplace")):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(encoding="utf-8", errors=errors)
+
+
+def _silence() -> None:
+    """Send what is still buffered for stdout to nowhere, so that the exit stays quiet."""
+    with contextlib.suppress(OSError, ValueError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)
+
+
+def _silence_if_unwritable() -> None:
+    """Results that cannot be written (full disk) must not fail once more at the exit."""
+    try:
+        sys.stdout.flush()
+    except (OSError, ValueError):
+        _silence()

@@ -1,0 +1,149 @@
+"""``textgen generate``: a prompt in, text out, with the decoding that is named."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from textgen.cli.decoding_options import chosen_chain, decoding_options
+from textgen.cli.failures import complain
+from textgen.cli.lazy import examples
+from textgen.cli.options import device_option, model_option, whole_number
+from textgen.cli.output import json_lines_option, print_json
+from textgen.errors import DataError, UsageError
+
+if TYPE_CHECKING:
+    from textgen.decoding.chain import Chain
+    from textgen.inference import Generation, LoadedModel, Request
+
+STDIN = "-"
+
+
+@click.command(
+    "generate",
+    epilog=examples(
+        'textgen generate --model checkpoints/py --prompt "The "',
+        'textgen generate --model checkpoints/py --prompt "The " --decode top-k:k=40 --seed 7',
+        'textgen generate --model checkpoints/py --prompt "The " --temperature 0.8 --top-p 0.9',
+        'textgen generate --model checkpoints/py --prompt "The " --beam 5 --max-tokens 60',
+        "textgen generate --model checkpoints/py --prompt - --samples 2 --json < prompts.txt",
+    ),
+)
+@model_option
+@click.option(
+    "--prompt", default="", metavar="TEXT|-", help="Text to go on from; - reads one a line (stdin)."
+)
+@decoding_options
+@click.option(
+    "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="For chance."
+)
+@click.option(
+    "--samples", type=click.IntRange(min=1), default=1, show_default=True, help="For each prompt."
+)
+@click.option(
+    "--max-tokens",
+    type=click.IntRange(min=0),
+    default=500,
+    show_default=True,
+    help="Most tokens to generate.",
+)
+@click.option("--stop", multiple=True, metavar="TEXT", help="End before this text; repeatable.")
+@whole_number("--batch-size", 16, "Prompts at once; the texts do not depend on it.")
+@device_option
+@click.option("-v", "--verbose", is_flag=True, help="Say how it is decoded.")
+@json_lines_option
+def command(
+    *,
+    model: str,
+    prompt: str,
+    seed: int,
+    samples: int,
+    max_tokens: int,
+    stop: tuple[str, ...],
+    batch_size: int,
+    device: str,
+    verbose: bool,
+    as_json: bool,
+) -> None:
+    """Continue a prompt.
+
+    Without --decode the text is sampled, or searched for if --beam says so. Filters act in the
+    order given; the short forms act in the order temperature, top-k, top-p.
+    """
+    from textgen.inference import Request, generate, load_model
+
+    if "" in stop:
+        raise UsageError("--stop: an empty text would stop at once.")
+    chain = chosen_chain()
+    if verbose:
+        complain(f"decode: {chain}")
+    loaded = load_model(model, device)
+    requests = (
+        Request(text, samples=samples, max_tokens=max_tokens, stop=stop, seed=seed, index=index)
+        for index, text in enumerate(_prompts(prompt))
+    )
+    if prompt != STDIN and samples == 1 and not as_json:
+        _stream(loaded, requests, chain)
+        return
+    for generation in generate(loaded, requests, chain, batch_size=batch_size):
+        if as_json:
+            print_json(_as_dict(generation, chain, seed))
+        else:
+            _print(generation)
+        sys.stdout.flush()
+
+
+def _stream(loaded: LoadedModel, requests: Iterable[Request], chain: Chain) -> None:
+    """Write the text of the only request while it comes into being."""
+    from textgen.inference import generate
+
+    def show(_: int, text: str) -> None:
+        click.echo(text, nl=False)
+
+    for request in requests:
+        click.echo(request.prompt, nl=False)
+        for _ in generate(loaded, [request], chain, batch_size=1, on_text=show):
+            click.echo()
+
+
+def _print(generation: Generation) -> None:
+    """A text with a line above it that says whose it is."""
+    click.echo(f"--- prompt {generation.index + 1}, sample {generation.sample + 1} ---")
+    click.echo(generation.prompt + generation.text)
+
+
+def _as_dict(generation: Generation, chain: Chain, seed: int) -> dict[str, Any]:
+    """What --json tells of one text."""
+    return {
+        "index": generation.index,
+        "sample": generation.sample,
+        "prompt": generation.prompt,
+        "text": generation.text,
+        "tokens": len(generation.tokens),
+        "log_prob": generation.log_prob,
+        "finished": generation.finished,
+        "decode": str(chain),
+        "seed": seed,
+    }
+
+
+def _prompts(prompt: str) -> Iterator[str]:
+    """The prompts: the one given, or the lines of stdin as they come."""
+    if prompt != STDIN:
+        yield _as_text(prompt.encode("utf-8", "surrogateescape"), "--prompt")
+        return
+    if sys.stdin.isatty():
+        complain("Prompts, one a line; Ctrl-D ends them.")
+    for number, line in enumerate(sys.stdin.buffer, start=1):
+        yield _as_text(line.rstrip(b"\r\n"), f"stdin, line {number}")
+
+
+def _as_text(data: bytes, where: str) -> str:
+    """Bytes as UTF-8 text."""
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise DataError(f"{where}: byte {error.start + 1} is not UTF-8 text.") from None

@@ -1,0 +1,95 @@
+"""Options that several commands share.
+
+Groups of options are *kept*: they are no parameters of the command's function, which asks for
+them as one value, ``chosen(Decoding)``.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+import click
+
+from textgen.registry import Registry
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+T = TypeVar("T")
+
+_KEPT = "textgen.cli.kept"
+
+
+def _keep(context: click.Context, parameter: click.Parameter, value: Any) -> None:
+    """Store an option's value beside the command's own parameters."""
+    context.meta.setdefault(_KEPT, {})[parameter.name] = value
+
+
+kept_option = functools.partial(click.option, expose_value=False, callback=_keep)
+kept_argument = functools.partial(click.argument, expose_value=False, callback=_keep)
+
+
+def chosen(cls: type[T]) -> T:
+    """The kept options of the running command: a dataclass whose fields bear their names."""
+    values = click.get_current_context().meta.get(_KEPT, {})
+    names = [field.name for field in dataclasses.fields(cast("Any", cls))]
+    return cls(**{name: values[name] for name in names})
+
+
+def all_of(options: Iterable[Callable[[Command], Command]]) -> Callable[[Command], Command]:
+    """Several options as one decorator; the help shows them in the order given."""
+    given = list(options)
+
+    def decorate(command: Command) -> Command:
+        for option in reversed(given):
+            command = option(command)
+        return command
+
+    return decorate
+
+
+def whole_number(
+    name: str,
+    default: int,
+    help: str,  # noqa: A002  # click's own word
+    *,
+    least: int = 1,
+) -> Callable[[Command], Command]:
+    """An option for a whole number with its default shown."""
+    kind = click.IntRange(min=least)
+    return click.option(name, type=kind, default=default, show_default=True, metavar="N", help=help)
+
+
+model_option = click.option(
+    "--model", required=True, metavar="DIR|NAME", help="A model's folder, or a name of `models`."
+)
+device_option = click.option(
+    "--device",
+    type=click.Choice(["auto", "cpu", "cuda"]),
+    default="auto",
+    show_default=True,
+    help="Where to compute.",
+)
+plugins_option = kept_option(
+    "--plugins",
+    multiple=True,
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    metavar="DIR",
+    help="Look for dropped plugin files there too; repeatable.",
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Folders:
+    plugins: tuple[Path, ...]
+
+
+def plugin_registries() -> tuple[Registry[Any], Registry[Any]]:
+    """The registries of strategies and of filters, with the folders that --plugins names."""
+    folders = chosen(_Folders).plugins
+    return (
+        Registry("strategy", "textgen.strategies", folders),
+        Registry("filter", "textgen.filters", folders),
+    )

@@ -1,0 +1,166 @@
+"""What is seen of a running training: a bar on a terminal, plain lines elsewhere; on stderr."""
+
+from __future__ import annotations
+
+import math
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, TypeAlias
+
+from textgen.cli.failures import complain
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+    from textgen.training.events import Event, Step, Validated
+
+Listener: TypeAlias = "Callable[[Event], None]"
+Figure: TypeAlias = Callable[[float], str]
+
+PLAIN_EVERY = 10.0
+"""Seconds between two lines about steps where there is no terminal."""
+
+
+def figure_for(tokenizer_kind: str) -> Figure:
+    """How nats per token are told: bits where a token is a character or byte, else perplexity."""
+    names = {"characters": "bits/character", "bytes": "bits/byte"}
+    if tokenizer_kind in names:
+        return lambda nats: f"{nats / math.log(2):.3f} {names[tokenizer_kind]}"
+    return lambda nats: f"perplexity {math.exp(min(nats, 99.0)):,.4g}"
+
+
+@contextmanager
+def training_progress(figure: Figure) -> Iterator[Listener]:
+    """Show the events of a training on stderr until the block ends."""
+    if not sys.stderr.isatty():
+        yield _Lines(figure)
+        return
+    with _bar() as progress:
+        yield _Bar(progress, figure)
+
+
+def clock(seconds: float | None) -> str:
+    """``0:42``, ``12:05`` or ``1:02:30``; ``-:--`` where it is unknown."""
+    if seconds is None or not math.isfinite(seconds):
+        return "-:--"
+    minutes, rest = divmod(max(round(seconds), 0), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+class _Reporter:
+    """Joins what belongs together: a validation, and whether it is the best."""
+
+    def __init__(self, figure: Figure) -> None:
+        self.figure = figure
+        self._validated: Validated | None = None
+
+    def __call__(self, event: Event) -> None:
+        from textgen.training.events import Improved, Step, Stopped, Validated
+
+        if self._validated is not None:
+            self.line(self._validation(self._validated, best=isinstance(event, Improved)))
+            self._validated = None
+        if isinstance(event, Step):
+            self.step(event)
+        elif isinstance(event, Validated):
+            self._validated = event
+        elif isinstance(event, Stopped):
+            self.stopped()
+
+    def line(self, text: str) -> None:
+        """Tell something that stays."""
+        raise NotImplementedError
+
+    def step(self, event: Step) -> None:
+        """Tell how far it is."""
+        raise NotImplementedError
+
+    def stopped(self) -> None:
+        """The training is over."""
+
+    def _validation(self, event: Validated, *, best: bool) -> str:
+        parts = [f"step {event.step:,}", "validation"]
+        for name, value in event.metrics.items():
+            parts.append(
+                f"{value:.4f} nats/token  {self.figure(value)}"
+                if name == "loss"
+                else f"{name} {value:.4g}"
+            )
+        return "  ".join([*parts, "best so far"] if best else parts)
+
+
+class _Lines(_Reporter):
+    """One line now and then, for logs."""
+
+    def __init__(self, figure: Figure) -> None:
+        super().__init__(figure)
+        self._told = -math.inf
+
+    def line(self, text: str) -> None:
+        complain(text)
+
+    def step(self, event: Step) -> None:
+        now = time.monotonic()
+        if now - self._told < PLAIN_EVERY:
+            return
+        self._told = now
+        complain(
+            f"step {event.step:,}  epoch {event.epoch + 1}  {event.progress:.0%}  "
+            f"loss {event.loss:.4f}  {self.figure(event.loss)}  "
+            f"{event.tokens_per_second:,.0f} tokens/s  {clock(event.remaining)} left"
+        )
+
+
+class _Bar(_Reporter):
+    """A bar that is drawn anew; validations stay above it."""
+
+    def __init__(self, progress: Progress, figure: Figure) -> None:
+        super().__init__(figure)
+        self._progress = progress
+        self._task = progress.add_task("reading the text", total=None)
+
+    def line(self, text: str) -> None:
+        self._progress.console.print(text, markup=False, highlight=False)
+
+    def step(self, event: Step) -> None:
+        text = (
+            f"step {event.step:,}  {self.figure(event.loss)}  "
+            f"{event.tokens_per_second:,.0f} tokens/s  {clock(event.remaining)}"
+        )
+        self._progress.update(self._task, total=1.0, completed=event.progress, description=text)
+
+    def stopped(self) -> None:
+        self._progress.update(self._task, total=1.0, completed=1.0)
+
+
+def _bar() -> Progress:
+    """A bar that fills what the text leaves of the line."""
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn
+
+    return Progress(
+        BarColumn(bar_width=None),
+        TextColumn("{task.description}", markup=False),
+        console=Console(stderr=True),
+        expand=True,
+        refresh_per_second=4,
+    )
+
+
+@contextmanager
+def counting(unit: str) -> Iterator[Callable[[int, int], None]]:
+    """Show how much is done of how much, on a terminal only."""
+    if not sys.stderr.isatty():
+        yield lambda _done, _total: None
+        return
+    with _bar() as progress:
+        task = progress.add_task(unit, total=None)
+
+        def show(done: int, total: int) -> None:
+            text = f"{done:,} of {total:,} {unit}"
+            progress.update(task, total=total, completed=done, description=text)
+
+        yield show

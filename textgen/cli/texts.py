@@ -1,0 +1,151 @@
+"""The text that a command works on: files, a known corpus, or a data set of the hub."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from textgen.cli.lazy import Several
+from textgen.cli.options import all_of, kept_argument, kept_option
+from textgen.errors import UsageError
+
+if TYPE_CHECKING:
+    from textgen.data.documents import TextSource
+
+column_option = kept_option(
+    "--column", metavar="NAME", help="Column of tables (csv, tsv, json, parquet) with the text."
+)
+
+training_texts = all_of(
+    [
+        kept_option(
+            "--train",
+            cls=Several,
+            multiple=True,
+            type=click.Path(path_type=Path),
+            metavar="FILE...",
+            help="Text to learn: files (text, .gz, csv, tsv, json, jsonl, parquet) or folders.",
+        ),
+        kept_option(
+            "--valid",
+            cls=Several,
+            multiple=True,
+            type=click.Path(path_type=Path),
+            metavar="FILE...",
+            help="Text to judge by while it trains; without it a part of --train is held out.",
+        ),
+        kept_option(
+            "--test",
+            cls=Several,
+            multiple=True,
+            type=click.Path(path_type=Path),
+            metavar="FILE...",
+            help="Text to measure the best weights on at the end.",
+        ),
+        kept_option("--corpus", metavar="NAME", help="Instead: a corpus of `textgen corpora`."),
+        kept_option(
+            "--dataset",
+            metavar="NAME[:CONFIG]",
+            help="Instead: a Hugging Face data set, its splits train and validation.",
+        ),
+        kept_option("--streaming", is_flag=True, help="Read --dataset without downloading it."),
+        column_option,
+    ]
+)
+
+
+@dataclass(frozen=True)
+class Texts:
+    """The texts of a training; ``valid`` is None where a part of ``train`` is to be held out."""
+
+    train: TextSource
+    valid: TextSource | None
+    test: TextSource | None
+
+
+@dataclass(frozen=True)
+class TrainingTexts:
+    """What the options of ``training_texts`` say."""
+
+    train: tuple[Path, ...]
+    valid: tuple[Path, ...]
+    test: tuple[Path, ...]
+    corpus: str | None
+    dataset: str | None
+    streaming: bool
+    column: str | None
+
+    def open(self) -> Texts:
+        """Open the texts.
+
+        Raises:
+            UsageError: unless exactly one of --train, --corpus and --dataset is given.
+            DataError: if a text cannot be read.
+        """
+        given = [name for name in ("train", "corpus", "dataset") if getattr(self, name)]
+        if len(given) != 1:
+            raise UsageError(
+                "Give the text to learn once: --train FILE..., --corpus NAME or --dataset NAME."
+            )
+        if self.streaming and not self.dataset:
+            raise UsageError("--streaming goes with --dataset.")
+        if self.train:
+            train, valid, test = self._open(self.train), None, None
+        else:
+            train, valid, test = self._known()
+        if self.valid:
+            valid = self._open(self.valid)
+        return Texts(train, valid, self._open(self.test) if self.test else test)
+
+    def _open(self, paths: tuple[Path, ...]) -> TextSource:
+        from textgen.data.files import open_text
+
+        return open_text(paths, column=self.column)
+
+    def _known(self) -> tuple[TextSource, TextSource | None, TextSource | None]:
+        """The splits of --corpus or --dataset."""
+        raise NotImplementedError
+
+
+one_text = all_of(
+    [
+        kept_argument("file", required=False, type=click.Path(path_type=Path)),
+        kept_option("--corpus", metavar="NAME", help="Instead of FILE: a split of a corpus."),
+        kept_option(
+            "--split",
+            type=click.Choice(["train", "valid", "test"]),
+            default="valid",
+            show_default=True,
+            help="Of --corpus.",
+        ),
+        column_option,
+    ]
+)
+
+
+@dataclass(frozen=True)
+class OneText:
+    """What the options of ``one_text`` say."""
+
+    file: Path | None
+    corpus: str | None
+    split: str
+    column: str | None
+
+    def open(self) -> TextSource:
+        """Open the text.
+
+        Raises:
+            UsageError: unless either a file or a corpus is given.
+            DataError: if the text cannot be read.
+        """
+        if (self.file is None) == (self.corpus is None):
+            raise UsageError("Give the text: either a FILE or --corpus NAME.")
+        if self.file is not None:
+            from textgen.data.files import open_text
+
+            return open_text(self.file, column=self.column)
+        raise NotImplementedError

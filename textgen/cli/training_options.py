@@ -1,0 +1,168 @@
+"""What all trainings share: recipe, budget, logs, and the events told while it runs."""
+
+from __future__ import annotations
+
+import contextlib
+import shlex
+import sys
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from textgen.cli.failures import complain
+from textgen.cli.lazy import Several
+from textgen.cli.options import all_of, kept_option
+from textgen.cli.progress import clock
+
+if TYPE_CHECKING:
+    from textgen.cli.progress import Figure, Listener
+    from textgen.training.events import Event
+
+training_options = all_of(
+    [
+        kept_option(
+            "--out",
+            required=True,
+            type=click.Path(path_type=Path, file_okay=False),
+            metavar="DIR",
+            help="Folder for the model.",
+        ),
+        kept_option("--recipe", metavar="NAME|FILE", help="Configuration to begin with."),
+        kept_option(
+            "--set",
+            "settings",
+            cls=Several,
+            multiple=True,
+            metavar="KEY=VALUE...",
+            help="Change the recipe: model.hidden=512 training.batch=64.",
+        ),
+        kept_option(
+            "--minutes",
+            type=click.FloatRange(min=0, min_open=True),
+            metavar="M",
+            help="Stop after M minutes; the learning rate is planned to end then.",
+        ),
+        kept_option("--seed", type=click.IntRange(min=0), metavar="N", help="For all chance."),
+        kept_option("--resume", is_flag=True, help="Go on with the training in --out."),
+        kept_option("--overwrite", is_flag=True, help="Replace the model in --out."),
+        kept_option(
+            "--log",
+            type=click.Path(path_type=Path, dir_okay=False),
+            metavar="FILE",
+            help="Write each event there as a JSON line.",
+        ),
+        kept_option(
+            "--tensorboard",
+            type=click.Path(path_type=Path, file_okay=False),
+            metavar="DIR",
+            help="Write curves there for TensorBoard.",
+        ),
+    ]
+)
+
+
+@dataclass
+class Summary:
+    """What a training came to.
+
+    Attributes:
+        step: updates made.
+        seconds: time taken.
+        reason: the bound that ended it.
+        best_step: of the weights that were kept.
+        metrics: their validation's figures.
+    """
+
+    step: int = 0
+    seconds: float = 0.0
+    reason: str = ""
+    best_step: int = 0
+    metrics: dict[str, float] = field(default_factory=dict)
+    _last: dict[str, float] = field(default_factory=dict, repr=False)
+
+    def listen(self, event: Event) -> None:
+        """Take in an event."""
+        from textgen.training.events import Improved, Step, Stopped, Validated
+
+        self.step = event.step
+        if isinstance(event, Step):
+            self.seconds = event.seconds
+        elif isinstance(event, Validated):
+            self._last = dict(event.metrics)
+        elif isinstance(event, Improved):
+            self.best_step, self.metrics = event.step, self._last
+        elif isinstance(event, Stopped):
+            self.reason = event.reason
+
+    def __str__(self) -> str:
+        kept = ", ".join(f"{name} {value:.4f}" for name, value in self.metrics.items())
+        best = f"; kept the weights of step {self.best_step:,} ({kept})" if kept else ""
+        return f"{self.step:,} steps in {clock(self.seconds)}{best}"
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain data for --json."""
+        return {
+            "steps": self.step,
+            "seconds": round(self.seconds, 3),
+            "stopped": self.reason,
+            "best_step": self.best_step,
+            "validation": self.metrics,
+        }
+
+
+@dataclass(frozen=True)
+class Training:
+    """What the options of ``training_options`` say."""
+
+    out: Path
+    recipe: str | None
+    settings: tuple[str, ...]
+    minutes: float | None
+    seed: int | None
+    resume: bool
+    overwrite: bool
+    log: Path | None
+    tensorboard: Path | None
+
+    def all_settings(self) -> list[str]:
+        """--set, --minutes and --seed as settings of the recipe; the latter two win."""
+        settings = list(self.settings)
+        if self.minutes is not None:
+            settings.append(f"training.minutes={self.minutes}")
+        if self.seed is not None:
+            settings.append(f"training.seed={self.seed}")
+        return settings
+
+    def run(self, events: Iterable[Event], figure: Figure) -> Summary:
+        """Drive a training to its end, telling its events on stderr and to the logs."""
+        from textgen.cli.logs import json_log, tensorboard_log
+        from textgen.cli.progress import training_progress
+
+        summary = Summary()
+        with contextlib.ExitStack() as stack:
+            listeners: list[Listener] = [summary.listen]
+            if self.log is not None:
+                listeners.append(stack.enter_context(json_log(self.log, append=self.resume)))
+            if self.tensorboard is not None:
+                listeners.append(stack.enter_context(tensorboard_log(self.tensorboard)))
+            listeners.append(stack.enter_context(training_progress(figure)))
+            for event in events:
+                for listener in listeners:
+                    listener(event)
+        return summary
+
+
+@contextlib.contextmanager
+def says_how_to_go_on(out: Path) -> Iterator[None]:
+    """On Ctrl-C, tell the command that resumes; the training itself has saved by then."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        if (out / "training.safetensors").is_file():
+            again = [word for word in sys.argv[1:] if word not in {"--overwrite", "--resume"}]
+            command = shlex.join(["textgen", *again, "--resume"])
+            complain(f"Saved in {out}. To go on:\n  {command}")
+        raise
