@@ -1,0 +1,1 @@
+"""Training: the loop, optimisers, schedules, and what each kind of model adds to them."""

@@ -1,0 +1,296 @@
+"""A model as a folder: what it is made of, its tokenizer, its weights, and its training's state.
+
+```
+config.json            format version, kind, textgen version, configuration
+tokenizer.json …       written by ``textgen.data.tokenizers``
+model.safetensors      the best weights
+training.safetensors   all that ``--resume`` needs, in one file
+```
+Files are written beside their place, flushed to the disk and then renamed, so that whatever kills
+the process leaves the old file or the new one. Loading executes no code: there is no pickle. A
+checksum in each header shows damage that leaves a file's structure intact.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import zlib
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from textgen.errors import CheckpointError, nearest
+
+FORMAT = 1
+CONFIG = "config.json"
+WEIGHTS = "model.safetensors"
+TRAINING = "training.safetensors"
+
+_CHECKOUT = Path(__file__).resolve().parent.parent / "checkpoints"
+_BUNDLED = Path(__file__).resolve().parent / "_bundled" / "checkpoints"
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """The contents of ``config.json``.
+
+    Attributes:
+        kind: "language-model" or "translator".
+        textgen: version of the textgen that wrote it.
+        config: nested plain data.
+    """
+
+    kind: str
+    textgen: str
+    config: Mapping[str, Any]
+
+
+def save_config(folder: Path, kind: str, config: Mapping[str, Any]) -> None:
+    """Write ``config.json``; makes the folder.
+
+    Raises:
+        CheckpointError: if it cannot be written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise CheckpointError(f"{folder}: cannot be made: {error.strerror}.") from None
+    data = {"format": FORMAT, "kind": kind, "textgen": version("textgen"), "config": config}
+    text = json.dumps(data, indent=2, ensure_ascii=False) + "\n"
+    _write(folder / CONFIG, lambda path: path.write_text(text, encoding="utf-8"))
+
+
+def read_config(folder: Path, kind: str | None = None) -> ModelConfig:
+    """Read ``config.json``.
+
+    Args:
+        folder: of the model.
+        kind: what the model must be; None takes any.
+
+    Raises:
+        CheckpointError: if it is missing, damaged, of another format or of another kind.
+    """
+    path = folder / CONFIG
+    data = _read_json(path)
+    found = data.get("format")
+    if not isinstance(found, int) or isinstance(found, bool):
+        raise CheckpointError(f"{path}: is not the config.json of a textgen model.")
+    if found != FORMAT:
+        raise CheckpointError(
+            f"{path}: has format {found}, but this textgen reads format {FORMAT}. "
+            f"It was written by textgen {data.get('textgen', 'of unknown version')}."
+        )
+    name, config = data.get("kind"), data.get("config")
+    if not isinstance(name, str) or not isinstance(config, dict):
+        raise CheckpointError(f"{path}: is damaged: kind or config are missing.")
+    if kind is not None and name != kind:
+        raise CheckpointError(f"{folder}: holds a {name}, but a {kind} is needed.")
+    return ModelConfig(name, str(data.get("textgen", "")), config)
+
+
+def save_weights(folder: Path, model: nn.Module, facts: Mapping[str, Any]) -> None:
+    """Write the model's weights.
+
+    Args:
+        folder: exists.
+        model: as it stands.
+        facts: plain data kept with them: step, figures.
+
+    Raises:
+        CheckpointError: if they cannot be written; the weights before are untouched.
+    """
+    save_tensors(folder / WEIGHTS, weights_of(model), facts)
+
+
+def load_weights(folder: Path, model: nn.Module) -> dict[str, Any]:
+    """Fill a model with its saved weights.
+
+    Returns:
+        The facts that were kept with them.
+
+    Raises:
+        CheckpointError: if the file is missing, damaged, or of a model of other sizes.
+    """
+    tensors, facts = load_tensors(folder / WEIGHTS)
+    restore_weights(model, tensors, str(folder / WEIGHTS))
+    return facts
+
+
+def save_training_state(
+    folder: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]
+) -> None:
+    """Write the state of a training; the arguments are those of ``TrainingState``.
+
+    Raises:
+        CheckpointError: if it cannot be written; the state before is untouched.
+    """
+    save_tensors(folder / TRAINING, tensors, facts)
+
+
+def load_training_state(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Read the state of a training.
+
+    Raises:
+        CheckpointError: if there is none, or it is damaged.
+    """
+    return load_tensors(folder / TRAINING)
+
+
+def weights_of(model: nn.Module) -> dict[str, Tensor]:
+    """Parameters and persistent buffers by name, shared ones once; live, not copied."""
+    lasting = model.state_dict(keep_vars=True)
+    named = [*model.named_parameters(), *model.named_buffers()]
+    return {name: tensor.detach() for name, tensor in named if name in lasting}
+
+
+def restore_weights(model: nn.Module, tensors: Mapping[str, Tensor], where: str) -> None:
+    """Fill a model in place.
+
+    Raises:
+        CheckpointError: if names or shapes differ; names ``where`` and the first difference.
+    """
+    own = weights_of(model)
+    for name in sorted(own.keys() | tensors.keys()):
+        if name not in tensors:
+            raise CheckpointError(f"{where}: does not fit the model: {name} is missing.")
+        if name not in own:
+            raise CheckpointError(f"{where}: does not fit the model: {name} is unknown to it.")
+        if own[name].shape != tensors[name].shape:
+            raise CheckpointError(
+                f"{where}: does not fit the model: {name} is {_shape(tensors[name])}, "
+                f"but {_shape(own[name])} is needed."
+            )
+    with torch.no_grad():
+        for name, tensor in own.items():
+            tensor.copy_(tensors[name])
+
+
+def save_tensors(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> None:
+    """Write tensors and plain data as one safetensors file, whole or not at all.
+
+    Raises:
+        CheckpointError: if it cannot be written; a file that was there is untouched.
+    """
+    ready = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    text = json.dumps(facts, sort_keys=True)
+    metadata = {"format": f"textgen {FORMAT}", "facts": text, "checksum": _checksum(ready, text)}
+    _write(path, lambda beside: save_file(ready, beside, metadata))
+
+
+def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Read what ``save_tensors`` wrote.
+
+    Raises:
+        CheckpointError: if the file is missing, cut off, damaged or foreign.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 not a mapping
+    except FileNotFoundError:
+        raise CheckpointError(f"{path}: there is no such file.") from None
+    except OSError as error:
+        raise CheckpointError(f"{path}: cannot be read: {error.strerror or error}.") from None
+    except SafetensorError as error:
+        raise CheckpointError(
+            f"{path}: is cut off, damaged or no safetensors file: {error}."
+        ) from None
+    if not metadata.get("format", "").startswith("textgen "):
+        raise CheckpointError(f"{path}: is a safetensors file, but not one of textgen.")
+    if metadata["format"] != f"textgen {FORMAT}":
+        raise CheckpointError(f"{path}: has the format {metadata['format']!r}, which is unknown.")
+    text = metadata.get("facts", "")
+    if metadata.get("checksum") != _checksum(tensors, text):
+        raise CheckpointError(f"{path}: is damaged: its checksum is wrong.")
+    facts: dict[str, Any] = json.loads(text)
+    return tensors, facts
+
+
+def find_model(name: str | Path) -> Path:
+    """The folder of a model.
+
+    Args:
+        name: a folder, or the name of one under ``checkpoints/`` here or in the checkout, or of
+            one that comes with textgen.
+
+    Raises:
+        CheckpointError: if there is none; suggests the nearest name.
+    """
+    given = Path(name)
+    if (given / CONFIG).is_file():
+        return given
+    known = {model.name: model for model in reversed(list(known_models()))}
+    if str(name) in known:
+        return known[str(name)]
+    if given.is_dir():
+        raise CheckpointError(f"{given}: is no model: there is no {CONFIG} in it.")
+    raise CheckpointError(f"There is no model {str(name)!r}.{nearest(str(name), known)}")
+
+
+def known_models() -> Iterable[Path]:
+    """Folders of the models that can be asked for by name; earlier ones come first."""
+    places = [Path("checkpoints"), _CHECKOUT, _CHECKOUT / "bundled", _BUNDLED]
+    for place in places:
+        yield from sorted(path.parent for path in place.glob(f"*/{CONFIG}"))
+
+
+def _write(path: Path, write: Callable[[Path], object]) -> None:
+    """Let a file be written beside its place, flush it and put it there."""
+    beside = path.with_name(f".{path.name}.part")
+    try:
+        write(beside)
+        _flush(beside)
+        beside.replace(path)
+        _flush(path.parent)
+    except (OSError, SafetensorError) as error:
+        with contextlib.suppress(OSError):
+            beside.unlink()
+        reason = getattr(error, "strerror", None) or str(error)
+        kept = " The file before is untouched." if path.exists() else ""
+        raise CheckpointError(f"{path}: cannot be written: {reason}.{kept}") from None
+
+
+def _flush(path: Path) -> None:
+    """Wait until a file or folder is on the disk."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _checksum(tensors: Mapping[str, Tensor], text: str) -> str:
+    """A checksum of names, types, shapes and bytes of all tensors, and of the text with them."""
+    total = zlib.crc32(text.encode())
+    for name in sorted(tensors):
+        tensor = tensors[name]
+        total = zlib.crc32(f"{name} {tensor.dtype} {_shape(tensor)}".encode(), total)
+        total = zlib.crc32(tensor.reshape(-1).view(torch.uint8).numpy().data, total)
+    return f"{total:08x}"
+
+
+def _shape(tensor: Tensor) -> str:
+    return " × ".join(str(size) for size in tensor.shape) or "a number"
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise CheckpointError(f"{path}: there is no such file.") from None
+    except OSError as error:
+        raise CheckpointError(f"{path}: cannot be read: {error.strerror}.") from None
+    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise CheckpointError(f"{path}: is damaged: {error}.") from None
+    if not isinstance(data, dict):
+        raise CheckpointError(f"{path}: is not the config.json of a textgen model.")
+    return data

@@ -1,0 +1,67 @@
+"""How a model is trained, as configuration."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from annotated_types import Ge, Gt, Le, Lt
+
+from textgen.errors import ConfigError
+
+OptimiserName = Literal["adamw", "sgd"]
+ScheduleName = Literal["one-cycle", "cosine", "linear", "plateau", "constant"]
+PrecisionName = Literal["auto", "float32", "bfloat16"]
+DeviceName = Literal["auto", "cpu", "cuda"]
+Share = Annotated[float, Ge(0), Lt(1)]
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """Budget, batches, optimiser, schedule and habits of one training.
+
+    At least one of ``steps``, ``epochs`` and ``minutes`` must be given; the first that is used up
+    ends the training, and how much of it is used drives the schedule.
+    """
+
+    steps: Annotated[int | None, Ge(1), "updates of the weights; none: no limit"] = None
+    epochs: Annotated[float | None, Gt(0), "passes over the text; none: no limit"] = None
+    minutes: Annotated[float | None, Gt(0), "time, validations included; none: no limit"] = None
+    batch: Annotated[int, Ge(1), "lanes of a stream, or tokens of a batch of sentences"] = 32
+    window: Annotated[int, Ge(1), "steps of truncated back-propagation"] = 64
+    optimiser: Annotated[OptimiserName, "how gradients become updates"] = "adamw"
+    learning_rate: Annotated[float, Gt(0), "highest rate of the schedule"] = 3e-3
+    beta1: Annotated[Share, "adamw: memory of the gradient's mean"] = 0.9
+    beta2: Annotated[Share, "adamw: memory of the gradient's square"] = 0.99
+    momentum: Annotated[Share, "sgd: memory of the update"] = 0.0
+    weight_decay: Annotated[float, Ge(0), "pull of the weight matrices towards zero"] = 0.0
+    schedule: Annotated[ScheduleName, "course of the learning rate"] = "one-cycle"
+    warmup: Annotated[Share, "share of the training in which the rate rises"] = 0.1
+    final_learning_rate: Annotated[
+        float, Ge(0), Le(1), "last rate as a share of the highest (one-cycle, cosine, linear)"
+    ] = 0.01
+    decay: Annotated[float, Gt(0), Lt(1), "plateau: factor on the rate without improvement"] = 0.5
+    decay_patience: Annotated[
+        int, Ge(0), "plateau: validations without improvement before a decay"
+    ] = 0
+    clip: Annotated[float, Ge(0), "largest global norm of the gradient; 0: not clipped"] = 1.0
+    label_smoothing: Annotated[Share, "probability spread evenly over all tokens"] = 0.0
+    average: Annotated[Share, "decay of the moving average of the weights; 0: none"] = 0.0
+    validate_every: Annotated[int, Ge(0), "steps between validations; 0: only at the end"] = 500
+    patience: Annotated[int, Ge(0), "validations without improvement that end it; 0: off"] = 0
+    seed: Annotated[int, Ge(0), "of weights, dropout and the order of batches"] = 0
+    precision: Annotated[PrecisionName, "auto: bfloat16 where the hardware has it"] = "auto"
+    device: Annotated[DeviceName, "auto: a GPU where there is one"] = "auto"
+    log_every: Annotated[int, Ge(1), "steps between reports"] = 20
+    save_every: Annotated[float, Ge(0), "seconds between saves of the training state"] = 60.0
+
+    def require_bound(self) -> None:
+        """Check that the training ends.
+
+        Raises:
+            ConfigError: if neither steps nor epochs nor minutes are given.
+        """
+        if self.steps is None and self.epochs is None and self.minutes is None:
+            raise ConfigError(
+                ["training: nothing ends it. Give training.steps, .epochs or .minutes."]
+            )

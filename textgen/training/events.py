@@ -1,0 +1,75 @@
+"""What a training tells while it runs. The caller shows, logs and saves; ``fit`` does neither."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+from textgen.training.state import TrainingState
+
+Reason: TypeAlias = Literal["steps", "epochs", "minutes", "patience", "interrupted"]
+
+
+@dataclass(frozen=True)
+class Step:
+    """Some steps were made.
+
+    Attributes:
+        step: updates made since the training began.
+        epoch: number of the current pass over the data, from 0.
+        loss: nats per token since the last report, without label smoothing.
+        tokens: real target tokens since the training began.
+        tokens_per_second: since the last report.
+        gradient_norm: global norm of the last gradient before clipping.
+        learning_rate: of the last step.
+        seconds: since the training began, interruptions left out.
+        progress: share of the budget that is used, 0 to 1.
+        remaining: seconds until the budget is used, None while that is unknown.
+    """
+
+    step: int
+    epoch: int
+    loss: float
+    tokens: int
+    tokens_per_second: float
+    gradient_norm: float
+    learning_rate: float
+    seconds: float
+    progress: float
+    remaining: float | None
+
+
+@dataclass(frozen=True)
+class Validated:
+    """The validation's figures; until the next event the model holds the validated weights."""
+
+    step: int
+    metrics: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class Improved:
+    """The objective is better than ever; until the next event the model holds these weights."""
+
+    step: int
+    value: float
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """It is time to save; the state's tensors are valid until the next event is asked for."""
+
+    step: int
+    state: TrainingState
+
+
+@dataclass(frozen=True)
+class Stopped:
+    """The training is over; ``reason`` names the bound that was reached."""
+
+    step: int
+    reason: Reason
+
+
+Event: TypeAlias = Step | Validated | Improved | Snapshot | Stopped

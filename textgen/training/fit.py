@@ -1,0 +1,285 @@
+"""The training loop, as a generator of events."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, nullcontext
+
+import torch
+from torch import Tensor, nn
+
+from textgen.checkpoint import restore_weights, weights_of
+from textgen.data.batching import Batches, TrainingBatch
+from textgen.errors import TrainingError
+from textgen.training.averaging import Average
+from textgen.training.config import TrainingConfig
+from textgen.training.events import Event, Improved, Reason, Snapshot, Step, Stopped, Validated
+from textgen.training.optimisers import Optimiser
+from textgen.training.precision import Arithmetic, fast_float32
+from textgen.training.schedules import rate_factor
+from textgen.training.state import Counters, TrainingState
+from textgen.training.update import Learner
+
+Validate = Callable[[nn.Module], Mapping[str, float]]
+
+
+def fit(
+    model: nn.Module,
+    batches: Batches,
+    validate: Validate | None,
+    config: TrainingConfig,
+    *,
+    state: TrainingState | None = None,
+    objective: str = "loss",
+    interrupted: Callable[[], bool] = bool,
+) -> Iterator[Event]:
+    """Train a model.
+
+    A training that goes on from ``state`` makes the very numbers that it would have made without
+    the interruption, on the same machine with the same number of threads, when its budget is
+    in steps or epochs; a budget in minutes depends on the clock.
+
+    Args:
+        model: a ``textgen.protocols.Model``; is moved to the device and trained in place.
+        batches: of the corpus.
+        validate: figures of the model in evaluation mode, without gradients; random numbers that
+            it uses do not disturb the training. None never validates.
+        config: of the training.
+        state: to go on from.
+        objective: the figure that must fall; the best value is marked by ``Improved``.
+        interrupted: asked after each step; true ends the training after a last ``Snapshot``.
+
+    Yields:
+        Events; what each promises about the model stands there.
+
+    Raises:
+        ConfigError: if nothing ends the training or the device is not there.
+        CheckpointError: if the state is not of this model.
+        TrainingError: if loss or gradient are no longer finite. The weights are then those
+            before the first such update.
+    """
+    config.require_bound()
+    loop = _Loop(model, batches, validate, config, objective=objective, interrupted=interrupted)
+    if state is not None:
+        loop.restore(state)
+    with ExitStack() as stack:
+        if loop.arithmetic.device.type == "cpu":
+            stack.enter_context(fast_float32())
+        stack.callback(model.train, model.training)
+        yield from loop.run()
+
+
+class _Loop:
+    """A running training."""
+
+    def __init__(
+        self,
+        model: nn.Module,
+        batches: Batches,
+        validate: Validate | None,
+        config: TrainingConfig,
+        *,
+        objective: str,
+        interrupted: Callable[[], bool],
+    ) -> None:
+        self.arithmetic = Arithmetic(config)
+        self.model = model.to(self.arithmetic.device)
+        self.batches, self.validate, self.config = batches, validate, config
+        self.objective, self.interrupted = objective, interrupted
+        self.optimiser = Optimiser(model, config)
+        self.learner = Learner(model, self.arithmetic, config.label_smoothing)
+        self.average = Average(model, config.average) if config.average > 0 else None
+        self.counters = Counters()
+        self.rate = 0.0
+        self.norm = self.largest = torch.zeros((), device=self.arithmetic.device)
+        self.progress = 0.0
+        self._validation_seconds = 0.0
+
+    def run(self) -> Iterator[Event]:
+        """Steps, reports, validations and snapshots until a bound is reached."""
+        self._start = time.perf_counter() - self.counters.seconds
+        self._saved = self.counters.seconds
+        self.progress = self._used()
+        self._mark()
+        self.model.train()
+        reason = self._reason()
+        while reason is None:
+            before = self.counters.step
+            for batch in self.batches.iterate(self.counters.epoch, self.counters.index):
+                self._step(batch)
+                yield from self._due()
+                reason = self._reason()
+                if reason is not None:
+                    break
+            if self.counters.step == before:
+                raise TrainingError("There are no batches to train on.")
+        if self.counters.step > self._reported:
+            yield self._report()
+        if reason != "interrupted" and self.counters.step > self.counters.validated:
+            yield from self._validate()
+        yield self._snapshot()
+        yield Stopped(self.counters.step, reason)
+
+    def restore(self, state: TrainingState) -> None:
+        """Go back to a saved moment."""
+        restore_weights(self.model, state.part("weights"), "training state")
+        self.optimiser.restore(state.part("optimiser"))
+        if self.average is not None:
+            # an average that begins with this resumption begins at these weights
+            self.average.restore(state.part("average") or state.part("weights"))
+        self.learner.restore(list(state.part("carried").values()))
+        random = state.part("random")
+        torch.set_rng_state(random["cpu"].cpu())
+        if "cuda" in random and self.arithmetic.device.type == "cuda":
+            torch.cuda.set_rng_state(random["cuda"].cpu())
+        self.counters = state.counters
+
+    def _step(self, batch: TrainingBatch) -> None:
+        counters = self.counters
+        self.rate = self.config.learning_rate * rate_factor(
+            self.config, self.progress, counters.decays
+        )
+        self.learner.gradients(batch)
+        self.norm = self.optimiser.step(self.rate)
+        counters.step += 1
+        counters.tokens += batch.tokens
+        counters.index += 1
+        if counters.index >= len(self.batches):
+            counters.epoch, counters.index = counters.epoch + 1, 0
+        if self.average is not None:
+            self.average.update(counters.step)
+        counters.seconds = time.perf_counter() - self._start
+        self.progress = max(self.progress, self._used())
+        self.largest = torch.maximum(self.largest, self.norm)  # not finite once, so for ever
+        if self.arithmetic.device.type == "cpu":  # a GPU would have to be waited for
+            self._require_finite(self.largest.item())
+
+    def _due(self) -> Iterator[Event]:
+        """What this step is followed by."""
+        counters, config = self.counters, self.config
+        if counters.step % config.log_every == 0:
+            yield self._report()
+        if config.validate_every and counters.step % config.validate_every == 0:
+            yield from self._validate()
+        if counters.seconds - self._saved >= config.save_every:
+            yield self._snapshot()
+
+    def _report(self) -> Step:
+        counters = self.counters
+        nll, tokens = self.learner.take_losses()
+        self._require_finite(nll + self.largest.item())
+        seconds = time.perf_counter() - self._start
+        progress = self.progress
+        event = Step(
+            step=counters.step,
+            epoch=counters.epoch,
+            loss=nll / tokens,
+            tokens=counters.tokens,
+            tokens_per_second=tokens / max(seconds - self._since, 1e-9),
+            gradient_norm=self.norm.item(),
+            learning_rate=self.rate,
+            seconds=seconds,
+            progress=progress,
+            remaining=seconds / progress - seconds if progress > 0 else None,
+        )
+        self._mark()
+        return event
+
+    def _mark(self) -> None:
+        """A report's interval begins."""
+        self._since = time.perf_counter() - self._start
+        self._reported = self.counters.step
+
+    def _validate(self) -> Iterator[Event]:
+        if self.validate is None:
+            return
+        begun = time.perf_counter()
+        counters = self.counters
+        self._require_finite(self.largest.item())
+        with self.average.applied() if self.average else nullcontext():
+            metrics = self._figures(self.validate)
+            counters.validated = counters.step
+            value = metrics[self.objective]
+            self._require_finite(value)
+            improved = counters.best is None or value < counters.best
+            if improved:
+                counters.best, counters.stale = value, 0
+            else:
+                counters.stale += 1
+                if counters.stale > self.config.decay_patience:
+                    counters.decays += 1
+            yield Validated(counters.step, metrics)
+            if improved:
+                yield Improved(counters.step, value)
+        self._validation_seconds = time.perf_counter() - begun
+        self._since += self._validation_seconds
+
+    def _figures(self, validate: Validate) -> Mapping[str, float]:
+        """Validate aside: mode and random numbers afterwards are as before."""
+        cuda = self.arithmetic.device.type == "cuda"
+        self.model.eval()
+        devices = [torch.cuda.current_device()] if cuda else []
+        with torch.random.fork_rng(devices), torch.no_grad():
+            metrics = validate(self.model)
+        self.model.train()
+        return metrics
+
+    def _snapshot(self) -> Snapshot:
+        self._require_finite(self.largest.item())
+        counters = self.counters
+        counters.seconds = self._saved = time.perf_counter() - self._start
+        tensors: dict[str, Tensor] = {"random/cpu": torch.get_rng_state()}
+        if self.arithmetic.device.type == "cuda":
+            tensors["random/cuda"] = torch.cuda.get_rng_state()
+        parts = {
+            "weights": weights_of(self.model),
+            "optimiser": self.optimiser.tensors(),
+            "average": self.average.tensors() if self.average else {},
+            "carried": {f"{n:04}": part for n, part in enumerate(self.learner.carried_tensors())},
+        }
+        for prefix, part in parts.items():
+            tensors.update({f"{prefix}/{name}": tensor for name, tensor in part.items()})
+        return Snapshot(counters.step, TrainingState(tensors, counters))
+
+    def _used(self) -> float:
+        """Share of the budget that is used."""
+        return min(1.0, max(self._shares().values()))
+
+    def _shares(self) -> dict[Reason, float]:
+        """Used shares of the budget's bounds."""
+        counters, config = self.counters, self.config
+        shares: dict[Reason, float] = {}
+        if config.steps is not None:
+            shares["steps"] = counters.step / config.steps
+        if config.epochs is not None:
+            passed = counters.epoch + counters.index / len(self.batches)
+            shares["epochs"] = passed / config.epochs
+        if config.minutes is not None:
+            budget = 60 * config.minutes
+            # the last validation belongs to the budget
+            shares["minutes"] = counters.seconds / max(
+                budget - self._validation_seconds, budget / 2
+            )
+        return shares
+
+    def _reason(self) -> Reason | None:
+        """The bound that is reached, or None."""
+        if self.interrupted():
+            return "interrupted"
+        if self.config.patience and self.counters.stale >= self.config.patience:
+            return "patience"
+        if self.progress < 1:
+            return None
+        shares = self._shares()
+        return max(shares, key=shares.__getitem__)
+
+    def _require_finite(self, value: float) -> None:
+        if not math.isfinite(value):
+            raise TrainingError(
+                f"At step {self.counters.step} loss or gradient are no longer finite "
+                f"(gradient norm {self.norm.item():g}, learning rate {self.rate:g}). "
+                "The last good weights are kept. Lower training.learning_rate or training.clip, "
+                "or set training.precision=float32."
+            )

@@ -1,0 +1,93 @@
+"""Cross-entropy over real tokens, with its gradient made in the same pass over the logits."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+CHUNK = 1 << 20
+"""Logits that are worked on at a time on a CPU: as many as its cache holds."""
+
+
+def cross_entropy(
+    logits: Tensor, targets: Tensor, label_smoothing: float = 0.0
+) -> tuple[Tensor, Tensor]:
+    """Mean loss for training, and the plain sum for people.
+
+    With smoothing ε the target distribution is (1 − ε)·onehot + ε/V (Szegedy et al. 2016).
+
+    Args:
+        logits: (N, V) of real positions only, any float type; the arithmetic is float32 or wider.
+        targets: (N,) int64.
+        label_smoothing: ε.
+
+    Returns:
+        The mean smoothed loss (differentiable once), and the sum of −log p(target) in nats
+        (without a gradient); both scalars.
+    """
+    apply: Any = _CrossEntropy.apply
+    losses = apply(logits, targets, label_smoothing)
+    return cast("tuple[Tensor, Tensor]", losses)
+
+
+def token_nll(logits: Tensor, targets: Tensor) -> Tensor:
+    """−log p(target) in nats, (N,) float32 or wider, of logits (N, V) and targets (N,)."""
+    parts = [
+        -_log_probs(logits[rows]).gather(1, targets[rows, None]).squeeze(1)
+        for rows in _chunks(logits)
+    ]
+    return torch.cat(parts)
+
+
+class _CrossEntropy(torch.autograd.Function):
+    """Both losses, and ∂loss/∂logits = (softmax − target distribution) / N, chunk by chunk."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, logits: Tensor, targets: Tensor, smoothing: float
+    ) -> tuple[Tensor, Tensor]:
+        count, size = logits.shape
+        gradient = torch.empty_like(logits)
+        nll, spread = [], []
+        for rows in _chunks(logits):
+            values = _log_probs(logits[rows])  # (R, V)
+            chosen = targets[rows, None]  # (R, 1)
+            nll.append(values.gather(1, chosen).sum())
+            if smoothing > 0:
+                spread.append(values.sum())
+            values.exp_()
+            if smoothing > 0:
+                values.sub_(smoothing / size)
+            values.scatter_add_(1, chosen, values.new_tensor(smoothing - 1).expand_as(chosen))
+            torch.mul(values, 1 / count, out=gradient[rows])
+        ctx.save_for_backward(gradient)
+        plain = -torch.stack(nll).sum()
+        loss = plain / count
+        if smoothing > 0:
+            uniform = -torch.stack(spread).sum() / (count * size)
+            loss = (1 - smoothing) * loss + smoothing * uniform
+        ctx.mark_non_differentiable(plain)
+        return loss, plain
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, outer: Tensor, _: Tensor) -> tuple[Tensor, None, None]:
+        (gradient,) = ctx.saved_tensors
+        if outer.device.type == "cpu" and outer.item() == 1:
+            return gradient, None, None
+        return gradient * outer, None, None
+
+
+def _log_probs(logits: Tensor) -> Tensor:
+    wide = torch.promote_types(logits.dtype, torch.float32)
+    return torch.log_softmax(logits, dim=1, dtype=wide)
+
+
+def _chunks(logits: Tensor) -> list[slice]:
+    """Slices of rows whose logits stay in the cache; a GPU takes all rows at once."""
+    count, size = logits.shape
+    step = max(1, CHUNK // size) if logits.device.type == "cpu" else max(1, count)
+    return [slice(start, start + step) for start in range(0, count, step)]

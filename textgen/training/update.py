@@ -1,0 +1,136 @@
+"""One step's loss and gradients, with the recurrent state carried from batch to batch."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from textgen.data.batching import TrainingBatch
+from textgen.errors import CheckpointError
+from textgen.protocols import Batch
+from textgen.training.loss import cross_entropy
+from textgen.training.precision import Arithmetic
+
+PAD = 0
+"""The token that is no target."""
+
+
+class Learner:
+    """Runs batches through a model and adds up their losses without waiting for the device.
+
+    Args:
+        model: a ``textgen.protocols.Model``.
+        arithmetic: device and type of numbers.
+        label_smoothing: of the loss.
+    """
+
+    def __init__(self, model: nn.Module, arithmetic: Arithmetic, label_smoothing: float) -> None:
+        self.model: Any = model
+        self.arithmetic = arithmetic
+        self.label_smoothing = label_smoothing
+        self._carried: Any = None
+        self._saved: list[Tensor] = []
+        self._nll = torch.zeros((), device=arithmetic.device)
+        self._tokens = 0
+
+    def gradients(self, batch: TrainingBatch) -> None:
+        """Add the gradients of the mean loss of a batch's real targets to the parameters."""
+        device = self.arithmetic.device
+        real = real_positions(batch)
+        batch, real = to_device(batch, device), send(real, device)
+        with self.arithmetic.autocast():
+            features, state = self.model.features(batch.inputs, self._begin(batch), batch.lengths)
+            chosen, targets = select_real(features, batch.targets, real)
+            loss, nll = cross_entropy(self.model.output(chosen), targets, self.label_smoothing)
+        loss.backward()  # type: ignore[no-untyped-call]
+        self._carried = state.detach() if batch.lengths is None else None
+        self._nll += nll
+        self._tokens += batch.tokens
+
+    def take_losses(self) -> tuple[float, int]:
+        """Nats and number of tokens since the last call; waits for the device."""
+        losses = float(self._nll), self._tokens
+        self._nll.zero_()
+        self._tokens = 0
+        return losses
+
+    def carried_tensors(self) -> list[Tensor]:
+        """The recurrent state after the last batch of a stream; empty if there is none."""
+        if self._carried is None:
+            return self._saved
+        tensors: list[Tensor] = self._carried.tensors()
+        return tensors
+
+    def restore(self, tensors: list[Tensor]) -> None:
+        """Take over a saved recurrent state, for a next batch that continues."""
+        self._carried, self._saved = None, tensors
+
+    def _begin(self, batch: TrainingBatch) -> Any:
+        """The state before a batch."""
+        if batch.continues and self._carried is not None:
+            return self._carried
+        begin = self.model.begin(begin_batch(batch))
+        if batch.continues and self._saved:
+            begin = _fill(begin, [part.to(batch.inputs.device) for part in self._saved])
+        self._saved = []
+        return begin
+
+
+def begin_batch(batch: TrainingBatch) -> Batch:
+    """What a model is begun with for a training batch."""
+    return Batch(batch.inputs.shape[0], batch.source, batch.source_lengths)
+
+
+def real_positions(batch: TrainingBatch) -> Tensor | None:
+    """Numbers (tokens,) of the targets that are no pad, or None where all are real.
+
+    Found on the CPU, where batches come from: a GPU would have to be waited for.
+    """
+    if batch.tokens == batch.targets.numel():
+        return None
+    return (batch.targets.flatten() != PAD).nonzero().squeeze(1)
+
+
+def select_real(features: Tensor, targets: Tensor, real: Tensor | None) -> tuple[Tensor, Tensor]:
+    """Features (tokens, F) and targets (tokens,) of the real positions of (B, T, F) and (B, T)."""
+    flat, wanted = features.flatten(0, 1), targets.flatten()
+    if real is None:
+        return flat, wanted
+    return flat.index_select(0, real), wanted.index_select(0, real)
+
+
+def to_device(batch: TrainingBatch, device: torch.device) -> TrainingBatch:
+    """A batch on a device, sent without waiting."""
+    if device.type == "cpu":
+        return batch
+    return TrainingBatch(
+        inputs=send_tensor(batch.inputs, device),
+        targets=send_tensor(batch.targets, device),
+        lengths=send(batch.lengths, device),
+        continues=batch.continues,
+        tokens=batch.tokens,
+        source=send(batch.source, device),
+        source_lengths=send(batch.source_lengths, device),
+    )
+
+
+def send(tensor: Tensor | None, device: torch.device) -> Tensor | None:
+    """A tensor on a device, or None."""
+    return None if tensor is None else send_tensor(tensor, device)
+
+
+def send_tensor(tensor: Tensor, device: torch.device) -> Tensor:
+    """A tensor on a device, sent without waiting."""
+    if device.type == "cpu":
+        return tensor
+    return tensor.pin_memory().to(device, non_blocking=True)
+
+
+def _fill(state: Any, tensors: list[Tensor]) -> Any:
+    """A state of the same structure with saved values."""
+    own = state.tensors()
+    if [part.shape for part in own] != [part.shape for part in tensors]:
+        raise CheckpointError("The saved recurrent state does not fit the model or the batches.")
+    return state.with_tensors(tensors)
