@@ -97,18 +97,25 @@ def read_config(folder: Path, kind: str | None = None) -> ModelConfig:
     return ModelConfig(name, str(data.get("textgen", "")), config)
 
 
-def save_weights(folder: Path, model: nn.Module, facts: Mapping[str, Any]) -> None:
+def save_weights(
+    folder: Path,
+    model: nn.Module,
+    facts: Mapping[str, Any],
+    *,
+    instead: Mapping[str, Tensor] | None = None,
+) -> None:
     """Write the model's weights.
 
     Args:
         folder: exists.
         model: as it stands.
         facts: plain data kept with them: step, figures.
+        instead: tensors by name that are saved in place of the model's own.
 
     Raises:
         CheckpointError: if they cannot be written; the weights before are untouched.
     """
-    save_tensors(folder / WEIGHTS, weights_of(model), facts)
+    save_tensors(folder / WEIGHTS, {**weights_of(model), **(instead or {})}, facts)
 
 
 def load_weights(folder: Path, model: nn.Module) -> dict[str, Any]:
@@ -215,6 +222,18 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     return tensors, facts
 
 
+def remove(path: Path) -> None:
+    """Remove a file of a model.
+
+    Raises:
+        CheckpointError: if it cannot be removed.
+    """
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        raise CheckpointError(f"{path}: cannot be removed: {error.strerror}.") from None
+
+
 def find_model(name: str | Path) -> Path:
     """The folder of a model.
 
@@ -248,6 +267,7 @@ def _write(path: Path, write: Callable[[Path], object]) -> None:
     beside = path.with_name(f".{path.name}.part")
     try:
         write(beside)
+        beside.chmod(0o644)  # safetensors lets nobody else read
         _flush(beside)
         beside.replace(path)
         _flush(path.parent)

@@ -1,0 +1,125 @@
+"""Recipes: named configurations of whole trainings, as TOML files that travel with the package."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib import resources
+from pathlib import Path
+from typing import Annotated, Any, Literal, NamedTuple
+
+from annotated_types import Ge, Lt
+
+from textgen.config import merge, parse_settings, read_toml, structure
+from textgen.data.tokenizers import TokenizerConfig
+from textgen.errors import ConfigError, nearest
+from textgen.models.config import LanguageModelConfig
+from textgen.training.config import TrainingConfig
+
+LANGUAGE_MODEL = "language-model"
+BOUNDS = ("steps", "epochs", "minutes")
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """How a text is cut for training."""
+
+    unit: Annotated[
+        Literal["stream", "lines"], "one long text, or each line a sentence of its own"
+    ] = "stream"
+    valid_share: Annotated[
+        float, Ge(0), Lt(1), "held out for validation where no such text is given; 0: none"
+    ] = 0.1
+
+
+@dataclass(frozen=True)
+class LanguageModelRecipe:
+    """All that makes a language model out of a text."""
+
+    tokenizer: TokenizerConfig = field(default_factory=TokenizerConfig)
+    data: DataConfig = field(default_factory=DataConfig)
+    model: LanguageModelConfig = field(default_factory=LanguageModelConfig)
+    training: TrainingConfig = field(default_factory=TrainingConfig)
+
+
+class RecipeFile(NamedTuple):
+    """A recipe as it was written.
+
+    Attributes:
+        name: of the recipe, or the path of its file.
+        kind: of the models that it makes.
+        about: one sentence.
+        data: its sections.
+    """
+
+    name: str
+    kind: str
+    about: str
+    data: Mapping[str, Any]
+
+
+def recipe_names(kind: str = LANGUAGE_MODEL) -> list[str]:
+    """The recipes of a kind that come with textgen."""
+    return [name for name in sorted(_bundled()) if read_recipe(name).kind == kind]
+
+
+def read_recipe(name: str) -> RecipeFile:
+    """A recipe by its name, or by the path of a TOML file.
+
+    Raises:
+        ConfigError: if there is none, or it cannot be read.
+    """
+    bundled = _bundled()
+    path = bundled.get(name, Path(name))
+    if name not in bundled and path.suffix != ".toml":
+        raise ConfigError(
+            [f"There is no recipe {name!r}.{nearest(name, bundled)} Or the path of a .toml file."]
+        )
+    data = read_toml(path)
+    kind, about = data.pop("kind", LANGUAGE_MODEL), data.pop("about", "")
+    return RecipeFile(name, str(kind), str(about), data)
+
+
+def load_recipe(
+    name: str, settings: Sequence[str] = (), kind: str = LANGUAGE_MODEL
+) -> LanguageModelRecipe:
+    """A recipe with settings on top.
+
+    Where the settings bound the training (steps, epochs, minutes), the recipe's own bounds no
+    longer hold.
+
+    Args:
+        name: of the recipe, or the path of a TOML file.
+        settings: as in ``["model.hidden=512", "training.minutes=5"]``.
+        kind: that the recipe must be of.
+
+    Raises:
+        ConfigError: with all that is wrong.
+    """
+    recipe = read_recipe(name)
+    if recipe.kind != kind:
+        hint = nearest("", recipe_names(kind))
+        raise ConfigError([f"The recipe {name!r} makes a {recipe.kind}, not a {kind}.{hint}"])
+    made = structure(
+        LanguageModelRecipe, with_settings(recipe.data, settings), where=f"recipe {name}"
+    )
+    made.training.require_bound()
+    return made
+
+
+def with_settings(data: Mapping[str, Any], settings: Sequence[str]) -> dict[str, Any]:
+    """Nested data of a recipe with settings on top; new bounds replace all old ones."""
+    changes = parse_settings(settings)
+    training = data.get("training")
+    changed = changes.get("training")
+    bounded = isinstance(changed, dict) and any(changed.get(name) for name in BOUNDS)
+    if bounded and isinstance(training, Mapping):
+        kept = {name: value for name, value in training.items() if name not in BOUNDS}
+        data = {**data, "training": kept}
+    return merge(data, changes)
+
+
+def _bundled() -> dict[str, Path]:
+    """The package's recipe files by name."""
+    folder = Path(str(resources.files("textgen"))) / "recipes_data"
+    return {path.stem: path for path in folder.glob("*.toml")}

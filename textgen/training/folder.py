@@ -1,0 +1,147 @@
+"""What every training does with its folder: open it, save into it, go on from it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from textgen.checkpoint import (
+    CONFIG,
+    TRAINING,
+    WEIGHTS,
+    load_training_state,
+    read_config,
+    remove,
+    save_training_state,
+    save_weights,
+)
+from textgen.errors import CheckpointError, UsageError
+from textgen.training.events import Event, Improved, Snapshot, Stopped, Validated
+from textgen.training.state import TrainingState
+
+FIXED = ("batch", "window", "seed", "optimiser")
+"""Training options without which a position in the data or the moments mean nothing."""
+
+
+def open_folder(
+    folder: Path, kind: str, config: Mapping[str, Any], *, resume: bool, overwrite: bool
+) -> None:
+    """Make sure that a training may use a folder.
+
+    Args:
+        folder: for the model.
+        kind: of the model.
+        config: the recipe as plain data.
+        resume: go on with the training that is in the folder.
+        overwrite: remove the model that is in the folder.
+
+    Raises:
+        UsageError: if there is a model and neither is said, or a resumed recipe differs.
+        CheckpointError: if there is nothing to resume, or files cannot be removed.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise UsageError(f"{folder}: is a file; a folder is needed for the model.")
+    if resume and overwrite:
+        raise UsageError("Resume and overwrite exclude each other: keep the model or replace it.")
+    if resume:
+        if not (folder / CONFIG).is_file():
+            raise CheckpointError(f"{folder}: there is no training to resume.")
+        _require_same(folder, read_config(folder, kind).config, config)
+        return
+    present = [name for name in (CONFIG, WEIGHTS, TRAINING) if (folder / name).exists()]
+    if present and not overwrite:
+        raise UsageError(
+            f"{folder}: holds a model already ({', '.join(present)}). "
+            "Resume it, overwrite it, or choose another folder."
+        )
+    for name in present:
+        remove(folder / name)
+
+
+def saved_state(folder: Path, data: Mapping[str, Any]) -> TrainingState | None:
+    """The state to go on from; None if the training ended before its first save.
+
+    Args:
+        folder: of the training.
+        data: facts about the training data, which must be those that were saved.
+
+    Raises:
+        CheckpointError: if the state is damaged, or of other data.
+    """
+    if not (folder / TRAINING).is_file():
+        return None
+    tensors, facts = load_training_state(folder)
+    before = facts.get("data")
+    if before != data:
+        raise CheckpointError(
+            f"{folder / TRAINING}: the training text has changed: it was {before}, now {data}."
+        )
+    return TrainingState.restore(tensors, facts.get("counters", {}))
+
+
+def saving(
+    events: Iterator[Event], folder: Path, model: nn.Module, data: Mapping[str, Any]
+) -> Iterator[Event]:
+    """Save what the events of ``fit`` ask for, and pass the events on.
+
+    The best weights go to ``model.safetensors``; before the first validation these are the
+    latest. Snapshots are saved and not passed on.
+
+    Args:
+        events: of ``fit``.
+        folder: of the model.
+        model: that is trained.
+        data: facts about the training data, saved with each snapshot.
+
+    Raises:
+        KeyboardInterrupt: after all is saved, if the training was interrupted.
+    """
+    metrics: Mapping[str, float] = {}
+    for event in events:
+        if isinstance(event, Snapshot):
+            if event.state.counters.best is None:
+                _save_latest(folder, model, event)
+            facts = {"counters": event.state.facts(), "data": data}
+            save_training_state(folder, event.state.tensors, facts)
+            continue
+        if isinstance(event, Validated):
+            metrics = event.metrics
+        if isinstance(event, Improved):
+            save_weights(folder, model, {"step": event.step, "metrics": dict(metrics)})
+        yield event
+        if isinstance(event, Stopped) and event.reason == "interrupted":
+            raise KeyboardInterrupt
+
+
+def _save_latest(folder: Path, model: nn.Module, event: Snapshot) -> None:
+    """Save weights that were never validated, averaged where there is an average."""
+    averages = event.state.part("average")
+    save_weights(folder, model, {"step": event.step, "metrics": {}}, instead=averages)
+
+
+def _require_same(folder: Path, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+    """Refuse to resume with another model, tokenizer, data or order of batches."""
+    old, new = (_flat(json.loads(json.dumps(each))) for each in (before, now))
+    differing = [
+        f"{name} was {old.get(name)} and is {new.get(name)}"
+        for name in sorted(old.keys() | new.keys())
+        if old.get(name) != new.get(name)
+        and (not name.startswith("training.") or name.removeprefix("training.") in FIXED)
+    ]
+    if differing:
+        raise UsageError(
+            f"{folder}: cannot be resumed with another recipe: {'; '.join(differing)}."
+        )
+
+
+def _flat(data: Mapping[str, Any], path: str = "") -> dict[str, Any]:
+    """Nested data by dotted names."""
+    flat: dict[str, Any] = {}
+    for key, value in data.items():
+        name = f"{path}.{key}" if path else key
+        flat |= _flat(value, name) if isinstance(value, dict) else {name: value}
+    return flat

@@ -1,0 +1,175 @@
+"""From a text to a trained language model in a folder."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from textgen.checkpoint import save_config
+from textgen.config import as_dict
+from textgen.data.batching import Batches, LaneBatches, SentenceBatches
+from textgen.data.documents import Lines, TextSource
+from textgen.data.sequences import tokenise_sequences
+from textgen.data.splitting import hold_out
+from textgen.data.streams import StreamStatistics, tokenise_stream
+from textgen.data.tokenizers import TextTokenizer, load_tokenizer, save_tokenizer, train_tokenizer
+from textgen.models.language_model import LanguageModel
+from textgen.recipes import LANGUAGE_MODEL, LanguageModelRecipe
+from textgen.training.events import Event
+from textgen.training.fit import Validate, fit
+from textgen.training.folder import open_folder, saved_state, saving
+from textgen.training.interrupts import Interrupts
+from textgen.training.precision import Arithmetic
+from textgen.training.validation import total_loss
+
+VALIDATION_LANES = 32
+VALIDATION_LANE = 2048
+"""Validation reads at most so many lanes, none shorter than so many tokens: each begins blind."""
+VALIDATION_WINDOW = 128
+VALIDATION_TOKENS = 4096
+
+
+@dataclass(frozen=True)
+class _Texts:
+    """Batches of both texts, and what they were made from."""
+
+    train: Batches
+    valid: Batches | None
+    train_counts: StreamStatistics
+    valid_counts: StreamStatistics
+
+
+def train_language_model(
+    recipe: LanguageModelRecipe,
+    train: TextSource,
+    valid: TextSource | None,
+    out: Path,
+    *,
+    resume: bool = False,
+    overwrite: bool = False,
+) -> Iterator[Event]:
+    """Train a language model and save it.
+
+    Seeds torch's generators. The tokenizer is learnt from the training part alone. Validation
+    is in nats per token over all of the held-out text.
+
+    Args:
+        recipe: tokenizer, data, model and training.
+        train: the text; also the validation's, where that is None.
+        valid: None holds out ``recipe.data.valid_share`` of ``train``.
+        out: folder for the model, made if it is missing.
+        resume: go on where the training in ``out`` was interrupted; of the recipe, only options
+            of training may differ from then (budget, rates, habits).
+        overwrite: replace a model that is in ``out``.
+
+    Returns:
+        Events as they happen; iterating makes the training go on. Ctrl-C saves after the current
+        step and is raised again.
+
+    Raises:
+        UsageError: if ``out`` holds a model and neither resume nor overwrite is given.
+        DataError: if a text cannot be used.
+        CheckpointError: if files cannot be written, or those to resume from cannot be read.
+        TrainingError: if the loss is no longer finite; what was saved before is kept.
+    """
+    recipe.training.require_bound()
+    config = as_dict(recipe)
+    open_folder(out, LANGUAGE_MODEL, config, resume=resume, overwrite=overwrite)
+    Arithmetic(recipe.training)  # no text is read for a device that is not there
+    return _train(recipe, train, valid, out, resume=resume)
+
+
+def _train(
+    recipe: LanguageModelRecipe,
+    train: TextSource,
+    valid: TextSource | None,
+    out: Path,
+    *,
+    resume: bool,
+) -> Iterator[Event]:
+    if valid is None and recipe.data.valid_share > 0:
+        train, valid = hold_out(train, recipe.data.valid_share, recipe.data.unit)
+    tokenizer = load_tokenizer(out) if resume else _tokenizer(recipe, train)
+    texts = _read_texts(recipe, tokenizer, train, valid)
+    torch.manual_seed(recipe.training.seed)
+    model = LanguageModel(recipe.model, tokenizer.size)
+    facts = {"tokens": texts.train_counts.tokens, "characters": texts.train_counts.characters}
+    state = saved_state(out, facts) if resume else None
+    if not resume:
+        save_tokenizer(tokenizer, out)
+    save_config(out, LANGUAGE_MODEL, as_dict(recipe))
+    with Interrupts() as interrupts:
+        events = fit(
+            model,
+            texts.train,
+            _validation(recipe, tokenizer, texts),
+            recipe.training,
+            state=state,
+            interrupted=interrupts.noted,
+        )
+        yield from saving(events, out, model, facts)
+
+
+def _tokenizer(recipe: LanguageModelRecipe, train: TextSource) -> TextTokenizer:
+    return train_tokenizer(recipe.tokenizer, (piece.text for piece in train.pieces()))
+
+
+def _read_texts(
+    recipe: LanguageModelRecipe,
+    tokenizer: TextTokenizer,
+    train: TextSource,
+    valid: TextSource | None,
+) -> _Texts:
+    """Encode both texts and cut them into batches."""
+    make = _lines if recipe.data.unit == "lines" else _stream
+    batches, counts = make(recipe, tokenizer, train, validation=False)
+    if valid is None:
+        return _Texts(batches, None, counts, StreamStatistics())
+    valid_batches, valid_counts = make(recipe, tokenizer, valid, validation=True)
+    return _Texts(batches, valid_batches, counts, valid_counts)
+
+
+def _stream(
+    recipe: LanguageModelRecipe, tokenizer: TextTokenizer, text: TextSource, *, validation: bool
+) -> tuple[Batches, StreamStatistics]:
+    stream, training = tokenise_stream(text, tokenizer), recipe.training
+    lanes, window, seed = training.batch, training.window, None if validation else training.seed
+    if validation:
+        lanes = max(1, min(VALIDATION_LANES, len(stream) // VALIDATION_LANE))
+        window = VALIDATION_WINDOW
+    return LaneBatches(stream, lanes, window, tokenizer.marks, seed), stream.statistics
+
+
+def _lines(
+    recipe: LanguageModelRecipe, tokenizer: TextTokenizer, text: TextSource, *, validation: bool
+) -> tuple[Batches, StreamStatistics]:
+    sentences, training = tokenise_sequences(Lines(text), tokenizer), recipe.training
+    budget, seed = training.batch, None if validation else training.seed
+    if validation:
+        budget = max(budget, VALIDATION_TOKENS)
+    return SentenceBatches(sentences, budget, tokenizer.marks, seed), sentences.statistics
+
+
+def _validation(
+    recipe: LanguageModelRecipe, tokenizer: TextTokenizer, texts: _Texts
+) -> Validate | None:
+    """Nats per token; with words and subwords also bits per character, which compare."""
+    valid = texts.valid
+    if valid is None:
+        return None
+    arithmetic = Arithmetic(recipe.training)
+
+    def validate(model: nn.Module) -> Mapping[str, float]:
+        nats, tokens = total_loss(model, valid, arithmetic)
+        metrics = {"loss": nats / tokens}
+        if tokenizer.kind not in {"characters", "bytes"}:
+            characters = texts.valid_counts.characters
+            metrics["bits_per_character"] = nats / math.log(2) / characters
+        return metrics
+
+    return validate
