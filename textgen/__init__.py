@@ -1,1 +1,105 @@
-"""Text generation and translation with recurrent networks and decoding plugins."""
+"""Text generation and translation with recurrent networks and decoding plugins.
+
+The public names are imported when they are first asked for, so that ``import textgen`` costs
+nothing:
+
+    import textgen
+
+    model = textgen.load_model("checkpoints/py")
+    plugins = textgen.default_registries()
+    chain = textgen.resolve("sample", ["temperature:0.8", "nucleus:0.9"], plugins)
+    for generation in textgen.generate(model, [textgen.Request("The ")], chain):
+        ...
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from textgen.data.documents import TextSource
+    from textgen.data.files import open_text
+    from textgen.data.tokenizers import load_tokenizer, train_tokenizer
+    from textgen.decoding.chain import Chain, default_registries, resolve
+    from textgen.errors import (
+        CheckpointError,
+        ConfigError,
+        DataError,
+        PluginError,
+        TextgenError,
+        TrainingError,
+        UsageError,
+    )
+    from textgen.evaluation.perplexity import Perplexity, perplexity
+    from textgen.inference import Generation, Request, generate
+    from textgen.loading import LoadedModel, load_model
+    from textgen.recipes import LanguageModelRecipe, load_recipe
+    from textgen.training.language_model import train_language_model
+
+__all__ = [
+    "Chain",
+    "CheckpointError",
+    "ConfigError",
+    "DataError",
+    "Generation",
+    "LanguageModelRecipe",
+    "LoadedModel",
+    "Perplexity",
+    "PluginError",
+    "Request",
+    "TextSource",
+    "TextgenError",
+    "TrainingError",
+    "UsageError",
+    "default_registries",
+    "generate",
+    "load_model",
+    "load_recipe",
+    "load_tokenizer",
+    "open_text",
+    "perplexity",
+    "resolve",
+    "train_language_model",
+    "train_tokenizer",
+]
+
+_HOMES = {
+    "textgen.data.documents": ("TextSource",),
+    "textgen.data.files": ("open_text",),
+    "textgen.data.tokenizers": ("load_tokenizer", "train_tokenizer"),
+    "textgen.decoding.chain": ("Chain", "default_registries", "resolve"),
+    "textgen.errors": (
+        "CheckpointError",
+        "ConfigError",
+        "DataError",
+        "PluginError",
+        "TextgenError",
+        "TrainingError",
+        "UsageError",
+    ),
+    "textgen.evaluation.perplexity": ("Perplexity", "perplexity"),
+    "textgen.inference": ("Generation", "Request", "generate"),
+    "textgen.loading": ("LoadedModel", "load_model"),
+    "textgen.recipes": ("LanguageModelRecipe", "load_recipe"),
+    "textgen.training.language_model": ("train_language_model",),
+}
+_HOME = {name: module for module, names in _HOMES.items() for name in names}
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name from its home; ``__version__`` is the installed package's."""
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("textgen")
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(_HOME[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    """The public names, and what a module has anyway."""
+    return sorted({*globals(), *__all__, "__version__"})

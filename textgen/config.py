@@ -215,7 +215,8 @@ def _type_name(hint: Any, metadata: Sequence[Any]) -> str:
     if origin is Literal:
         return "|".join(str(value) for value in typing.get_args(hint))
     if origin in {typing.Union, types.UnionType}:
-        return "|".join(_type_name(part, ()) for part in typing.get_args(hint)) + _range(metadata)
+        parts = [_type_name(*_unwrap(part)) for part in typing.get_args(hint)]
+        return "|".join(parts) + _range(metadata)
     name = "none" if hint is type(None) else getattr(hint, "__name__", str(hint))
     if origin is not None:
         name = str(hint).replace("typing.", "")

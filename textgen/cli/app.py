@@ -30,6 +30,7 @@ textgen = LazyGroup(
         "generate": "textgen.cli.generate",
         "evaluate": _EVALUATE,
         "corpora": "textgen.cli.corpora",
+        "recipes": "textgen.cli.recipes",
         "plugins": "textgen.cli.plugins",
         "models": "textgen.cli.models",
     },

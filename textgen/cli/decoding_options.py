@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from textgen.cli.options import all_of, chosen, kept_option, plugins_option
+import click
+
+from textgen.cli.options import all_of, chosen, kept_option, plugin_registries, plugins_option
 
 if TYPE_CHECKING:
     from textgen.decoding.chain import Chain
@@ -25,10 +26,19 @@ decoding_options = all_of(
             multiple=True,
             help="Change the probabilities before the choice; repeatable, in this order.",
         ),
-        kept_option("--temperature", type=float, metavar="T", help="Short for a filter."),
-        kept_option("--top-k", type=int, metavar="K", help="Short for a filter."),
-        kept_option("--top-p", type=float, metavar="P", help="Short for --filter nucleus:P."),
-        kept_option("--beam", type=int, metavar="WIDTH", help="Short for --decode beam:WIDTH."),
+        kept_option(
+            "--temperature", type=float, metavar="T", help="Short for --filter temperature:T."
+        ),
+        kept_option(
+            "--top-k", type=click.IntRange(min=0), metavar="K", help="Short for --filter top-k:K."
+        ),
+        kept_option("--top-p", type=float, metavar="P", help="As --filter nucleus:P."),
+        kept_option(
+            "--beam",
+            type=click.IntRange(min=1),
+            metavar="WIDTH",
+            help="As --decode beam:WIDTH.",
+        ),
         plugins_option,
     ]
 )
@@ -44,20 +54,18 @@ class Decoding:
     top_k: int | None
     top_p: float | None
     beam: int | None
-    plugins: tuple[Path, ...]
 
 
 def chosen_chain() -> Chain:
-    """The strategy and filters that the running command's options name."""
-    from textgen.decoding.chain import resolve
+    """The strategy and filters that the running command's options name.
+
+    Raises:
+        PluginError: for unknown names.
+        ConfigError: for wrong options.
+        UsageError: for two strategies at once.
+    """
+    from textgen.decoding.chain import Flags, Registries, resolve
 
     decoding = chosen(Decoding)
-    return resolve(
-        decoding.decode,
-        decoding.filters,
-        temperature=decoding.temperature,
-        top_k=decoding.top_k,
-        top_p=decoding.top_p,
-        beam=decoding.beam,
-        folders=decoding.plugins,
-    )
+    flags = Flags(decoding.temperature, decoding.top_k, decoding.top_p, decoding.beam)
+    return resolve(decoding.decode, decoding.filters, Registries(*plugin_registries()), flags)

@@ -79,7 +79,7 @@ def command(
         raise UsageError("--stop: an empty text would stop at once.")
     chain = chosen_chain()
     if verbose:
-        complain(f"decode: {chain}")
+        complain(f"decode: {_in_words(chain)}")
     loaded = load_model(model, device)
     requests = (
         Request(text, samples=samples, max_tokens=max_tokens, stop=stop, seed=seed, index=index)
@@ -125,9 +125,14 @@ def _as_dict(generation: Generation, chain: Chain, seed: int) -> dict[str, Any]:
         "tokens": len(generation.tokens),
         "log_prob": generation.log_prob,
         "finished": generation.finished,
-        "decode": str(chain),
+        "decode": _in_words(chain),
         "seed": seed,
     }
+
+
+def _in_words(chain: Chain) -> str:
+    """The filters in their order, then the strategy."""
+    return " | ".join(chain.description)
 
 
 def _prompts(prompt: str) -> Iterator[str]:

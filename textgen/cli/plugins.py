@@ -30,7 +30,7 @@ from textgen.registry import Entry, Registry
 @click.argument("name", required=False)
 @plugins_option
 @json_lines_option
-def command(name: str | None, as_json: bool) -> None:
+def command(*, name: str | None, as_json: bool) -> None:
     """List the strategies and filters of decoding.
 
     With NAME: what it does and which options it takes. Listing imports no plugin. Dropped files
@@ -76,7 +76,8 @@ def _show(registry: Registry[Any], name: str, as_json: bool) -> None:
         print_table([("OPTION", "TYPE", "DEFAULT", "MEANING"), *map(tuple, options)])
     elif _is_dataclass(factory):
         click.echo("It has no options.")
-    click.echo(f"\nAs in: {_usage(registry.kind, name, options)}")
+    if "Example" not in text:
+        click.echo(f"\nExample: {_usage(registry.kind, name, options)}")
 
 
 def _usage(kind: str, name: str, options: list[Option]) -> str:
