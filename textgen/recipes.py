@@ -3,43 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple
-
-from annotated_types import Ge, Lt
+from typing import Any, NamedTuple
 
 from textgen.config import merge, parse_settings, read_toml, structure
-from textgen.data.tokenizers import TokenizerConfig
 from textgen.errors import ConfigError, nearest
-from textgen.models.config import LanguageModelConfig
-from textgen.training.config import TrainingConfig
+from textgen.training.recipe import LANGUAGE_MODEL, LanguageModelRecipe
 
-LANGUAGE_MODEL = "language-model"
+__all__ = [
+    "LANGUAGE_MODEL",
+    "LanguageModelRecipe",
+    "RecipeFile",
+    "load_recipe",
+    "read_recipe",
+    "recipe_names",
+    "with_settings",
+]
+
 BOUNDS = ("steps", "epochs", "minutes")
-
-
-@dataclass(frozen=True)
-class DataConfig:
-    """How a text is cut for training."""
-
-    unit: Annotated[
-        Literal["stream", "lines"], "one long text, or each line a sentence of its own"
-    ] = "stream"
-    valid_share: Annotated[
-        float, Ge(0), Lt(1), "held out for validation where no such text is given; 0: none"
-    ] = 0.1
-
-
-@dataclass(frozen=True)
-class LanguageModelRecipe:
-    """All that makes a language model out of a text."""
-
-    tokenizer: TokenizerConfig = field(default_factory=TokenizerConfig)
-    data: DataConfig = field(default_factory=DataConfig)
-    model: LanguageModelConfig = field(default_factory=LanguageModelConfig)
-    training: TrainingConfig = field(default_factory=TrainingConfig)
 
 
 class RecipeFile(NamedTuple):
