@@ -243,6 +243,8 @@ class Session:
         watch: called after each step.
         attention: keep the attention of each token.
         prefix_scored: count the forced prefix (beyond bos) in the scores.
+        eos_at_limit: force eos as the last token that the limit allows; else a hypothesis is cut
+            there and counts as not finished.
     """
 
     model: Model[Any]
@@ -257,6 +259,7 @@ class Session:
     watch: Watch | None = None
     attention: bool = False
     prefix_scored: bool = False
+    eos_at_limit: bool = False
 
 
 class Strategy(Protocol):

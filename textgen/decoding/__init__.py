@@ -1,0 +1,30 @@
+"""Decoding: sessions, the shared search loop, random numbers for each row, rescoring.
+
+Knows no model and no plugin, only the contracts of ``textgen.protocols``.
+"""
+
+from textgen.decoding.guard import worth
+from textgen.decoding.hypotheses import best_first, decode, take
+from textgen.decoding.pool import Pool
+from textgen.decoding.random import RowRandom, row_seeds
+from textgen.decoding.scoring import rescore, score, token_log_probs
+from textgen.decoding.search import Done, Picker, search
+from textgen.decoding.session import make_session, padded
+
+__all__ = [
+    "Done",
+    "Picker",
+    "Pool",
+    "RowRandom",
+    "best_first",
+    "decode",
+    "make_session",
+    "padded",
+    "rescore",
+    "row_seeds",
+    "score",
+    "search",
+    "take",
+    "token_log_probs",
+    "worth",
+]

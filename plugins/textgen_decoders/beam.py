@@ -1,0 +1,112 @@
+"""Beam search."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Annotated, Literal
+
+import torch
+from annotated_types import Ge, Gt
+from torch import Tensor
+
+from textgen.decoding import Pool, search
+from textgen.errors import UsageError
+from textgen.protocols import Beam, Hypotheses, Pick, Session
+
+_DEAD = float("-inf")
+
+
+@dataclass(frozen=True)
+class BeamSearch:
+    """The best K partial hypotheses at every step; what has ended is kept aside.
+
+    Of the 2K best continuations the first K that do not end go on; those that end and are among
+    the first K are finished. Ranked by log P(Y | X) / penalty + β · Σ_i log min(Σ_j α_ij, 1) with
+    penalty 1 (none), |Y|^α (average) or ((5 + |Y|) / 6)^α (gnmt); |Y| counts eos, the last sum
+    runs over source positions i and their attention α_ij from target positions j.
+    A source is done when no running hypothesis can overtake the n-th best finished one: at best it
+    reaches log P / penalty(limit) (Huang, Zhao & Ma 2017, "When to finish?"). A beam of width 1
+    is greedy search.
+    Penalties: Wu et al. 2016, "Google's neural machine translation system".
+
+    Example: --decode beam:width=5,length=gnmt,alpha=0.6
+    """
+
+    width: Annotated[int, Ge(1), "hypotheses K that go on at every step"] = 5
+    length: Annotated[Literal["none", "average", "gnmt"], "how length is made up for"] = "average"
+    alpha: Annotated[float, Ge(0), "strength α of the length penalty"] = 1.0
+    coverage: Annotated[float, Ge(0), "strength β of the coverage penalty; needs attention"] = 0.0
+    n_best: Annotated[int | None, Ge(1), "hypotheses returned; none: as many as samples"] = None
+    stop: Annotated[
+        Literal["provable", "patience", "first"],
+        "when a source is done: nothing better can come; patience × width or n_best have finished",
+    ] = "provable"
+    patience: Annotated[float, Gt(0), "for stop=patience (Kasai et al. 2022)"] = 1.0
+
+    def __call__(self, session: Session) -> Hypotheses:
+        """Decode; (B, n_best) hypotheses."""
+        wanted = session if self.coverage == 0 else replace(session, attention=True)
+        running = _Running(self, wanted)
+        rest = search(wanted, running.pick, carry=self.width, done=running.done)
+        found = running.pool.result() or rest
+        return found if session.attention else replace(found, attention=None)
+
+    def penalty(self, lengths: Tensor) -> Tensor:
+        """What log-probabilities are divided by, for lengths |Y| of any shape."""
+        if self.length == "none" or self.alpha == 0:
+            return torch.ones_like(lengths, dtype=torch.float32)
+        if self.length == "average":
+            return lengths.clamp(min=1).float() ** self.alpha
+        return ((5.0 + lengths) / 6.0) ** self.alpha
+
+    def rank(self, beam: Beam) -> Tensor:
+        """Scores (B, K) by which hypotheses are ranked."""
+        scores = beam.scores / self.penalty(beam.lengths)
+        if self.coverage == 0:
+            return scores
+        if beam.attention is None:
+            raise UsageError("The coverage penalty needs a model with attention.")
+        seen = beam.attention.masked_fill((beam.tokens == beam.marks.pad).unsqueeze(3), 0.0).sum(2)
+        # (B, K, S); positions that nothing ever looks at are the source's padding
+        logs = torch.where(seen > 0, seen.clamp(1e-9, 1.0).log(), 0.0)
+        return scores + self.coverage * logs.sum(2)
+
+
+class _Running:
+    """One beam search: the pick, and the pool of what has finished."""
+
+    def __init__(self, options: BeamSearch, session: Session) -> None:
+        self.options = options
+        self.n_best = session.samples if options.n_best is None else options.n_best
+        self.pool = Pool(session, self.n_best)
+        greedy = options.width == 1 and self.n_best == 1
+        self.stop = "first" if greedy else options.stop
+        self.ceiling = options.penalty(session.limit)  # (B,)
+
+    def pick(self, log_probs: Tensor, beam: Beam) -> Pick:
+        """Rows that go on, then rows that end; spare ones get bos, which is forbidden: dead."""
+        if beam.step == 0:
+            self.pool.add(beam, self.options.rank)  # sources whose limit is 0
+        width, size = self.options.width, log_probs.shape[2]
+        scores = beam.scores.masked_fill(beam.finished, _DEAD)
+        totals = (scores.unsqueeze(2) + log_probs).flatten(1)  # (B, K·V)
+        best, index = totals.topk(min(2 * width, totals.shape[1]), 1)
+        parents = index.div(size, rounding_mode="floor")
+        tokens = index - parents * size
+        ends = tokens == beam.marks.eos
+        order = ends.byte().argsort(dim=1, stable=True)  # what goes on first, each by its rank
+        best, parents, tokens = (each.gather(1, order) for each in (best, parents, tokens))
+        ends = tokens == beam.marks.eos
+        place = torch.arange(order.shape[1], device=order.device)
+        usable = torch.where(ends, order < width, place < width) & (best != _DEAD)
+        return Pick(parents, torch.where(usable, tokens, beam.marks.bos))
+
+    def done(self, beam: Beam) -> Tensor:
+        """(B,) bool: sources whose result is settled."""
+        self.pool.add(beam, self.options.rank)
+        running = beam.scores.masked_fill(beam.finished, _DEAD).amax(1)
+        if self.stop == "provable":
+            return self.pool.worst(beam.sources) >= running / self.ceiling[beam.sources]
+        patient = self.options.patience * self.options.width
+        enough = self.n_best if self.stop == "first" else patient
+        return (self.pool.counts[beam.sources] >= enough) | (running == _DEAD)

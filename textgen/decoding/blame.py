@@ -1,0 +1,60 @@
+"""Errors that name the plugin: what it is, which package and version or file it came from."""
+
+from __future__ import annotations
+
+import functools
+import importlib.metadata
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from textgen.errors import PluginError
+
+
+def broken(plugin: Any, kind: str, what: str) -> PluginError:
+    """An error that says which plugin broke its contract, and how.
+
+    Args:
+        plugin: a filter, a strategy or its pick.
+        kind: "filter" or "strategy".
+        what: the breach, as the end of a sentence: "returned NaN".
+    """
+    return PluginError(f"The {kind} {title(plugin)}, {origin(plugin)}, breaks its contract: {what}")
+
+
+class BadPickError(PluginError):
+    """A pick broke its contract.
+
+    Attributes:
+        what: how, for an error that names the strategy it belongs to.
+    """
+
+    def __init__(self, pick: Any, what: str) -> None:
+        self.what = what
+        super().__init__(str(broken(pick, "strategy", what)))
+
+
+def title(plugin: Any) -> str:
+    """The name of a function, or of the class of anything else."""
+    plugin = _bare(plugin)
+    name = getattr(plugin, "__qualname__", type(plugin).__qualname__)
+    return str(name).rpartition("<locals>.")[2]
+
+
+def origin(plugin: Any) -> str:
+    """Package and version, or the file, in which a plugin is defined."""
+    plugin = _bare(plugin)
+    module = getattr(plugin, "__module__", None) or type(plugin).__module__
+    for group in ("textgen.filters", "textgen.strategies"):
+        for point in importlib.metadata.entry_points(group=group):
+            if point.module == module and point.dist is not None:
+                return f"of {point.dist.name} {point.dist.version}"
+    file = getattr(sys.modules.get(str(module)), "__file__", None)
+    return f"of {file or module}"
+
+
+def _bare(plugin: Any) -> Callable[..., Any]:
+    """What is inside a partial or a bound method."""
+    while isinstance(plugin, functools.partial):
+        plugin = plugin.func
+    return getattr(plugin, "__self__", plugin)  # type: ignore[no-any-return]

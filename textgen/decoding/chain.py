@@ -1,0 +1,207 @@
+"""From names and flags to a strategy and its filters.
+
+``--decode NAME`` names a strategy, or a filter: then it means to sample with that filter first.
+Filters given by hand keep their order. The familiar flags (temperature, top-k, top-p, beam) are
+sugar for the same plugins, put in where the documented order has them: penalties and bans, minimum
+length, temperature, top-k, top-p, min-p, typical, epsilon, eta.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from textgen.errors import PluginError, UsageError, nearest
+from textgen.protocols import Filter, Hypotheses, Session, Strategy
+from textgen.registry import Registry, Spec, parse_spec
+
+ORDER = (
+    "logit-bias",
+    "repetition-penalty",
+    "frequency-penalty",
+    "presence-penalty",
+    "no-repeat-ngram",
+    "banned",
+    "allowed",
+    "minimum-length",
+    "temperature",
+    "top-k",
+    "nucleus",
+    "min-p",
+    "typical",
+    "epsilon",
+    "eta",
+)
+_ALIASES = {"top-p": "nucleus"}
+
+
+class Registries(NamedTuple):
+    """Where plugins are looked up."""
+
+    strategies: Registry[Strategy]
+    filters: Registry[Filter]
+
+
+@dataclass(frozen=True)
+class Flags:
+    """The familiar options; None where they are not given.
+
+    Attributes:
+        temperature: T of the filter ``temperature``.
+        top_k: k of ``top-k``; 0 switches it off.
+        top_p: p of ``nucleus``.
+        beam: width of the strategy ``beam``.
+    """
+
+    temperature: float | None = None
+    top_k: int | None = None
+    top_p: float | None = None
+    beam: int | None = None
+
+    def filters(self) -> list[Spec]:
+        """The filters they stand for, in the documented order."""
+        given = (
+            ("temperature", self.temperature),
+            ("top-k", self.top_k or None),
+            ("nucleus", self.top_p),
+        )
+        return [Spec(name, {}, (value,)) for name, value in given if value is not None]
+
+
+_NO_FLAGS = Flags()
+
+
+@dataclass(frozen=True)
+class Chain:
+    """What a request comes to.
+
+    Attributes:
+        strategy: decodes.
+        filters: for the session, in order.
+        description: the filters and then the strategy, each as NAME:key=value with all options.
+    """
+
+    strategy: Strategy
+    filters: tuple[Filter, ...]
+    description: list[str]
+
+    def decode(self, session: Session) -> Hypotheses:
+        """Decode with the chain's filters after those that the session has already.
+
+        Raises:
+            PluginError: if a plugin breaks its contract.
+        """
+        from textgen.decoding.hypotheses import decode
+
+        filters = (*session.filters, *self.filters)
+        return decode(self.strategy, dataclasses.replace(session, filters=filters))
+
+
+def default_registries() -> Registries:
+    """The plugins that are installed or dropped into the standard folders."""
+    return Registries(
+        Registry("strategy", "textgen.strategies"), Registry("filter", "textgen.filters")
+    )
+
+
+def resolve(
+    decode: str | None,
+    filters: Sequence[str],
+    registries: Registries,
+    flags: Flags = _NO_FLAGS,
+    *,
+    default: str = "sample",
+) -> Chain:
+    """Build what a request names.
+
+    Args:
+        decode: SPEC of a strategy, or of a filter to sample with; None for the default.
+        filters: SPECs, applied in this order.
+        registries: where to look them up.
+        flags: the familiar options.
+        default: strategy where neither ``decode`` nor a flag says one; asking for a filter
+            without naming a strategy means sampling.
+
+    Raises:
+        PluginError: for unknown names, with the nearest one.
+        ConfigError: for wrong options.
+        UsageError: for two strategies at once.
+    """
+    wanted = [parse_spec(text) for text in filters]
+    sugar = flags.filters()
+    if decode is None:
+        fallback = "sample" if wanted or sugar else default
+        strategy = Spec("beam", {"width": flags.beam}) if flags.beam else parse_spec(fallback)
+    else:
+        strategy = parse_spec(decode)
+        if not _is_strategy(strategy, registries):
+            wanted.insert(0, strategy)
+            strategy = parse_spec("sample")
+        if flags.beam is not None:
+            raise UsageError(
+                f"--decode {decode} and --beam {flags.beam} name two strategies: use one of them, "
+                f"as in --decode beam:width={flags.beam}."
+            )
+    for spec in sugar:
+        _insert(wanted, spec)
+    built = [registries.filters.build(spec) for spec in wanted]
+    made = registries.strategies.build(strategy)
+    description = [
+        describe(registries.filters.entry(spec.name).name, plugin)
+        for spec, plugin in zip(wanted, built, strict=True)
+    ]
+    description.append(describe(registries.strategies.entry(strategy.name).name, made))
+    return Chain(made, tuple(built), description)
+
+
+def _is_strategy(spec: Spec, registries: Registries) -> bool:
+    """Whether a name is a strategy's; False for a filter's.
+
+    Raises:
+        PluginError: if it is neither; suggests from both kinds.
+    """
+    name = spec.name.replace("_", "-")
+    strategies, filters = registries.strategies.names(), registries.filters.names()
+    if name in strategies:
+        return True
+    if name in filters:
+        return False
+    hint = nearest(spec.name, {*strategies, *filters})
+    raise PluginError(f"There is no strategy or filter {spec.name!r}.{hint}")
+
+
+def _place(name: str) -> int | None:
+    name = name.replace("_", "-")
+    name = _ALIASES.get(name, name)
+    return ORDER.index(name) if name in ORDER else None
+
+
+def _insert(chain: list[Spec], spec: Spec) -> None:
+    """Put a flag's filter before the first filter that the documented order has after it."""
+    own = _place(spec.name)
+    for index, other in enumerate(chain):
+        place = _place(other.name)
+        if own is not None and place is not None and place > own:
+            chain.insert(index, spec)
+            return
+    chain.append(spec)
+
+
+def describe(name: str, plugin: Any) -> str:
+    """A plugin with all its options, as it can be asked for again: ``top-k:k=40``."""
+    if not dataclasses.is_dataclass(plugin):
+        return name
+    fields = [field for field in dataclasses.fields(plugin) if field.init]
+    values = [f"{field.name}={_written(getattr(plugin, field.name))}" for field in fields]
+    return f"{name}:{','.join(values)}" if values else name
+
+
+def _written(value: Any) -> str:
+    """A value as ``parse_spec`` reads it back."""
+    if value is None:
+        return "none"
+    if isinstance(value, bool):
+        return str(value).lower()
+    return str(value).replace("\\", "\\\\").replace(",", "\\,")

@@ -1,0 +1,149 @@
+"""Filters and picks called with care: what breaks its contract is named."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+
+from textgen.decoding.blame import BadPickError, broken
+from textgen.errors import TextgenError
+from textgen.protocols import Beam, Filter, Pick
+
+_INFINITY = float("inf")
+
+
+def worth(flags: Tensor) -> bool:
+    """Whether any flag is set; True unasked where asking would wait for an accelerator."""
+    return not flags.is_cpu or bool(flags.any())
+
+
+def apply_filters(
+    filters: Sequence[Filter], unfiltered: Tensor, beam: Beam, forbidden: Tensor, eos: int
+) -> Tensor:
+    """Apply filters in order; forbidden tokens stay so; a row with nothing left may end.
+
+    Args:
+        filters: the chain.
+        unfiltered: (B, K, V) float32.
+        beam: the hypotheses.
+        forbidden: token numbers, int64.
+        eos: what is forced where every token is forbidden, at its unfiltered cost.
+
+    Returns:
+        (B, K, V), a tensor of its own.
+
+    Raises:
+        PluginError: if a filter raises, or returns another shape or type, NaN or +∞.
+    """
+    allowed = unfiltered
+    for each in filters:
+        allowed = _apply(each, allowed, beam)
+    allowed = allowed.index_fill(-1, forbidden, -_INFINITY)
+    best = allowed.amax(-1)  # (B, K); NaN wins
+    if best.is_cpu:
+        if bool((best.abs() < _INFINITY).all()):
+            return allowed
+        if not bool((best < _INFINITY).all()):
+            raise _culprit(filters, unfiltered, beam)
+    column = allowed.select(-1, eos)
+    column.copy_(torch.where(best == -_INFINITY, unfiltered.select(-1, eos), column))
+    return allowed
+
+
+def _apply(one: Filter, scores: Tensor, beam: Beam) -> Tensor:
+    try:
+        result = one(scores, beam)
+    except TextgenError:
+        raise
+    except Exception as error:
+        what = f"it raised {type(error).__name__}: {error}"
+        raise broken(one, "filter", what) from error
+    if not isinstance(result, Tensor):
+        raise broken(one, "filter", f"it returned {type(result).__name__}, not a tensor.")
+    if result.shape != scores.shape or not result.is_floating_point():
+        what = (
+            f"it returned {result.dtype} of shape {tuple(result.shape)}, expected float32 of "
+            f"shape {tuple(scores.shape)}, the log-probabilities (B, K, V)."
+        )
+        raise broken(one, "filter", what)
+    return result
+
+
+def _culprit(filters: Sequence[Filter], unfiltered: Tensor, beam: Beam) -> TextgenError:
+    """Find the first filter whose result has NaN or +∞."""
+    allowed = unfiltered
+    if bool(allowed.isnan().any()):
+        return not_a_number()
+    for each in filters:
+        allowed = _apply(each, allowed, beam)
+        if not bool((allowed < _INFINITY).all()):
+            return broken(each, "filter", "it returned NaN or +∞; −∞ forbids a token.")
+    return broken(filters[-1], "filter", "it returned NaN or +∞; −∞ forbids a token.")
+
+
+def not_a_number() -> TextgenError:
+    """The error for a model whose output is NaN."""
+    return TextgenError(
+        "The model's output is not a number (NaN): its weights are damaged or its training failed."
+    )
+
+
+def call_pick(
+    pick: Callable[[Tensor, Beam], Pick], allowed: Tensor, beam: Beam
+) -> tuple[Tensor | None, Tensor]:
+    """Ask a pick, and look at the shape and the type of what it says.
+
+    Raises:
+        PluginError: if it raises or its answer is no pick.
+    """
+    try:
+        parents, tokens = pick(allowed, beam)
+    except TextgenError:
+        raise
+    except Exception as error:
+        what = f"its pick raised {type(error).__name__}: {error}"
+        raise BadPickError(pick, what) from error
+    shape = tuple(allowed.shape[:2])
+    good = isinstance(tokens, Tensor) and tokens.dtype == torch.int64 and tokens.dim() == 2
+    if parents is None:
+        good = good and tokens.shape == shape
+    else:
+        good = good and parents.dtype == torch.int64 and parents.shape == tokens.shape
+        good = good and tokens.shape[0] == shape[0]
+    if not good:
+        raise _bad_pick(pick, parents, tokens, shape)
+    return parents, tokens
+
+
+def _bad_pick(
+    pick: object, parents: object, tokens: object, shape: tuple[int, ...]
+) -> BadPickError:
+    said = " and ".join(
+        f"{each.dtype} {tuple(each.shape)}" if isinstance(each, Tensor) else type(each).__name__
+        for each in (parents, tokens)
+    )
+    return BadPickError(
+        pick,
+        f"its pick gave parents and tokens as {said}; expected int64 (B, K') with B = {shape[0]}, "
+        f"or None and tokens of shape {shape}.",
+    )
+
+
+def check_range(pick: object, parents: Tensor | None, tokens: Tensor, allowed: Tensor) -> None:
+    """Refuse picks outside the vocabulary or the beam: (B, K') against ``allowed`` (B, K, V).
+
+    Raises:
+        PluginError: says which numbers were picked.
+        TextgenError: if there was nothing but NaN to pick from.
+    """
+    if bool(allowed.isnan().any()):
+        raise not_a_number()
+    _, width, size = allowed.shape
+    for name, values, end in (("tokens", tokens, size), ("parents", parents, width)):
+        if values is not None and values.numel():
+            least, most = int(values.min()), int(values.max())
+            if least < 0 or most >= end:
+                what = f"it picked {name} from {least} to {most}, allowed is 0 to {end - 1}."
+                raise BadPickError(pick, what)

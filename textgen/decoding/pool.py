@@ -1,0 +1,98 @@
+"""The finished hypotheses of a search that goes on after some have finished."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from textgen.decoding.guard import worth
+from textgen.decoding.hypotheses import best_first, fit
+from textgen.protocols import Beam, Hypotheses, Session
+
+_DEAD = float("-inf")
+_SCORES = 2
+
+
+class Pool:
+    """The best finished hypotheses of every source of a session.
+
+    Args:
+        session: whose sources.
+        size: hypotheses M kept for each source.
+
+    Attributes:
+        counts: (B,) int64, hypotheses that have finished so far, kept or not.
+    """
+
+    def __init__(self, session: Session, size: int) -> None:
+        self.marks, self.size = session.marks, size
+        self.counts = torch.zeros_like(session.limit)
+        self._fills = (self.marks.pad, 0, _DEAD, _DEAD, 0.0, False, 0.0)
+        self._fields: list[Tensor] = []  # in the order of Hypotheses, each (B, M, …)
+
+    def add(self, beam: Beam, rank: Callable[[Beam], Tensor]) -> None:
+        """Take in the beam's finished rows.
+
+        Call it once for each step: a row that goes on as finished would be taken in again.
+
+        Args:
+            beam: after a step, or before the first one.
+            rank: the beam to the scores (B, K) float32 by which its rows are ranked.
+        """
+        fresh = beam.finished & (beam.scores > _DEAD)
+        if not worth(fresh):
+            return
+        self.counts.index_add_(0, beam.sources, fresh.sum(1))
+        new = [
+            beam.tokens,
+            beam.lengths,
+            rank(beam).masked_fill(~fresh, _DEAD),
+            beam.scores,
+            beam.log_probs,
+            _ended(beam),
+            *([] if beam.attention is None else [beam.attention]),
+        ]
+        known = self._fields or [
+            field.new_empty((len(self.counts), 0, *field.shape[2:])) for field in new
+        ]
+        everybody = [
+            fit(old, (self.size, *field.shape[2:]), fill)
+            for old, field, fill in zip(known, new, self._fills, strict=False)
+        ]
+        all_here = len(beam.sources) == len(self.counts)
+        old = everybody if all_here else [field[beam.sources] for field in everybody]
+        both = [torch.cat(pair, 1) for pair in zip(old, new, strict=True)]
+        order = both[_SCORES].topk(self.size, 1).indices
+        rows = torch.arange(len(order), device=order.device).unsqueeze(1)
+        best = [field[rows, order] for field in both]
+        if not all_here:
+            pairs = zip(everybody, best, strict=True)
+            best = [field.index_copy(0, beam.sources, values) for field, values in pairs]
+        self._fields = best
+
+    def worst(self, sources: Tensor) -> Tensor:
+        """(B',) float32, the M-th best score of sources (B',); −inf with fewer than M."""
+        if not self._fields:
+            return torch.full(sources.shape, _DEAD, device=sources.device)
+        return self._fields[_SCORES][:, -1][sources]
+
+    def result(self) -> Hypotheses | None:
+        """The hypotheses, best first, M for each source; None if none ever finished."""
+        if not self._fields:
+            return None
+        tokens, lengths, scores, log_probs, token_log_probs, finished, *rest = self._fields
+        return best_first(
+            Hypotheses(tokens, lengths, scores, log_probs, token_log_probs, finished, *rest),
+            self.marks.pad,
+        )
+
+
+def _ended(beam: Beam) -> Tensor:
+    """(B, K) bool: rows that end with eos, or before their limit."""
+    early = beam.lengths < beam.limit.unsqueeze(1)
+    if not beam.step:
+        return early
+    last = beam.tokens.gather(2, (beam.lengths - 1).clamp(min=0).unsqueeze(2)).squeeze(2)
+    return early | (last == beam.marks.eos)

@@ -1,0 +1,360 @@
+"""The loop that all strategies share: filter, pick, record, rearrange, read, until done.
+
+The rules, in the order of a step:
+
+1. The model's log-probabilities, pad and bos forbidden: what is *unfiltered* from here on.
+2. The filters in their order. Pad and bos stay forbidden; where nothing is left, eos is forced.
+3. Sources whose ``limit`` leaves one token get eos forced if the session asks for it; finished
+   rows go on with pad at no cost.
+4. The pick. What it records is the **unfiltered** log-probability of the token; a pick of a
+   forbidden token (there were fewer moves than rows) is dead: score −inf for good.
+5. Rows with eos, at their limit, or stopped by the watch are finished. Sources that are done
+   leave the batch.
+6. The model reads the tokens.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple, TypeAlias
+
+import torch
+from torch import Tensor
+
+from textgen.decoding.guard import apply_filters, call_pick, check_range, not_a_number
+from textgen.decoding.hypotheses import best_first, join
+from textgen.decoding.scoring import token_log_probs
+from textgen.decoding.track import Track, flat_rows
+from textgen.protocols import Beam, Hypotheses, Pick, Session
+
+Picker: TypeAlias = "Callable[[Tensor, Beam], Pick]"
+"""Filtered log-probabilities (B, K, V) and the beam to the next tokens."""
+
+Done: TypeAlias = "Callable[[Beam], Tensor]"
+"""The beam after a step to (B,) bool: sources that need no further step."""
+
+_LEAVE_SHARE = 0.75
+_INFINITY = float("inf")
+
+
+def search(
+    session: Session,
+    pick: Picker,
+    *,
+    width: int = 1,
+    carry: int | None = None,
+    done: Done | None = None,
+) -> Hypotheses:
+    """Decode all sources of a session with a pick.
+
+    Args:
+        session: what is decoded.
+        pick: chooses parents and tokens; called once a step.
+        width: rows of each source before the first step; a pick may change it later.
+        carry: only the first so many rows of each source go on to the next step; the others,
+            hypotheses that just ended, are shown to ``watch`` and ``done`` and then dropped.
+        done: called after each step with all rows; else a source is done when its rows are.
+            Here, and in the session's ``watch``, the beam's ``features`` and ``state`` are
+            those before the newest token.
+
+    Returns:
+        The rows of each source as they ended, best sum of log-probabilities first.
+
+    Raises:
+        PluginError: if the pick or a filter breaks its contract.
+        TextgenError: if the model's output is not a number.
+    """
+    with torch.inference_mode():
+        running = _Search(session, width, carry)
+        while running.going:
+            running.advance(pick, done)
+        return running.result()
+
+
+class _Part(NamedTuple):
+    """Rows of sources that have left."""
+
+    sources: Tensor
+    tokens: Tensor
+    token_log_probs: Tensor
+    scores: Tensor
+    lengths: Tensor
+    ended: Tensor
+    attention: Tensor | None
+
+
+class _Search:
+    """A running search; the attributes are those of ``Beam``."""
+
+    def __init__(self, session: Session, width: int, carry: int | None) -> None:
+        self.session, self.model, self.marks = session, session.model, session.marks
+        self.carry = carry
+        self.prefix, self.prefix_lengths = session.prefix, session.prefix_lengths
+        self.limit = session.limit
+        device, sources = self.limit.device, self.limit.shape[0]
+        self.size = sources
+        self.sources = torch.arange(sources, device=device)
+        self.forbidden = torch.tensor([self.marks.pad, self.marks.bos], device=device)
+        self.parts: list[_Part] = []
+        self.cut: Tensor | None = None
+        rows = (sources, width)
+        self.scores = torch.zeros(rows, device=device)
+        self.lengths = torch.zeros(rows, dtype=torch.int64, device=device)
+        self.finished = (self.limit == 0).unsqueeze(1).expand(rows)
+        self.tokens, self.log_probs = Track(self.lengths), Track(self.scores)
+        self.attention: Track | None = None
+        self.focus: Tensor | None = None
+        self._measure_limits()
+        self.some_finished = self.first_limit == 0
+        if self.some_finished:
+            self.cut = self.finished
+        self.going = self.last_limit > 0
+        if sources:
+            self._read_prefix(width)
+
+    def _measure_limits(self) -> None:
+        """The nearest and the farthest limit as plain numbers: most steps need no more."""
+        self.first_limit = int(self.limit.min()) if self.limit.numel() else 0
+        self.last_limit = int(self.limit.max()) if self.limit.numel() else 0
+
+    def _read_prefix(self, width: int) -> None:
+        """Read all prefixes in one call and stand at the last real token of each."""
+        session, lengths = self.session, self.prefix_lengths
+        ragged = lengths if self.prefix.shape[1] > 1 else None
+        features, state = self.model.features(self.prefix, session.state, ragged)
+        last = lengths - 1
+        if session.prefix_scored and self.prefix.shape[1] > 1:
+            given = token_log_probs(self.model, features[:, :-1], self.prefix[:, 1:])
+            place = torch.arange(given.shape[1], device=given.device)
+            total = given.masked_fill(place >= last.unsqueeze(1), 0.0).sum(1, keepdim=True)
+            self.scores = total.expand_as(self.scores)
+        self.features = features[self.sources, last].unsqueeze(1)  # (B, 1, F)
+        if session.attention and state.attention is not None:
+            self.focus = state.attention[self.sources, last].unsqueeze(1)  # (B, 1, S)
+        if width != 1:
+            state = state.select(last.new_zeros(len(last), width))
+            self.features = self.features.expand(-1, width, -1)
+            if self.focus is not None:
+                self.focus = self.focus.expand(-1, width, -1)
+        if self.focus is not None:
+            self.attention = Track(self.focus)
+        self.state = state
+
+    def beam(self) -> Beam:
+        """The hypotheses as plugins see them."""
+        width = self.scores.shape[1]
+        return Beam(
+            tokens=self.tokens.view(width),
+            log_probs=self.log_probs.view(width),
+            scores=self.scores,
+            lengths=self.lengths,
+            finished=self.finished,
+            sources=self.sources,
+            prefix=self.prefix,
+            prefix_lengths=self.prefix_lengths,
+            limit=self.limit,
+            features=self.features,
+            state=self.state,
+            attention=self.attention.view(width) if self.attention is not None else None,
+            random=self.session.random,
+            marks=self.marks,
+        )
+
+    def advance(self, pick: Picker, done: Done | None) -> None:
+        """One step."""
+        logits = self.model.output(self.features)  # (B, K, V)
+        unfiltered = torch.log_softmax(logits, -1, dtype=torch.float32)
+        unfiltered.index_fill_(-1, self.forbidden, -_INFINITY)
+        beam = self.beam()
+        allowed = self._allowed(unfiltered, beam)
+        parents, tokens = call_pick(pick, allowed, beam)
+        try:
+            self._record(parents, tokens, unfiltered, allowed)
+            self._finish()
+            leaving = self._leaving(done)
+            if self.going:
+                self._continue(parents, tokens, leaving)
+        except (IndexError, RuntimeError):
+            check_range(pick, parents, tokens, allowed)
+            raise
+
+    def _allowed(self, unfiltered: Tensor, beam: Beam) -> Tensor:
+        """Steps 2 and 3: what the pick may choose from, (B, K, V)."""
+        allowed = unfiltered
+        if self.session.filters:
+            allowed = apply_filters(
+                self.session.filters, unfiltered, beam, self.forbidden, self.marks.eos
+            )
+        if self.session.eos_at_limit and self.tokens.steps + 1 >= self.first_limit:
+            last = (self.limit <= self.tokens.steps + 1)[:, None, None]
+            others = last.expand_as(allowed).clone()
+            others.select(-1, self.marks.eos).fill_(value=False)
+            allowed = allowed.masked_fill(others, -_INFINITY)
+            eos = torch.where(
+                last[:, :, 0],
+                unfiltered.select(-1, self.marks.eos),
+                allowed.select(-1, self.marks.eos),
+            )
+            allowed.select(-1, self.marks.eos).copy_(eos)
+        if self.some_finished:
+            only_pad = allowed.new_full(allowed.shape[-1:], -_INFINITY)
+            only_pad[self.marks.pad] = 0.0
+            allowed = torch.where(self.finished.unsqueeze(2), only_pad, allowed)
+        return allowed
+
+    def _record(
+        self, parents: Tensor | None, tokens: Tensor, unfiltered: Tensor, allowed: Tensor
+    ) -> None:
+        """Steps 4 and 5: scores, lengths and finished rows after the picked tokens (B, K')."""
+        offered = _chosen(allowed, parents, tokens)
+        log_probs = offered if allowed is unfiltered else _chosen(unfiltered, parents, tokens)
+        if parents is not None:
+            self._rearrange(parents)
+        if self.attention is not None and self.focus is not None:
+            focus = self.focus
+            if parents is not None:
+                rows = flat_rows(parents, focus.shape[1])
+                focus = focus.flatten(0, 1).index_select(0, rows).view(*parents.shape, -1)
+            self.attention.append(focus)
+        if allowed is not unfiltered:
+            # forbidden or NaN stays so, finished rows pay nothing, all others what the model says
+            free = self.finished | ~(offered > -_INFINITY)
+            log_probs = torch.where(free, offered, log_probs)
+        self.scores = self.scores + log_probs
+        self.tokens.append(tokens)
+        self.log_probs.append(log_probs)
+        ended = tokens == self.marks.eos
+        if self.some_finished:
+            self.lengths = self.lengths + ~self.finished
+            ended = ended | self.finished
+        else:
+            self.lengths = self.lengths + 1
+        if allowed is not unfiltered or parents is not None:
+            ended = ended | (self.scores == -_INFINITY)
+        self.finished = ended
+
+    def _rearrange(self, parents: Tensor) -> None:
+        """Let every row continue its parent."""
+        self.scores = self.scores.gather(1, parents)
+        self.lengths = self.lengths.gather(1, parents)
+        self.finished = self.finished.gather(1, parents)
+        if self.cut is not None:
+            self.cut = self.cut.gather(1, parents)
+        self.tokens.rearrange(parents)
+        self.log_probs.rearrange(parents)
+        if self.attention is not None:
+            self.attention.rearrange(parents)
+
+    def _finish(self) -> None:
+        """Step 5: rows at their limit, and what the watch stops."""
+        if self.tokens.steps >= self.first_limit:
+            at_limit = (self.limit <= self.tokens.steps).unsqueeze(1) & ~self.finished
+            self.cut = at_limit if self.cut is None else self.cut | at_limit
+            self.finished = self.finished | at_limit
+        watch = self.session.watch
+        stopped = watch(self.beam()) if watch is not None else None
+        if stopped is not None:
+            self.finished = self.finished | stopped
+            if self.cut is not None:
+                self.cut = self.cut & ~stopped
+
+    def _leaving(self, done: Done | None) -> Tensor | None:
+        """(B,) bool, which sources leave now; None for none. Ends the search after the last."""
+        leaving = done(self.beam()) if done is not None else None
+        if self.tokens.steps >= self.last_limit:
+            self.going = False
+            return None
+        if leaving is None:
+            finished = int(self.finished.sum())
+            self.some_finished = finished > 0
+            if not finished:
+                return None
+            leaving = self.finished.all(1)
+        else:
+            going_on = self.finished if self.carry is None else self.finished[:, : self.carry]
+            self.some_finished = bool(going_on.any())
+        count = int(leaving.sum())
+        self.going = count < len(leaving)
+        if count and len(leaving) - count <= _LEAVE_SHARE * len(leaving):
+            return leaving
+        return None
+
+    def _continue(self, parents: Tensor | None, tokens: Tensor, leaving: Tensor | None) -> None:
+        """Step 6: narrow to what goes on, and read its tokens."""
+        if self.carry is not None and self.scores.shape[1] > self.carry:
+            tokens = tokens[:, : self.carry]
+            parents = parents[:, : self.carry] if parents is not None else None
+            self.scores, self.lengths, self.finished = (
+                values[:, : self.carry] for values in (self.scores, self.lengths, self.finished)
+            )
+            self.cut = self.cut[:, : self.carry] if self.cut is not None else None
+        if parents is not None:
+            self.state = self.state.select(parents)
+        if leaving is not None:
+            tokens = self._leave(leaving, tokens)
+        rows = tuple(tokens.shape)
+        features, self.state = self.model.features(tokens.reshape(-1, 1), self.state)
+        self.features = features.reshape(*rows, -1)  # (B, K, F)
+        if self.focus is not None:
+            self.focus = self.state.attention[:, -1].unflatten(0, rows)
+
+    def _leave(self, leaving: Tensor, tokens: Tensor) -> Tensor:
+        """Put the rows of leaving sources aside; the tokens of those that stay."""
+        self.parts.append(self._part(leaving.nonzero().squeeze(1)))
+        stay = (~leaving).nonzero().squeeze(1)
+        self.sources, self.limit = self.sources[stay], self.limit[stay]
+        self.prefix, self.prefix_lengths = self.prefix[stay], self.prefix_lengths[stay]
+        self.scores, self.lengths = self.scores[stay], self.lengths[stay]
+        self.finished = self.finished[stay]
+        self.cut = self.cut[stay] if self.cut is not None else None
+        for track in (self.tokens, self.log_probs, self.attention):
+            if track is not None:
+                track.keep(stay)
+        self.state = self.state.keep(stay)
+        self._measure_limits()
+        self.some_finished = bool(self.finished.any())
+        return tokens[stay]
+
+    def _part(self, rows: Tensor) -> _Part:
+        width = self.scores.shape[1]
+        ended = self.finished if self.cut is None else self.finished & ~self.cut
+        attention = self.attention.view(width)[rows] if self.attention is not None else None
+        return _Part(
+            self.sources[rows],
+            self.tokens.view(width)[rows],
+            self.log_probs.view(width)[rows],
+            self.scores[rows],
+            self.lengths[rows],
+            ended[rows],
+            attention,
+        )
+
+    def result(self) -> Hypotheses:
+        """The rows of all sources in the session's order, best first."""
+        everything = torch.arange(len(self.sources), device=self.sources.device)
+        parts = [*self.parts, self._part(everything)]
+        order = torch.cat([part.sources for part in parts]).argsort()
+
+        def joined(name: str, fill: float) -> Tensor:
+            return join([getattr(part, name) for part in parts], fill)[order]
+
+        scores = joined("scores", -_INFINITY)
+        if bool(scores.isnan().any()):
+            raise not_a_number()
+        hypotheses = Hypotheses(
+            tokens=joined("tokens", self.marks.pad),
+            lengths=joined("lengths", 0),
+            scores=scores,
+            log_probs=scores,
+            token_log_probs=joined("token_log_probs", 0.0),
+            finished=joined("ended", fill=False),
+            attention=joined("attention", 0.0) if self.attention is not None else None,
+        )
+        return best_first(hypotheses, self.marks.pad)
+
+
+def _chosen(scores: Tensor, parents: Tensor | None, tokens: Tensor) -> Tensor:
+    """(B, K') entries of ``scores`` (B, K, V) at the parents' rows and the tokens."""
+    if parents is None:
+        return scores.gather(2, tokens.unsqueeze(2)).squeeze(2)
+    return scores.flatten(1).gather(1, parents * scores.shape[2] + tokens)

@@ -1,0 +1,122 @@
+"""Begin a decoding job."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from textgen.decoding.random import RowRandom, row_seeds
+from textgen.errors import UsageError
+from textgen.protocols import Batch, Filter, Marks, Model, Session, Watch
+
+
+def make_session(
+    model: Model[Any],
+    batch: Batch,
+    prefixes: Sequence[Sequence[int]],
+    *,
+    marks: Marks,
+    limits: int | Sequence[int],
+    seed: int = 0,
+    indices: Sequence[int] | None = None,
+    seeds: Sequence[int] | None = None,
+    filters: Sequence[Filter] = (),
+    samples: int = 1,
+    watch: Watch | None = None,
+    attention: bool = False,
+    prefix_scored: bool = False,
+    eos_at_limit: bool = False,
+) -> Session:
+    """Begin a model on a batch and say what is wanted of it.
+
+    Args:
+        model: the model.
+        batch: B sources, or B and no source.
+        prefixes: B lists of tokens; bos is put before those that do not begin with it.
+        marks: token numbers of pad, bos, eos.
+        limits: most tokens to generate, eos counted; one number, or one for each source.
+        seed: of the job.
+        indices: (B) numbers of the sources in the job, which make their seeds different and keep
+            them the same in any batch; 0 … B − 1 if left out.
+        seeds: (B) seeds used in place of ``seed`` and ``indices``: a source's numbers depend on
+            its own seed alone.
+        filters: applied in this order.
+        samples: hypotheses wanted for each source.
+        watch: called after each step.
+        attention: keep the attention of each token.
+        prefix_scored: count the forced prefix in the scores.
+        eos_at_limit: force eos as the last token that the limit allows.
+
+    Raises:
+        UsageError: if the numbers of prefixes, limits, indices or seeds are not B, or a token is
+            outside the vocabulary.
+    """
+    device = batch.source.device if batch.source is not None else device_of(model)
+    limit = _ints(limits, batch.size, "limits", device)
+    if seeds is None:
+        numbers = range(batch.size) if indices is None else indices
+        own = row_seeds(seed, _ints(numbers, batch.size, "indices", device))
+    else:
+        own = row_seeds(0, _ints(seeds, batch.size, "seeds", device))
+    if len(prefixes) != batch.size:
+        raise UsageError(f"{len(prefixes)} prefixes were given for {batch.size} sources.")
+    _check_range(prefixes, model.vocabulary_size)
+    rows = [row if row and row[0] == marks.bos else [marks.bos, *row] for row in prefixes]
+    prefix, lengths = padded(rows, marks.pad, device)
+    with torch.inference_mode():
+        state = model.begin(batch)
+    return Session(
+        model=model,
+        state=state,
+        prefix=prefix,
+        prefix_lengths=lengths,
+        limit=limit.clamp(min=0),
+        marks=marks,
+        random=RowRandom(own),
+        filters=tuple(filters),
+        samples=samples,
+        watch=watch,
+        attention=attention,
+        prefix_scored=prefix_scored,
+        eos_at_limit=eos_at_limit,
+    )
+
+
+def padded(
+    rows: Sequence[Sequence[int]], pad: int, device: torch.device | None = None
+) -> tuple[Tensor, Tensor]:
+    """Lists of tokens as one right-padded tensor.
+
+    Returns:
+        (B, T) int64, and (B,) int64 lengths.
+    """
+    lengths = [len(row) for row in rows]
+    longest = max(lengths, default=0)
+    filled = [[*row, *([pad] * (longest - len(row)))] for row in rows]
+    tokens = torch.tensor(filled, dtype=torch.int64, device=device).reshape(len(rows), longest)
+    return tokens, torch.tensor(lengths, dtype=torch.int64, device=device)
+
+
+def _ints(values: int | Sequence[int], size: int, what: str, device: torch.device | None) -> Tensor:
+    """(B,) int64 of one number for all, or one for each source."""
+    numbers = [values] * size if isinstance(values, int) else list(values)
+    if len(numbers) != size:
+        raise UsageError(f"{len(numbers)} {what} were given for {size} sources.")
+    wrapped = [(number + (1 << 63)) % (1 << 64) - (1 << 63) for number in numbers]
+    return torch.tensor(wrapped, dtype=torch.int64, device=device)
+
+
+def _check_range(prefixes: Sequence[Sequence[int]], size: int) -> None:
+    for number, row in enumerate(prefixes):
+        if row and not (min(row) >= 0 and max(row) < size):
+            raise UsageError(f"Prefix {number} has a token outside the vocabulary of {size}.")
+
+
+def device_of(model: Any) -> torch.device | None:
+    """Where a model's weights are; None for one without any."""
+    parameters = getattr(model, "parameters", None)
+    first = next(iter(parameters()), None) if callable(parameters) else None
+    return first.device if isinstance(first, Tensor) else None
