@@ -20,6 +20,7 @@ LEVELS = {
     "recipes": 3,
     "loading": 3,
     "inference": 3,
+    "translation": 3,
     "training": 3,
     "evaluation": 3,
     "cli": 4,

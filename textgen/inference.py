@@ -1,0 +1,237 @@
+"""Text in, text out: continuations of prompts, in the order of the requests."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from textgen.data.tokenizers.base import TextTokenizer
+from textgen.data.tokenizers.stream_decoder import StreamDecoder
+from textgen.decoding.chain import Chain
+from textgen.decoding.session import make_session
+from textgen.errors import UsageError
+from textgen.loading import LoadedModel, load_model
+from textgen.protocols import Batch, Beam, Hypotheses, Watch
+
+__all__ = ["Generation", "LoadedModel", "Request", "generate", "load_model"]
+
+OnText = Callable[[int, str], None]
+"""Called with a request's index and the text that has just become certain."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """A text to continue.
+
+    Attributes:
+        prompt: the text.
+        samples: continuations wanted.
+        max_tokens: most tokens of each.
+        stop: a continuation ends before the first of these texts.
+        seed: of the random numbers.
+        index: of the request in its job; requests with other indices draw other numbers.
+    """
+
+    prompt: str
+    samples: int = 1
+    max_tokens: int = 500
+    stop: tuple[str, ...] = ()
+    seed: int = 0
+    index: int = 0
+
+
+@dataclass(frozen=True)
+class Generation:
+    """A continuation.
+
+    Attributes:
+        prompt: that it continues.
+        index: of the request.
+        sample: number among the request's continuations, best first where they are ranked.
+        text: the continuation without the prompt, cut before a stop text.
+        tokens: all generated tokens, eos included.
+        log_prob: sum of their log-probabilities before any filter, nats.
+        finished: what ended it.
+    """
+
+    prompt: str
+    index: int
+    sample: int
+    text: str
+    tokens: tuple[int, ...]
+    log_prob: float
+    finished: Literal["eos", "stop", "limit"]
+
+
+def generate(
+    loaded: LoadedModel,
+    requests: Iterable[Request],
+    chain: Chain,
+    *,
+    batch_size: int = 16,
+    on_text: OnText | None = None,
+) -> Iterator[Generation]:
+    """Continue texts; results come in the order of the requests, batch by batch.
+
+    What a request gets depends neither on its batch nor on its neighbours.
+
+    Args:
+        loaded: a language model.
+        requests: may be endless; they are read as they are needed.
+        chain: how to decode.
+        batch_size: requests decoded at once.
+        on_text: told the text as it becomes certain, where one request with one sample is
+            decoded token by token; else all at the end.
+
+    Raises:
+        UsageError: if the model is no language model.
+    """
+    if loaded.kind != "language-model":
+        raise UsageError(f"{loaded.name} is a {loaded.kind}: use textgen translate.")
+    remaining = iter(requests)
+    while batch := list(itertools.islice(remaining, batch_size)):
+        for samples, group in itertools.groupby(batch, key=lambda each: each.samples):
+            yield from _generate_batch(loaded, list(group), samples, chain, on_text)
+
+
+def _generate_batch(
+    loaded: LoadedModel,
+    requests: list[Request],
+    samples: int,
+    chain: Chain,
+    on_text: OnText | None,
+) -> Iterator[Generation]:
+    """Requests with the same number of samples, decoded together."""
+    tokenizer = loaded.tokenizer
+    prompts = [tokenizer.encode(request.prompt) for request in requests]
+    writers = [_Writer(tokenizer, *pair, on_text) for pair in zip(requests, prompts, strict=True)]
+    streaming = on_text is not None and len(requests) == 1 and samples == 1
+    watch = _watch(writers, streaming=streaming)
+    session = make_session(
+        loaded.model,
+        Batch(len(requests)),
+        prompts,
+        marks=tokenizer.marks,
+        limits=[request.max_tokens for request in requests],
+        seeds=[_mixed(request.seed, request.index) for request in requests],
+        samples=samples,
+        watch=watch,
+    )
+    hypotheses = chain.decode(session)
+    for row, writer in enumerate(writers):
+        for sample in range(hypotheses.tokens.shape[1]):
+            if torch.isfinite(hypotheses.scores[row, sample]):
+                yield writer.generation(hypotheses, row, sample)
+
+
+def _mixed(seed: int, index: int) -> int:
+    """One number of a seed and an index; different pairs give different ones."""
+    return (seed << 40) ^ index
+
+
+class _Writer:
+    """Turns the tokens of one request into text, and knows where it ends."""
+
+    def __init__(
+        self,
+        tokenizer: TextTokenizer,
+        request: Request,
+        prompt: Sequence[int],
+        on_text: OnText | None,
+    ) -> None:
+        self.tokenizer = tokenizer
+        self.request = request
+        self.previous = prompt[-1] if prompt else None
+        self.on_text = on_text
+        # a stop text that ends in the last token spans at most as many tokens as it has bytes
+        self.reach = max((len(stop.encode()) for stop in request.stop), default=0) + 1
+        self._decoder = StreamDecoder(tokenizer, self.previous)
+        self._pending = ""
+        self._written = ""
+
+    def text(self, tokens: Sequence[int]) -> str:
+        """The continuation; a prompt that ends in white space has its space already."""
+        decoder = StreamDecoder(self.tokenizer, self.previous)
+        return self._joined("".join(map(decoder.push, tokens)) + decoder.flush())
+
+    def _joined(self, text: str) -> str:
+        spaced = self.tokenizer.kind == "words" and self.request.prompt[-1:].isspace()
+        return text.removeprefix(" ") if spaced else text
+
+    def stops_in(self, tokens: Sequence[int]) -> bool:
+        """Whether a stop text is complete within these last tokens."""
+        tail = self.tokenizer.decode(tokens)
+        return any(stop in tail for stop in self.request.stop)
+
+    def push(self, token: int) -> None:
+        """Tell ``on_text`` what has become certain; what may begin a stop text waits."""
+        new = self._decoder.push(token)
+        if not self._written and not self._pending:
+            new = self._joined(new)
+        self._pending += new
+        if any(stop in self._pending for stop in self.request.stop):
+            return
+        self._tell(self._pending[: len(self._pending) - self._held()])
+
+    def _held(self) -> int:
+        """How many characters at the end may be the beginning of a stop text."""
+        lengths = (
+            length
+            for stop in self.request.stop
+            for length in range(min(len(stop) - 1, len(self._pending)), 0, -1)
+            if self._pending.endswith(stop[:length])
+        )
+        return max(lengths, default=0)
+
+    def _tell(self, text: str) -> None:
+        if text and self.on_text is not None:
+            self.on_text(self.request.index, text)
+        self._written += text
+        self._pending = self._pending[len(text) :]
+
+    def generation(self, hypotheses: Hypotheses, row: int, sample: int) -> Generation:
+        """The result of one hypothesis; the rest of its text goes to ``on_text``."""
+        length = int(hypotheses.lengths[row, sample])
+        tokens: list[int] = hypotheses.tokens[row, sample, :length].tolist()
+        text = self.text(tokens)
+        ends = [text.find(stop) for stop in self.request.stop if stop in text]
+        finished: Literal["eos", "stop", "limit"] = "limit"
+        if ends:
+            text, finished = text[: min(ends)], "stop"
+        elif tokens and tokens[-1] == self.tokenizer.marks.eos:
+            finished = "eos"
+        if self.on_text is not None and sample == 0:
+            self.on_text(self.request.index, text[len(self._written) :])
+        log_prob = float(hypotheses.log_probs[row, sample])
+        prompt, index = self.request.prompt, self.request.index
+        return Generation(prompt, index, sample, text, tuple(tokens), log_prob, finished)
+
+
+def _watch(writers: list[_Writer], *, streaming: bool) -> Watch | None:
+    """What looks at each step: streams the only row, and stops rows at their stop texts."""
+    stopping = any(writer.request.stop for writer in writers)
+    if not streaming and not stopping:
+        return None
+
+    def watch(beam: Beam) -> Tensor | None:
+        if streaming and beam.width == 1:
+            writers[0].push(int(beam.tokens[0, 0, -1]))
+        return _stopped(beam, writers) if stopping else None
+
+    return watch
+
+
+def _stopped(beam: Beam, writers: list[_Writer]) -> Tensor:
+    """(B, K) bool: rows in which a stop text has just been completed."""
+    reach = max(writer.reach for writer in writers)
+    tails = beam.tokens[:, :, -reach:].tolist()
+    rows = [
+        [writers[source].stops_in(tail[-writers[source].reach :]) for tail in hypotheses]
+        for source, hypotheses in zip(beam.sources.tolist(), tails, strict=True)
+    ]
+    return torch.tensor(rows, dtype=torch.bool, device=beam.tokens.device)
