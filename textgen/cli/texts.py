@@ -106,8 +106,15 @@ class TrainingTexts:
         return open_text(paths, column=self.column)
 
     def _known(self) -> tuple[TextSource, TextSource | None, TextSource | None]:
-        """The splits of --corpus or --dataset."""
-        raise NotImplementedError
+        """The splits of --corpus or --dataset; a test that was not asked for stays unseen."""
+        from textgen.data.corpora import card, open_dataset
+
+        if self.corpus:
+            splits = card(self.corpus).open()
+        else:
+            name, _, config = (self.dataset or "").partition(":")
+            splits = open_dataset(name, config or None, self.column, streaming=self.streaming)
+        return splits.train, splits.valid, None
 
 
 one_text = all_of(
@@ -148,4 +155,9 @@ class OneText:
             from textgen.data.files import open_text
 
             return open_text(self.file, column=self.column)
-        raise NotImplementedError
+        from textgen.data.corpora import card
+
+        source: TextSource | None = getattr(card(str(self.corpus)).open(), self.split)
+        if source is None:
+            raise UsageError(f"The corpus {self.corpus!r} has no split {self.split!r}.")
+        return source

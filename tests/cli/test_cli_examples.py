@@ -1,0 +1,124 @@
+"""Every command answers -h with examples, and every example runs."""
+
+import io
+import os
+import shlex
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import pytest
+import torch
+
+from textgen.cli.app import textgen
+from textgen.cli.failures import guarded
+
+TINY = ("training.steps=3", "training.device=cpu", "model.hidden=8", "model.layers=1")
+LINE = "The quick brown fox jumps over the lazy dog, and the dog does not mind at all.\n"
+
+
+def commands(group: click.Group, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    """The words of every command and group."""
+    yield path
+    context = click.Context(group)
+    for name in group.list_commands(context):
+        command = group.get_command(context, name)
+        assert command is not None
+        if isinstance(command, click.Group):
+            yield from commands(command, (*path, name))
+        else:
+            yield (*path, name)
+
+
+def find(path: tuple[str, ...]) -> click.Command:
+    command: click.Command = textgen
+    for name in path:
+        assert isinstance(command, click.Group)
+        found = command.get_command(click.Context(command), name)
+        assert found is not None
+        command = found
+    return command
+
+
+def examples(path: tuple[str, ...]) -> list[str]:
+    lines = (find(path).epilog or "").splitlines()
+    return [line.strip() for line in lines if line.startswith("  ")]
+
+
+COMMANDS = list(commands(textgen))
+EXAMPLES = sorted(
+    {example for path in COMMANDS for example in examples(path)},
+    key=lambda example: ("--resume" in example, " train " not in example, example),
+)
+
+
+@pytest.mark.parametrize("path", COMMANDS, ids=" ".join)
+@pytest.mark.parametrize("flag", ["-h", "--help"])
+def test_help_shows_the_examples(
+    path: tuple[str, ...], flag: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert guarded([*path, flag]) == 0
+    shown = capsys.readouterr().out
+    assert examples(path)
+    for example in examples(path):
+        assert example in shown
+        assert example.startswith(" ".join(["textgen", *path]))
+
+
+def test_every_option_and_command_says_what_it_is() -> None:
+    for path in COMMANDS:
+        command = find(path)
+        assert command.get_short_help_str(200).endswith("."), path
+        for parameter in command.params:
+            if isinstance(parameter, click.Option):
+                assert parameter.help, (path, parameter.name)
+
+
+@pytest.fixture(scope="module")
+def workshop(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with every file that the examples name, and the model that they use."""
+    torch.set_num_threads(1)
+    folder = tmp_path_factory.mktemp("workshop")
+    words = {word for example in EXAMPLES for word in shlex.split(example)}
+    for name in words:
+        if name.endswith(".txt") and "/" not in name:
+            (folder / name).write_text(LINE * 30, encoding="utf-8")
+    (folder / "prompts.txt").write_text("The \nA dog\n\n", encoding="utf-8")
+    rows = "".join(f'{number},"{LINE.strip()}"\n' for number in range(30))
+    (folder / "posts.csv").write_text(f"id,text\n{rows}", encoding="utf-8")
+    (folder / "my.toml").write_text("[training]\nsteps = 1\n", encoding="utf-8")
+    (folder / "my" / "plugins").mkdir(parents=True)
+    for model in ("py", "novel"):
+        assert run_in(folder, f"textgen train lm --train novel.txt --out checkpoints/{model}") == 0
+    return folder
+
+
+def run_in(folder: Path, example: str) -> int:
+    """Run an example in a folder, trainings made tiny; ``< FILE`` is what the shell makes of it."""
+    words = shlex.split(example)[1:]
+    before = Path.cwd()
+    os.chdir(folder)
+    try:
+        if "<" in words:
+            place = words.index("<")
+            sys.stdin = io.TextIOWrapper(io.BytesIO(Path(words[place + 1]).read_bytes()))
+            del words[place : place + 2]
+        if words[0] == "train":
+            words = [*words, "--set", *TINY]
+            if "--minutes" in words:
+                del words[words.index("--minutes") :][:2]
+            if "--resume" not in words:
+                words.append("--overwrite")
+        return guarded(words)
+    finally:
+        os.chdir(before)
+        sys.stdin = sys.__stdin__
+
+
+@pytest.mark.parametrize("example", EXAMPLES)
+def test_an_example_runs(example: str, workshop: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code = run_in(workshop, example)
+    captured = capsys.readouterr()
+    assert code == 0, captured.err
+    assert captured.out
