@@ -19,8 +19,8 @@ from textgen.errors import DataError
 CACHE_VARIABLE = "TEXTGEN_CACHE"
 
 _TOKENS, _STATISTICS, _COLUMN = "tokens.arrow", "statistics.json", "tokens"
-_BLOCK = 1 << 16
-_RESIDENT_BLOCKS = 1 << 11
+_BLOCK = 1 << 21  # the largest page that a file is mapped by
+_RESIDENT_BLOCKS = 64
 
 
 def cache_folder() -> Path:
@@ -97,7 +97,9 @@ class MappedWriter:
         import pyarrow as pa
 
         try:
-            self._writer.write_table(pa.table({_COLUMN: pa.array(tokens)}))
+            table = pa.table({_COLUMN: pa.array(tokens)})
+            # one record batch: many small ones would cost more than the tokens themselves
+            self._writer.write_table(table, writer_batch_size=max(1, len(tokens)))
         except (OSError, pa.ArrowException) as error:
             raise self._failed(error) from None
 

@@ -15,12 +15,13 @@ from textgen.data.documents import Piece, TextSource, digest
 from textgen.data.tokenizers.base import TextTokenizer, Tokens
 from textgen.errors import DataError
 
-IN_MEMORY = 1 << 28
+IN_MEMORY = 1 << 26
 """Streams of more bytes than this are written to disk and mapped."""
 
 Numbers = NDArray[Any]
 
 _GATHERED = 1 << 20
+_WRITTEN = 1 << 24
 _SPACES = np.zeros(128, dtype=bool)
 _SPACES[[9, 10, 11, 12, 13, 28, 29, 30, 31, 32]] = True
 
@@ -166,7 +167,7 @@ def tokenise_stream(
         if held > in_memory:
             writer = writer or MappedWriter(folder, kind)
             writer.write(np.concatenate(parts))
-            parts, held = [], 0
+            parts, held, in_memory = [], 0, min(in_memory, _WRITTEN)
     if not statistics.tokens:
         raise DataError(f"{source.name}: there is no text in it.")
     if writer is None:

@@ -1,0 +1,135 @@
+"""Corpora that have a name: one TOML card for each says what it is and how it is opened."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from textgen.config import read_toml, structure
+from textgen.data import builtin
+from textgen.data.hub import HubText, Rows, choose_table, load_tables, standard_tables
+from textgen.data.splits import Splits
+from textgen.errors import DataError, nearest
+
+Kind = Literal["text", "parallel"]
+
+
+@dataclass(frozen=True)
+class HubOrigin:
+    """Where a fetched corpus is found among Hugging Face's data sets."""
+
+    name: Annotated[str, "ORGANISATION/NAME"]
+    config: Annotated[str | None, "which of its configurations"] = None
+    revision: Annotated[str | None, "a tag, branch or commit"] = None
+    train: Annotated[str, "split to train on"] = "train"
+    valid: Annotated[str, "split to judge by; empty if there is none"] = "validation"
+    test: Annotated[str, "split to test on; empty if there is none"] = "test"
+    column: Annotated[str | None, "column of the text"] = None
+    rows: Annotated[Rows, "what a row is"] = "documents"
+    source: Annotated[str | None, "column of the source sentences"] = None
+    target: Annotated[str | None, "column of the target sentences"] = None
+
+
+@dataclass(frozen=True)
+class Card:
+    """What people want to know about a corpus before they use it."""
+
+    name: Annotated[str, "by which it is asked for: the card's file name"]
+    title: Annotated[str, "one line on what it is"]
+    kind: Annotated[Kind, "running text, or pairs of sentences"]
+    language: Annotated[str, "language or languages"]
+    source: Annotated[str, "who made it, and where it comes from"]
+    licence: Annotated[str, "what may be done with it"]
+    size: Annotated[str, "how large it is"]
+    splits: Annotated[str, "how it is divided"]
+    checksum: Annotated[str, "digest of the original files, where they are fixed"] = ""
+    notes: Annotated[str, "what else matters"] = ""
+    builtin: Annotated[str | None, "made here without a download, by this function"] = None
+    hub: Annotated[HubOrigin | None, "fetched from here"] = None
+
+    @property
+    def origin(self) -> str:
+        """In two words: built in, or fetched from where."""
+        return "built in" if self.hub is None else f"fetched: {self.hub.name}"
+
+    def open(self) -> Splits:
+        """The corpus as text.
+
+        Raises:
+            DataError: if it holds pairs, or cannot be fetched.
+        """
+        if self.kind != "text":
+            raise DataError(
+                f"The corpus {self.name!r} holds pairs of sentences, for `train translator`."
+            )
+        if self.hub is not None:
+            return _open_hub(self.hub)
+        return _BUILTIN[self.name]()
+
+
+def cards() -> list[Card]:
+    """All cards, by name."""
+    return [_read(path) for path in sorted(_folder().glob("*.toml"))]
+
+
+def card(name: str) -> Card:
+    """One card.
+
+    Raises:
+        DataError: if there is none of that name; with the nearest.
+    """
+    path = _folder() / f"{name}.toml"
+    names = [each.stem for each in _folder().glob("*.toml")]
+    if name not in names:
+        raise DataError(f"There is no corpus {name!r}.{nearest(name, names)}")
+    return _read(path)
+
+
+def open_dataset(
+    name: str, config: str | None = None, column: str | None = None, *, streaming: bool = False
+) -> Splits:
+    """All splits of a Hugging Face data set, by their usual names.
+
+    Raises:
+        DataError: as ``hub.open_hub``.
+    """
+    tables = load_tables(name, config, streaming=streaming)
+    train, valid, test = standard_tables(tables, name)
+    return Splits(
+        HubText(train, column),
+        HubText(valid, column) if valid else None,
+        HubText(test, column) if test else None,
+    )
+
+
+def _open_hub(origin: HubOrigin) -> Splits:
+    tables = load_tables(origin.name, origin.config, revision=origin.revision)
+
+    def part(split: str) -> HubText:
+        return HubText(choose_table(tables, split, origin.name), origin.column, origin.rows)
+
+    return Splits(
+        part(origin.train),
+        part(origin.valid) if origin.valid else None,
+        part(origin.test) if origin.test else None,
+    )
+
+
+def _read(path: Path) -> Card:
+    data: Mapping[str, Any] = {"name": path.stem, **read_toml(path)}
+    return structure(Card, data, where=f"card {path.name}")
+
+
+def _folder() -> Path:
+    """The cards of the checkout, or those that the wheel brought along."""
+    package = Path(__file__).resolve().parent.parent
+    bundled = package / "_bundled" / "corpora"
+    return bundled if bundled.is_dir() else package.parent / "corpora"
+
+
+_BUILTIN: dict[str, Callable[[], Splits]] = {
+    "python-reference": builtin.python_reference,
+    "python-library": builtin.python_library,
+}
