@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -134,7 +135,7 @@ class _Loop:
         torch.set_rng_state(random["cpu"].cpu())
         if "cuda" in random and self.arithmetic.device.type == "cuda":
             torch.cuda.set_rng_state(random["cuda"].cpu())
-        self.counters = state.counters
+        self.counters = dataclasses.replace(state.counters)
 
     def _step(self, batch: TrainingBatch) -> None:
         counters = self.counters
@@ -241,7 +242,7 @@ class _Loop:
         }
         for prefix, part in parts.items():
             tensors.update({f"{prefix}/{name}": tensor for name, tensor in part.items()})
-        return Snapshot(counters.step, TrainingState(tensors, counters))
+        return Snapshot(counters.step, TrainingState(tensors, dataclasses.replace(counters)))
 
     def _used(self) -> float:
         """Share of the budget that is used."""

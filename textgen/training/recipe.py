@@ -8,10 +8,11 @@ from typing import Annotated, Literal
 from annotated_types import Ge, Lt
 
 from textgen.data.tokenizers import TokenizerConfig
-from textgen.models.config import LanguageModelConfig
+from textgen.models.config import LanguageModelConfig, TranslatorConfig
 from textgen.training.config import TrainingConfig
 
 LANGUAGE_MODEL = "language-model"
+TRANSLATOR = "translator"
 
 
 @dataclass(frozen=True)
@@ -33,4 +34,33 @@ class LanguageModelRecipe:
     tokenizer: TokenizerConfig = field(default_factory=TokenizerConfig)
     data: DataConfig = field(default_factory=DataConfig)
     model: LanguageModelConfig = field(default_factory=LanguageModelConfig)
+    training: TrainingConfig = field(default_factory=TrainingConfig)
+
+
+@dataclass(frozen=True)
+class PairConfig:
+    """How sentence pairs are prepared for training."""
+
+    joint: Annotated[bool, "one vocabulary for both sides, learnt from both"] = True
+    max_length: Annotated[int | None, Ge(1), "most tokens of a side; none: no limit"] = 200
+    over_long: Annotated[Literal["drop", "cut"], "what happens to longer pairs"] = "drop"
+    valid_share: Annotated[
+        float, Ge(0), Lt(1), "held out for validation where no such pairs are given; 0: none"
+    ] = 0.02
+    subword_dropout: Annotated[
+        float, Ge(0), Lt(1), "BPE merges left out at random (BPE-dropout), on both sides"
+    ] = 0.0
+    subword_sampling: Annotated[
+        float | None, Ge(0), "unigram: sample segmentations with this smoothing; none: the best"
+    ] = None
+
+
+@dataclass(frozen=True)
+class TranslatorRecipe:
+    """All that makes a translator out of sentence pairs."""
+
+    tokenizer: TokenizerConfig = field(default_factory=TokenizerConfig)
+    source_tokenizer: TokenizerConfig | None = None
+    data: PairConfig = field(default_factory=PairConfig)
+    model: TranslatorConfig = field(default_factory=TranslatorConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)

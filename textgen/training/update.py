@@ -41,7 +41,8 @@ class Learner:
         real = real_positions(batch)
         batch, real = to_device(batch, device), send(real, device)
         with self.arithmetic.autocast():
-            features, state = self.model.features(batch.inputs, self._begin(batch), batch.lengths)
+            # rows that end early never go on: their state after the padding is not used
+            features, state = self.model.features(batch.inputs, self._begin(batch))
             chosen, targets = select_real(features, batch.targets, real)
             loss, nll = cross_entropy(self.model.output(chosen), targets, self.label_smoothing)
         loss.backward()  # type: ignore[no-untyped-call]

@@ -36,7 +36,7 @@ def total_loss(model: nn.Module, batches: Batches, arithmetic: Arithmetic) -> tu
             with arithmetic.autocast():
                 if state is None or not batch.continues:
                     state = reader.begin(begin_batch(batch))
-                features, state = reader.features(batch.inputs, state, batch.lengths)
+                features, state = reader.features(batch.inputs, state)
                 chosen, targets = select_real(features, batch.targets, real)
                 total += _nll(reader, chosen, targets)
             tokens += batch.tokens
