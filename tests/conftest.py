@@ -6,8 +6,11 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 sys.path.insert(0, str(Path(__file__).parent))
+
+torch.set_num_threads(1)  # the tensors of tests are small: more threads only wait for each other
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

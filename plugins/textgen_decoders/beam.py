@@ -9,7 +9,7 @@ import torch
 from annotated_types import Ge, Gt
 from torch import Tensor
 
-from textgen.decoding import Pool, search
+from textgen.decoding import Pool, best_moves, search
 from textgen.errors import UsageError
 from textgen.protocols import Beam, Hypotheses, Pick, Session
 
@@ -87,12 +87,9 @@ class _Running:
         """Rows that go on, then rows that end; spare ones get bos, which is forbidden: dead."""
         if beam.step == 0:
             self.pool.add(beam, self.options.rank)  # sources whose limit is 0
-        width, size = self.options.width, log_probs.shape[2]
+        width = self.options.width
         scores = beam.scores.masked_fill(beam.finished, _DEAD)
-        totals = (scores.unsqueeze(2) + log_probs).flatten(1)  # (B, K·V)
-        best, index = totals.topk(min(2 * width, totals.shape[1]), 1)
-        parents = index.div(size, rounding_mode="floor")
-        tokens = index - parents * size
+        best, parents, tokens = best_moves(log_probs, scores, 2 * width)
         ends = tokens == beam.marks.eos
         order = ends.byte().argsort(dim=1, stable=True)  # what goes on first, each by its rank
         best, parents, tokens = (each.gather(1, order) for each in (best, parents, tokens))

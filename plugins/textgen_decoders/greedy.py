@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from textgen.decoding import search
+from textgen.decoding import argmax, search
 from textgen.protocols import Beam, Hypotheses, Pick, Session
 
 
@@ -28,4 +28,4 @@ class Greedy:
 def pick(log_probs: Tensor, beam: Beam) -> Pick:
     """Each row goes on with its likeliest token."""
     del beam
-    return Pick(None, log_probs.argmax(-1))
+    return Pick(None, argmax(log_probs))

@@ -10,13 +10,17 @@ from textgen.decoding.random import RowRandom, row_seeds
 from textgen.decoding.scoring import rescore, score, token_log_probs
 from textgen.decoding.search import Done, Picker, search
 from textgen.decoding.session import make_session, padded
+from textgen.decoding.top import Moves, argmax, best_moves
 
 __all__ = [
     "Done",
+    "Moves",
     "Picker",
     "Pool",
     "RowRandom",
+    "argmax",
     "best_first",
+    "best_moves",
     "decode",
     "make_session",
     "padded",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 
 import torch
@@ -43,7 +44,7 @@ def apply_filters(
     allowed = allowed.index_fill(-1, forbidden, -_INFINITY)
     best = allowed.amax(-1)  # (B, K); NaN wins
     if best.is_cpu:
-        if bool((best.abs() < _INFINITY).all()):
+        if math.isfinite(float(best.sum())):
             return allowed
         if not bool((best < _INFINITY).all()):
             raise _culprit(filters, unfiltered, beam)

@@ -40,6 +40,8 @@ def _mix(x: Tensor) -> Tensor:
 
 def _fold(key: Tensor, part: Tensor | int) -> Tensor:
     """A key with one more part; keys and parts broadcast."""
+    if isinstance(part, int):
+        return _mix(key + _signed((part + 1) * _GOLDEN % (1 << 64)))
     return _mix(key + (part + 1) * _GOLDEN)
 
 

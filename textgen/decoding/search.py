@@ -218,8 +218,9 @@ class _Search:
             self.attention.append(focus)
         if allowed is not unfiltered:
             # forbidden or NaN stays so, finished rows pay nothing, all others what the model says
-            free = self.finished | ~(offered > -_INFINITY)
-            log_probs = torch.where(free, offered, log_probs)
+            paid = offered > -_INFINITY
+            paid = paid & ~self.finished if self.some_finished else paid
+            log_probs = torch.where(paid, log_probs, offered)
         self.scores = self.scores + log_probs
         self.tokens.append(tokens)
         self.log_probs.append(log_probs)
@@ -229,7 +230,7 @@ class _Search:
             ended = ended | self.finished
         else:
             self.lengths = self.lengths + 1
-        if allowed is not unfiltered or parents is not None:
+        if parents is not None:
             ended = ended | (self.scores == -_INFINITY)
         self.finished = ended
 
