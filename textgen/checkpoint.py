@@ -35,6 +35,8 @@ CONFIG = "config.json"
 WEIGHTS = "model.safetensors"
 TRAINING = "training.safetensors"
 
+_HEADER = "textgen"
+
 _CHECKOUT = Path(__file__).resolve().parent.parent / "checkpoints"
 _BUNDLED = Path(__file__).resolve().parent / "_bundled" / "checkpoints"
 
@@ -184,12 +186,15 @@ def restore_weights(model: nn.Module, tensors: Mapping[str, Tensor], where: str)
 def save_tensors(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> None:
     """Write tensors and plain data as one safetensors file, whole or not at all.
 
+    The same contents make the same bytes.
+
     Raises:
         CheckpointError: if it cannot be written; a file that was there is untouched.
     """
     ready = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    text = json.dumps(facts, sort_keys=True)
-    metadata = {"format": f"textgen {FORMAT}", "facts": text, "checksum": _checksum(ready, text)}
+    header = {"format": FORMAT, "facts": facts, "checksum": _checksum(ready, facts)}
+    # one entry, since safetensors writes several in any order
+    metadata = {_HEADER: json.dumps(header, sort_keys=True)}
     _write(path, lambda beside: save_file(ready, beside, metadata))
 
 
@@ -211,15 +216,25 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         raise CheckpointError(
             f"{path}: is cut off, damaged or no safetensors file: {error}."
         ) from None
-    if not metadata.get("format", "").startswith("textgen "):
+    if _HEADER not in metadata:
         raise CheckpointError(f"{path}: is a safetensors file, but not one of textgen.")
-    if metadata["format"] != f"textgen {FORMAT}":
-        raise CheckpointError(f"{path}: has the format {metadata['format']!r}, which is unknown.")
-    text = metadata.get("facts", "")
-    if metadata.get("checksum") != _checksum(tensors, text):
+    return tensors, _facts(path, tensors, metadata[_HEADER])
+
+
+def _facts(path: Path, tensors: Mapping[str, Tensor], text: str) -> dict[str, Any]:
+    """The plain data of a file's header, after its checksum was found right."""
+    try:
+        header = json.loads(text)
+        form, checksum = header["format"], header["checksum"]
+        facts: dict[str, Any] = header["facts"]
+        right = checksum == _checksum(tensors, facts)
+    except (ValueError, KeyError, TypeError):
+        raise CheckpointError(f"{path}: is damaged: its header cannot be read.") from None
+    if form != FORMAT:
+        raise CheckpointError(f"{path}: has format {form}, but this textgen reads {FORMAT}.")
+    if not right:
         raise CheckpointError(f"{path}: is damaged: its checksum is wrong.")
-    facts: dict[str, Any] = json.loads(text)
-    return tensors, facts
+    return facts
 
 
 def remove(path: Path) -> None:
@@ -288,9 +303,9 @@ def _flush(path: Path) -> None:
         os.close(handle)
 
 
-def _checksum(tensors: Mapping[str, Tensor], text: str) -> str:
-    """A checksum of names, types, shapes and bytes of all tensors, and of the text with them."""
-    total = zlib.crc32(text.encode())
+def _checksum(tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> str:
+    """A checksum of names, types, shapes and bytes of all tensors, and of the facts."""
+    total = zlib.crc32(json.dumps(facts, sort_keys=True).encode())
     for name in sorted(tensors):
         tensor = tensors[name]
         total = zlib.crc32(f"{name} {tensor.dtype} {_shape(tensor)}".encode(), total)
