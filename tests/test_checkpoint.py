@@ -273,11 +273,13 @@ def test_real_full_device_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     """safetensors' own error, from a device that is always full."""
     if not Path("/dev/full").exists():
         pytest.skip("no /dev/full here")
-    monkeypatch.setattr(Path, "with_name", lambda *_: Path("/dev/full"))
-    monkeypatch.setattr(Path, "unlink", lambda *_: None)
+    link = tmp_path / "full"  # what is cleaned up must be this link, never the device
+    link.symlink_to("/dev/full")
+    monkeypatch.setattr(Path, "with_name", lambda *_: link)
     with pytest.raises(CheckpointError, match="cannot be written"):
         save_weights(tmp_path, Model(), {})
     assert not list(tmp_path.iterdir())
+    assert Path("/dev/full").is_char_device()
 
 
 def test_places_that_cannot_be_written_are_told(tmp_path: Path) -> None:
