@@ -78,8 +78,8 @@ def _print(result: Perplexity, name: str) -> None:
         ("characters", f"{result.characters:,}"),
         ("bytes", f"{result.bytes:,}"),
         ("nll", f"{result.nll:,.2f} nats"),
-        ("perplexity", f"{result.perplexity:,.4f} per token"),
-        ("", f"{result.word_perplexity:,.4f} per word"),
+        ("perplexity", f"{_readable(result.perplexity)} per token"),
+        ("", f"{_readable(result.word_perplexity)} per word"),
         ("nats", f"{result.nats_per_character:.4f} per character"),
         ("bits", f"{result.bits_per_character:.4f} per character"),
         ("", f"{result.bits_per_byte:.4f} per byte"),
@@ -90,3 +90,8 @@ def _print(result: Perplexity, name: str) -> None:
         click.echo(
             "Not comparable with a model of an open vocabulary: unknown tokens hide their text."
         )
+
+
+def _readable(value: float) -> str:
+    """With four decimals, or as a power of ten where nobody would count the digits."""
+    return f"{value:,.4f}" if value < 1e6 else f"{value:.4g}"

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from textgen.inference import Generation, LoadedModel, Request
 
 STDIN = "-"
+REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 
 
 @click.command(
@@ -88,6 +89,8 @@ def command(
     if prompt != STDIN and samples == 1 and not as_json:
         _stream(loaded, requests, chain)
         return
+    if sys.stdin.isatty() and prompt == STDIN:
+        batch_size = 1  # who types a prompt waits for its text
     for generation in generate(loaded, requests, chain, batch_size=batch_size):
         if as_json:
             print_json(_as_dict(generation, chain, seed))
@@ -136,19 +139,27 @@ def _in_words(chain: Chain) -> str:
 
 
 def _prompts(prompt: str) -> Iterator[str]:
-    """The prompts: the one given, or the lines of stdin as they come."""
+    """The prompts: the one given, or the lines of stdin as they come.
+
+    A line of stdin that is not UTF-8 still gets its text; what it lacks is told on stderr.
+    """
     if prompt != STDIN:
-        yield _as_text(prompt.encode("utf-8", "surrogateescape"), "--prompt")
+        yield _as_text(prompt.encode("utf-8", "surrogateescape"))
         return
     if sys.stdin.isatty():
         complain("Prompts, one a line; Ctrl-D ends them.")
     for number, line in enumerate(sys.stdin.buffer, start=1):
-        yield _as_text(line.rstrip(b"\r\n"), f"stdin, line {number}")
+        text = line.rstrip(b"\r\n").decode("utf-8", "replace")
+        if REPLACEMENT in text:
+            complain(
+                f"stdin, line {number}: has bytes that are no UTF-8 text; read as {REPLACEMENT}."
+            )
+        yield text
 
 
-def _as_text(data: bytes, where: str) -> str:
-    """Bytes as UTF-8 text."""
+def _as_text(data: bytes) -> str:
+    """The prompt of the command line as UTF-8 text."""
     try:
         return data.decode("utf-8")
     except UnicodeDecodeError as error:
-        raise DataError(f"{where}: byte {error.start + 1} is not UTF-8 text.") from None
+        raise DataError(f"--prompt: byte {error.start + 1} is not UTF-8 text.") from None

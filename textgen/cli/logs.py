@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from textgen.cli.failures import complain
 from textgen.errors import UsageError
 
 if TYPE_CHECKING:
@@ -18,18 +19,26 @@ if TYPE_CHECKING:
 
 @contextmanager
 def json_log(path: Path, *, append: bool) -> Iterator[Listener]:
-    """Write one JSON object a line, each as soon as it happens.
+    """Write one JSON object a line, each as soon as it happens; a full disk ends only the log.
 
     Args:
         path: the file; its folder is made.
         append: go on after what is in the file, for a training that is resumed.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a" if append else "w", encoding="utf-8", buffering=1) as file:
+    with path.open("ab" if append else "wb", buffering=0) as file:
+        gone = False
 
         def write(event: Event) -> None:
-            if (data := as_plain(event)) is not None:
-                file.write(json.dumps(data) + "\n")
+            nonlocal gone
+            data = as_plain(event)
+            if gone or data is None:
+                return
+            try:
+                file.write((json.dumps(data) + "\n").encode())
+            except OSError as error:
+                gone = True
+                complain(f"{path}: {error.strerror}. The training goes on without this log.")
 
         yield write
 

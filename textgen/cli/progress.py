@@ -127,7 +127,7 @@ class _Bar(_Reporter):
 
     def step(self, event: Step) -> None:
         text = (
-            f"step {event.step:,}  {self.figure(event.loss)}  "
+            f"step {event.step:,}  loss {event.loss:.3f}  {self.figure(event.loss)}  "
             f"{event.tokens_per_second:,.0f} tokens/s  {clock(event.remaining)}"
         )
         self._progress.update(self._task, total=1.0, completed=event.progress, description=text)

@@ -64,13 +64,14 @@ def command(*, as_json: bool) -> None:
 
 def _recipe(training: Training) -> LanguageModelRecipe:
     """The recipe that is named; a resumed training's own one where none is."""
-    from textgen.checkpoint import read_config
+    from textgen.checkpoint import CONFIG, read_config
     from textgen.config import structure
     from textgen.recipes import LANGUAGE_MODEL, LanguageModelRecipe, load_recipe, with_settings
 
     settings = training.all_settings()
-    if not training.resume or training.recipe is not None:
-        return load_recipe(training.recipe or DEFAULT_RECIPE, settings, LANGUAGE_MODEL)
+    known = training.resume and (training.out / CONFIG).is_file()
+    if not known or training.recipe is not None:
+        return load_recipe(training.recipe or DEFAULT_RECIPE, settings)
     saved = read_config(training.out, LANGUAGE_MODEL).config
     where = f"the recipe in {training.out}"
     return structure(LanguageModelRecipe, with_settings(saved, settings), where=where)
