@@ -18,7 +18,7 @@ import json
 import os
 import zlib
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -49,14 +49,18 @@ class ModelConfig:
         kind: "language-model" or "translator".
         textgen: version of the textgen that wrote it.
         config: nested plain data.
+        facts: plain data about what it was trained on.
     """
 
     kind: str
     textgen: str
     config: Mapping[str, Any]
+    facts: Mapping[str, Any] = field(default_factory=dict)
 
 
-def save_config(folder: Path, kind: str, config: Mapping[str, Any]) -> None:
+def save_config(
+    folder: Path, kind: str, config: Mapping[str, Any], facts: Mapping[str, Any] | None = None
+) -> None:
     """Write ``config.json``; makes the folder.
 
     Raises:
@@ -67,6 +71,7 @@ def save_config(folder: Path, kind: str, config: Mapping[str, Any]) -> None:
     except OSError as error:
         raise CheckpointError(f"{folder}: cannot be made: {error.strerror}.") from None
     data = {"format": FORMAT, "kind": kind, "textgen": version("textgen"), "config": config}
+    data["facts"] = dict(facts or {})
     text = json.dumps(data, indent=2, ensure_ascii=False) + "\n"
     _write(folder / CONFIG, lambda path: path.write_text(text, encoding="utf-8"))
 
@@ -96,7 +101,10 @@ def read_config(folder: Path, kind: str | None = None) -> ModelConfig:
         raise CheckpointError(f"{path}: is damaged: kind or config are missing.")
     if kind is not None and name != kind:
         raise CheckpointError(f"{folder}: holds a {name}, but a {kind} is needed.")
-    return ModelConfig(name, str(data.get("textgen", "")), config)
+    facts = data.get("facts", {})
+    if not isinstance(facts, dict):
+        raise CheckpointError(f"{path}: is damaged: its facts are no table.")
+    return ModelConfig(name, str(data.get("textgen", "")), config, facts)
 
 
 def save_weights(

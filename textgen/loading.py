@@ -7,13 +7,28 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 from textgen.checkpoint import CONFIG, find_model, load_weights, read_config
 from textgen.config import structure
 from textgen.data.tokenizers import TextTokenizer, load_tokenizer
 from textgen.errors import CheckpointError, ConfigError, UsageError
 from textgen.models.language_model import LanguageModel
-from textgen.recipes import LANGUAGE_MODEL, LanguageModelRecipe
+from textgen.models.translator import Translator
+from textgen.training.recipe import (
+    LANGUAGE_MODEL,
+    TRANSLATOR,
+    LanguageModelRecipe,
+    TranslatorRecipe,
+)
+
+SOURCE_TOKENIZER = "source_tokenizer"
+"""Name of the source's tokenizer in a folder, where it is not the target's."""
+
+_RECIPES: dict[str, type[Any]] = {
+    LANGUAGE_MODEL: LanguageModelRecipe,
+    TRANSLATOR: TranslatorRecipe,
+}
 
 
 @dataclass(frozen=True)
@@ -72,13 +87,33 @@ def load_model(name: str, device: str = "auto") -> LoadedModel:
     place = resolve_device(device)
     folder = find_model(name)
     saved = read_config(folder)
-    if saved.kind != LANGUAGE_MODEL:
-        raise CheckpointError(f"{folder}: a model of kind {saved.kind!r} cannot be loaded here.")
+    if saved.kind not in _RECIPES:
+        raise CheckpointError(f"{folder}: models of kind {saved.kind!r} are unknown here.")
     try:
-        recipe = structure(LanguageModelRecipe, saved.config, where=str(folder / CONFIG))
+        recipe = structure(_RECIPES[saved.kind], saved.config, where=str(folder / CONFIG))
     except ConfigError as error:
         raise CheckpointError(str(error)) from None
     tokenizer = load_tokenizer(folder)
-    model = LanguageModel(recipe.model, tokenizer.size)
+    source, model = _model(folder, recipe, tokenizer)
     load_weights(folder, model)
-    return LoadedModel(name, folder, saved.kind, model.to(place).eval(), tokenizer, recipe, place)
+    return LoadedModel(
+        name=name,
+        folder=folder,
+        kind=saved.kind,
+        model=model.to(place).eval(),
+        tokenizer=tokenizer,
+        recipe=recipe,
+        device=place,
+        source_tokenizer=source,
+        target_ratio=float(saved.facts.get("target_ratio", 1.0)),
+    )
+
+
+def _model(
+    folder: Path, recipe: Any, tokenizer: TextTokenizer
+) -> tuple[TextTokenizer | None, nn.Module]:
+    """The source's tokenizer, if there is a source, and a model with fresh weights."""
+    if isinstance(recipe, LanguageModelRecipe):
+        return None, LanguageModel(recipe.model, tokenizer.size)
+    source = tokenizer if recipe.data.joint else load_tokenizer(folder, SOURCE_TOKENIZER)
+    return source, Translator(recipe.model, source.size, tokenizer.size)

@@ -5,21 +5,31 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from importlib import resources
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from textgen.config import merge, parse_settings, read_toml, structure
 from textgen.errors import ConfigError, nearest
-from textgen.training.recipe import LANGUAGE_MODEL, LanguageModelRecipe
+from textgen.training.recipe import (
+    LANGUAGE_MODEL,
+    TRANSLATOR,
+    LanguageModelRecipe,
+    TranslatorRecipe,
+)
 
 __all__ = [
     "LANGUAGE_MODEL",
+    "TRANSLATOR",
     "LanguageModelRecipe",
     "RecipeFile",
+    "TranslatorRecipe",
     "load_recipe",
+    "load_translator_recipe",
     "read_recipe",
     "recipe_names",
     "with_settings",
 ]
+
+AnyRecipe = TypeVar("AnyRecipe", LanguageModelRecipe, TranslatorRecipe)
 
 BOUNDS = ("steps", "epochs", "minutes")
 
@@ -62,10 +72,8 @@ def read_recipe(name: str) -> RecipeFile:
     return RecipeFile(name, str(kind), str(about), data)
 
 
-def load_recipe(
-    name: str, settings: Sequence[str] = (), kind: str = LANGUAGE_MODEL
-) -> LanguageModelRecipe:
-    """A recipe with settings on top.
+def load_recipe(name: str, settings: Sequence[str] = ()) -> LanguageModelRecipe:
+    """A language model's recipe with settings on top.
 
     Where the settings bound the training (steps, epochs, minutes), the recipe's own bounds no
     longer hold.
@@ -73,18 +81,24 @@ def load_recipe(
     Args:
         name: of the recipe, or the path of a TOML file.
         settings: as in ``["model.hidden=512", "training.minutes=5"]``.
-        kind: that the recipe must be of.
 
     Raises:
         ConfigError: with all that is wrong.
     """
+    return _load(LanguageModelRecipe, LANGUAGE_MODEL, name, settings)
+
+
+def load_translator_recipe(name: str, settings: Sequence[str] = ()) -> TranslatorRecipe:
+    """A translator's recipe with settings on top; see ``load_recipe``."""
+    return _load(TranslatorRecipe, TRANSLATOR, name, settings)
+
+
+def _load(cls: type[AnyRecipe], kind: str, name: str, settings: Sequence[str]) -> AnyRecipe:
     recipe = read_recipe(name)
     if recipe.kind != kind:
         hint = nearest("", recipe_names(kind))
         raise ConfigError([f"The recipe {name!r} makes a {recipe.kind}, not a {kind}.{hint}"])
-    made = structure(
-        LanguageModelRecipe, with_settings(recipe.data, settings), where=f"recipe {name}"
-    )
+    made = structure(cls, with_settings(recipe.data, settings), where=f"recipe {name}")
     made.training.require_bound()
     return made
 

@@ -72,4 +72,12 @@ class Stopped:
     reason: Reason
 
 
-Event: TypeAlias = Step | Validated | Improved | Snapshot | Stopped
+@dataclass(frozen=True)
+class Note:
+    """Something about the data that people should know, told before the first step."""
+
+    text: str
+    step: int = 0
+
+
+Event: TypeAlias = Note | Step | Validated | Improved | Snapshot | Stopped

@@ -49,7 +49,8 @@ def fit(
             it uses do not disturb the training. None never validates.
         config: of the training.
         state: to go on from.
-        objective: the figure that must fall; the best value is marked by ``Improved``.
+        objective: the figure that must fall, or with a "-" before it must rise; the best value is
+            marked by ``Improved``.
         interrupted: asked after each step; true ends the training after a last ``Snapshot``.
 
     Yields:
@@ -213,7 +214,7 @@ class _Loop:
                     counters.decays += 1
             yield Validated(counters.step, metrics)
             if improved:
-                yield Improved(counters.step, value)
+                yield Improved(counters.step, metrics[self.objective.removeprefix("-")])
         self._validation_seconds = time.perf_counter() - begun
         self._since += self._validation_seconds
 

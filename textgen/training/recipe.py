@@ -56,6 +56,17 @@ class PairConfig:
 
 
 @dataclass(frozen=True)
+class JudgeConfig:
+    """By what the best weights are chosen."""
+
+    objective: Annotated[Literal["loss", "bleu"], "what the best weights are best at"] = "loss"
+    bleu_pairs: Annotated[
+        int, Ge(0), "validation pairs that are really decoded at each validation; 0: none"
+    ] = 0
+    decode: Annotated[str, "how they are decoded"] = "greedy"
+
+
+@dataclass(frozen=True)
 class TranslatorRecipe:
     """All that makes a translator out of sentence pairs."""
 
@@ -63,4 +74,5 @@ class TranslatorRecipe:
     source_tokenizer: TokenizerConfig | None = None
     data: PairConfig = field(default_factory=PairConfig)
     model: TranslatorConfig = field(default_factory=TranslatorConfig)
+    judge: JudgeConfig = field(default_factory=JudgeConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
