@@ -21,7 +21,11 @@ from textgen.errors import ConfigError, nearest
 
 T = TypeVar("T")
 
-_FORBID_EXTRA = {"extra": "forbid"}
+_PYDANTIC = {
+    "extra": "forbid",
+    "coerce_numbers_to_str": True,  # --set name=1984 means the text
+    "allow_inf_nan": False,  # JSON has no such numbers
+}
 _UNKNOWN_FIELD = {"extra_forbidden", "unexpected_keyword_argument"}
 
 
@@ -62,7 +66,7 @@ def _adapter(cls: type[Any]) -> Any:
 
     for each in _nested(cls):
         if "__pydantic_config__" not in vars(each):
-            each.__pydantic_config__ = _FORBID_EXTRA
+            each.__pydantic_config__ = _PYDANTIC
     return pydantic.TypeAdapter(cls)
 
 
@@ -129,20 +133,29 @@ def parse_settings(settings: Iterable[str]) -> dict[str, Any]:
                 problems.append(f"{setting!r}: {name} was given a value and options of its own.")
                 break
         else:
-            inner[names[-1]] = parse_value(value.strip())
+            name, parsed = names[-1], parse_value(value.strip())
+            if name in inner and isinstance(inner[name], dict) != isinstance(parsed, dict):
+                problems.append(f"{setting!r}: {name} was given a value and options of its own.")
+            inner[name] = parsed
     if problems:
         raise ConfigError(problems)
     return data
 
 
 def parse_value(text: str) -> Any:
-    """One value of the command line: TOML if it is, None for ``none``, else the string."""
+    """One value of the command line: TOML if it is, None for ``none``, else the string.
+
+    TOML's dates, times and comments are strings here.
+    """
     if text.lower() == "none":
         return None
     try:
-        return tomllib.loads(f"value = {text}")["value"]
+        parsed = tomllib.loads(f"value = {text}")
     except tomllib.TOMLDecodeError:
         return text
+    value = parsed.pop("value")
+    number = isinstance(value, int | float) and "#" not in text
+    return value if not parsed and (number or isinstance(value, str | list | dict)) else text
 
 
 def merge(*layers: Mapping[str, Any]) -> dict[str, Any]:

@@ -89,23 +89,29 @@ def parse_spec(text: str) -> Spec:
 
 
 def _split_commas(text: str) -> list[str]:
-    """Split at commas outside quotes and brackets; a backslash keeps the next character."""
-    parts, current, depth, quote = [""], 0, 0, ""
+    """Split at commas outside TOML's quotes and brackets; a backslash keeps the next character.
+
+    A quote or bracket opens something only where a value begins: ``don't`` holds no string.
+    """
+    parts, depth, quote = [""], 0, ""
     characters = iter(text)
     for character in characters:
+        begins = depth > 0 or parts[-1].rstrip().endswith("=") or not parts[-1].strip()
         if character == "\\":
-            parts[current] += next(characters, "\\")
+            parts[-1] += next(characters, "\\")
             continue
         if quote:
             quote = "" if character == quote else quote
-        elif character in "\"'":
+        elif character in "\"'" and begins:
             quote = character
-        depth += 0 if quote else (character in "[{") - (character in "]}")
+        elif character in "[{" and begins:
+            depth += 1
+        elif character in "]}" and depth:
+            depth -= 1
         if character == "," and depth == 0 and not quote:
             parts.append("")
-            current += 1
         else:
-            parts[current] += character
+            parts[-1] += character
     return [part for part in parts if part.strip()]
 
 
@@ -116,7 +122,7 @@ def plugin_folders(extra: Iterable[Path] = ()) -> list[Path]:
     variable = os.environ.get(FOLDERS_VARIABLE, "")
     folders += [Path(part) for part in variable.split(os.pathsep) if part]
     folders += list(extra)
-    return [folder for folder in dict.fromkeys(folders) if folder.is_dir()]
+    return list(dict.fromkeys(folder.resolve() for folder in folders if folder.is_dir()))
 
 
 class Registry(Generic[T]):
@@ -158,7 +164,8 @@ class Registry(Generic[T]):
             PluginError: if there is none (with the nearest name), or more than one (with origins).
         """
         entries = self.entries()
-        found = [entry for entry in entries if entry.name == name.replace("_", "-")]
+        wanted = name.replace("_", "-")
+        found = [entry for entry in entries if entry.name.replace("_", "-") == wanted]
         if not found:
             hint = nearest(name, {entry.name for entry in entries})
             raise PluginError(f"There is no {self.kind} {name!r}.{hint}")
@@ -179,7 +186,7 @@ class Registry(Generic[T]):
                 return getattr(_import_file(entry.path), self.kind)
             point = importlib.metadata.EntryPoint(entry.name, entry.target, self.group)
             return point.load()
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise PluginError(
                 f"The {self.kind} {name!r} of {entry.origin} cannot be loaded: "
                 f"{type(error).__name__}: {error}\n{_own_traceback(error)}"
@@ -201,7 +208,8 @@ class Registry(Generic[T]):
             made = _call(factory, spec, where, entry.origin)
         if not callable(made):
             raise PluginError(
-                f"The {where} of {entry.origin} breaks its contract: what it makes cannot be called."
+                f"The {where} of {entry.origin} breaks its contract: "
+                "what it makes cannot be called."
             )
         return cast("T", made)
 
@@ -223,7 +231,7 @@ def _call(factory: Any, spec: Spec, where: str, origin: str) -> Any:
     """Make a plugin that is no dataclass."""
     try:
         return factory(*spec.positional, **spec.options)
-    except TypeError as error:
+    except (TypeError, ValueError) as error:
         raise ConfigError([f"{where} (of {origin}): {error}."]) from error
 
 
@@ -270,6 +278,6 @@ def _import_file(path: Path) -> ModuleType:
     return module
 
 
-def _own_traceback(error: Exception) -> str:
+def _own_traceback(error: BaseException) -> str:
     """The traceback's last lines, from the plugin's side."""
     return "".join(traceback.format_exception(error)[-4:]).rstrip()
