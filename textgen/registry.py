@@ -202,6 +202,8 @@ class Registry(Generic[T]):
         spec = parse_spec(spec) if isinstance(spec, str) else spec
         entry, factory = self.entry(spec.name), self.load(spec.name)
         where = f"{self.kind} {entry.name}"
+        if not callable(factory):
+            raise PluginError(f"The {where} of {entry.origin} is no factory: it cannot be called.")
         if isinstance(factory, type) and dataclasses.is_dataclass(factory):
             made = structure(factory, _named(factory, spec, where), where=where)
         else:
