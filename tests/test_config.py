@@ -91,10 +91,11 @@ def test_every_error_is_told_at_once_with_its_path() -> None:
 
 
 def test_unknown_names_get_the_nearest_one() -> None:
-    assert problems(Outer, {"model": {"hiden": 1}}) == [
+    (told,) = problems(Outer, {"model": {"hiden": 1}})
+    assert told == (
         "model.hiden: there is no such option. Did you mean 'hidden'? "
         "Allowed: cell, hidden, rate, share."
-    ]
+    )
     (told,) = problems(Outer, {"nam": 1})
     assert "Did you mean 'name'?" in told
     assert "hidden_total" not in told
