@@ -78,7 +78,7 @@ class State(Protocol):
         """Rows rearranged within each source: ``parents`` (B, K') int64 in [0, K)."""
 
     def keep(self, sources: Tensor) -> Self:
-        """Only the given sources: ``sources`` (B',) int64 in [0, B)."""
+        """Only the given sources: ``sources`` (B',) int64 in [0, B); S of the attention stays."""
 
     def detach(self) -> Self:
         """The same values without their history, for truncated back-propagation."""
@@ -223,7 +223,10 @@ What it gets is normalised only when it is the first; it never works in place.
 """
 
 Watch: TypeAlias = "Callable[[Beam], Tensor | None]"
-"""Called after each step; may return (B, K) bool of rows to stop now (stop texts, streaming)."""
+"""Called after each step; may return (B, K) bool of rows to stop now (stop texts, streaming).
+
+The beam's ``features`` and ``state`` are then still those before the newest token is read.
+"""
 
 
 @dataclass(frozen=True)

@@ -379,3 +379,49 @@ def test_the_same_fixed_number_gives_the_quantile() -> None:
         session = make_session(FakeModel(logits), Batch(1), [[]], marks=MARKS, limits=1)
         found = decode(Sample(), replace(session, random=FixedRandom(value)))
         assert found.tokens.item() == token
+
+
+def fails(anything: object) -> Tensor:
+    del anything
+    raise LookupError("no")
+
+
+def test_what_the_watch_or_the_model_raises_is_nobody_elses_fault() -> None:
+    def full(beam: Beam) -> None:
+        del beam
+        raise BrokenPipeError("nobody reads")
+
+    def odd(beam: Beam) -> None:
+        del beam
+        raise KeyError("mine")
+
+    for strategy in STRATEGIES:
+        for watch, error in ((full, BrokenPipeError), (odd, KeyError)):
+            with pytest.raises(error):
+                decode(strategy, session_of(random_model(), [[1]], watch=watch))
+        model = random_model()
+        session = session_of(model, [[1]])
+        model.output = fails
+        with pytest.raises(LookupError):
+            decode(strategy, session)
+
+
+def test_a_strategy_that_raises_is_named() -> None:
+    def broken(session: Session) -> None:
+        del session
+        raise ZeroDivisionError("by nothing")
+
+    def bad_done(session: Session) -> object:
+        return search(session, lambda s, _: Pick(None, s.argmax(-1)), done=fails)
+
+    def odd_done(session: Session) -> object:
+        return search(session, lambda s, _: Pick(None, s.argmax(-1)), done=lambda b: b.finished)
+
+    session = session_of(random_model(), [[1], [1]])
+    for strategy, said in (
+        (broken, "ZeroDivisionError: by nothing"),
+        (bad_done, "LookupError: no"),
+        (odd_done, "done gave"),
+    ):
+        with pytest.raises(PluginError, match=f"{strategy.__name__}, .*{said}"):
+            decode(strategy, session)

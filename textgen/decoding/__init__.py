@@ -4,6 +4,7 @@ Knows no model and no plugin, only the contracts of ``textgen.protocols``.
 """
 
 from textgen.decoding.guard import worth
+from textgen.decoding.history import counted, counted_output, last_said, said
 from textgen.decoding.hypotheses import best_first, decode, take
 from textgen.decoding.pool import Pool
 from textgen.decoding.random import RowRandom, row_seeds
@@ -21,11 +22,15 @@ __all__ = [
     "argmax",
     "best_first",
     "best_moves",
+    "counted",
+    "counted_output",
     "decode",
+    "last_said",
     "make_session",
     "padded",
     "rescore",
     "row_seeds",
+    "said",
     "score",
     "search",
     "take",

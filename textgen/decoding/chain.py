@@ -9,13 +9,16 @@ length, temperature, top-k, top-p, min-p, typical, epsilon, eta.
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar, cast
 
 from textgen.errors import PluginError, UsageError, nearest
-from textgen.protocols import Filter, Hypotheses, Session, Strategy
+from textgen.protocols import Filter, Hypotheses, Session, Strategy, Tokenizer
 from textgen.registry import Registry, Spec, parse_spec
+
+T = TypeVar("T")
 
 ORDER = (
     "logit-bias",
@@ -53,19 +56,25 @@ class Flags:
         top_k: k of ``top-k``; 0 switches it off.
         top_p: p of ``nucleus``.
         beam: width of the strategy ``beam``.
+        min_p: m of ``min-p``.
+        repetition_penalty: θ of ``repetition-penalty``.
     """
 
     temperature: float | None = None
     top_k: int | None = None
     top_p: float | None = None
     beam: int | None = None
+    min_p: float | None = None
+    repetition_penalty: float | None = None
 
     def filters(self) -> list[Spec]:
         """The filters they stand for, in the documented order."""
         given = (
+            ("repetition-penalty", self.repetition_penalty),
             ("temperature", self.temperature),
             ("top-k", self.top_k or None),
             ("nucleus", self.top_p),
+            ("min-p", self.min_p),
         )
         return [Spec(name, {}, (value,)) for name, value in given if value is not None]
 
@@ -87,6 +96,20 @@ class Chain:
     filters: tuple[Filter, ...]
     description: list[str]
 
+    def bind(self, tokenizer: Tokenizer) -> Chain:
+        """The chain for a model's vocabulary: plugins that name texts learn its tokens.
+
+        A plugin that needs a tokenizer has a method ``bind(tokenizer)`` that returns a plugin.
+
+        Raises:
+            UsageError: if a text cannot be written with the vocabulary.
+        """
+        return dataclasses.replace(
+            self,
+            strategy=_bound(self.strategy, tokenizer),
+            filters=tuple(_bound(each, tokenizer) for each in self.filters),
+        )
+
     def decode(self, session: Session) -> Hypotheses:
         """Decode with the chain's filters after those that the session has already.
 
@@ -97,6 +120,11 @@ class Chain:
 
         filters = (*session.filters, *self.filters)
         return decode(self.strategy, dataclasses.replace(session, filters=filters))
+
+
+def _bound(plugin: T, tokenizer: Tokenizer) -> T:
+    bind = getattr(plugin, "bind", None)
+    return cast("T", bind(tokenizer)) if callable(bind) else plugin
 
 
 def default_registries() -> Registries:
@@ -202,6 +230,15 @@ def _written(value: Any) -> str:
     """A value as ``parse_spec`` reads it back."""
     if value is None:
         return "none"
-    if isinstance(value, bool):
-        return str(value).lower()
-    return str(value).replace("\\", "\\\\").replace(",", "\\,")
+    text = value if isinstance(value, str) else _toml(value)
+    text = text.replace("\\", "\\\\")
+    return text.replace(",", "\\,") if isinstance(value, str) else text
+
+
+def _toml(value: Any) -> str:
+    """A value in TOML: numbers, strings, lists and tables of them."""
+    if isinstance(value, dict):
+        return "{" + ",".join(f"{_toml(key)}={_toml(each)}" for key, each in value.items()) + "}"
+    if isinstance(value, list | tuple):
+        return "[" + ",".join(map(_toml, value)) + "]"
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, str | bool) else str(value)

@@ -118,6 +118,25 @@ def call_pick(
     return parents, tokens
 
 
+def call_done(done: Callable[[Beam], Tensor], beam: Beam) -> Tensor:
+    """Ask which sources are done: (B,) bool.
+
+    Raises:
+        PluginError: if it raises or its answer is of another shape or type.
+    """
+    try:
+        leaving = done(beam)
+    except TextgenError:
+        raise
+    except Exception as error:
+        what = f"its done raised {type(error).__name__}: {error}"
+        raise BadPickError(done, what) from error
+    if leaving.dtype != torch.bool or leaving.shape != beam.sources.shape:
+        what = f"its done gave {leaving.dtype} {tuple(leaving.shape)}; expected bool (B,)."
+        raise BadPickError(done, what)
+    return leaving
+
+
 def _bad_pick(
     pick: object, parents: object, tokens: object, shape: tuple[int, ...]
 ) -> BadPickError:

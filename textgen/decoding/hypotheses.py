@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Sequence
 from typing import Any
 
@@ -80,6 +81,8 @@ def take(hypotheses: Hypotheses, order: Tensor) -> Hypotheses:
 def decode(strategy: Strategy, session: Session) -> Hypotheses:
     """Run a strategy and look at what it returns.
 
+    What the model or the watch raises is passed on as it is.
+
     Raises:
         PluginError: if it raises, or what it returns is no set of hypotheses: names it.
     """
@@ -87,15 +90,24 @@ def decode(strategy: Strategy, session: Session) -> Hypotheses:
         hypotheses = strategy(session)
     except BadPickError as error:
         raise broken(strategy, "strategy", error.what) from error
-    except (TextgenError, MemoryError):
+    except (TextgenError, OSError, MemoryError):
         raise
     except Exception as error:
+        if not _own_fault(error):
+            raise
         what = f"it raised {type(error).__name__}: {error}"
         raise broken(strategy, "strategy", what) from error
     problem = _problem(hypotheses, session)
     if problem:
         raise broken(strategy, "strategy", problem)
     return hypotheses
+
+
+def _own_fault(error: Exception) -> bool:
+    """Whether an error came out of a strategy's own code, and not through the shared loop."""
+    frames = traceback.walk_tb(error.__traceback__)
+    names = {frame.f_globals.get("__name__") for frame, _ in frames}
+    return "textgen.decoding.search" not in names
 
 
 def _problem(hypotheses: Any, session: Session) -> str:

@@ -21,7 +21,7 @@ from typing import NamedTuple, TypeAlias
 import torch
 from torch import Tensor
 
-from textgen.decoding.guard import apply_filters, call_pick, check_range, not_a_number
+from textgen.decoding.guard import apply_filters, call_done, call_pick, check_range, not_a_number
 from textgen.decoding.hypotheses import best_first, join
 from textgen.decoding.scoring import token_log_probs
 from textgen.decoding.track import Track, flat_rows
@@ -261,7 +261,7 @@ class _Search:
 
     def _leaving(self, done: Done | None) -> Tensor | None:
         """(B,) bool, which sources leave now; None for none. Ends the search after the last."""
-        leaving = done(self.beam()) if done is not None else None
+        leaving = call_done(done, self.beam()) if done is not None else None
         if self.tokens.steps >= self.last_limit:
             self.going = False
             return None

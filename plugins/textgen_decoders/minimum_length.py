@@ -1,0 +1,31 @@
+"""Minimum length."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from annotated_types import Ge
+from torch import Tensor
+
+from textgen.protocols import Beam
+
+
+@dataclass(frozen=True)
+class MinimumLength:
+    """Forbid the end before enough was generated: s_eos ← −∞ while fewer than n tokens.
+
+    The prompt does not count, nor does eos.
+
+    Example: --decode beam:width=5 --filter minimum-length:n=10
+    """
+
+    n: Annotated[int, Ge(0), "least number of generated tokens"] = 1
+
+    def __call__(self, log_probs: Tensor, beam: Beam) -> Tensor:
+        """(B, K, V) scores, −inf for eos while the output is short."""
+        if beam.step >= self.n:
+            return log_probs
+        result = log_probs.clone()
+        result[..., beam.marks.eos] = float("-inf")
+        return result

@@ -1,0 +1,52 @@
+"""Texts as token numbers, for the filters that name words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from textgen.errors import UsageError
+from textgen.protocols import Tokenizer
+
+NUMBER_SIGN = "#"
+
+
+def number(text: str) -> int | None:
+    """The token number in ``#12``, or None for any other text."""
+    digits = text.removeprefix(NUMBER_SIGN)
+    return int(digits) if text != digits and digits.isdecimal() else None
+
+
+def spellings(text: str, tokenizer: Tokenizer) -> list[tuple[int, ...]]:
+    """How a text may stand in an output: as it is, and after a space.
+
+    Raises:
+        UsageError: if the text is empty, or the tokenizer does not know it.
+    """
+    own = number(text)
+    if own is not None:
+        if own >= tokenizer.size:
+            raise UsageError(f"{text}: the vocabulary has {tokenizer.size} tokens, from #0 on.")
+        return [(own,)]
+    found = dict.fromkeys(tuple(tokenizer.encode(each)) for each in (text, f" {text}"))
+    unknown = tokenizer.marks.unknown
+    known = [tokens for tokens in found if tokens and unknown not in tokens]
+    if not text or not known:
+        raise UsageError(f"{text!r} cannot be written with this model's vocabulary.")
+    return known
+
+
+def numbers(texts: Iterable[str], what: str) -> list[tuple[int, ...]]:
+    """Texts that are all token numbers, for use without a tokenizer.
+
+    Raises:
+        UsageError: if one is not.
+    """
+    found: list[tuple[int, ...]] = []
+    for text in texts:
+        own = number(text)
+        if own is None:
+            raise UsageError(
+                f"{what}: {text!r} needs a tokenizer; without one only #NUMBER can be."
+            )
+        found.append((own,))
+    return found
