@@ -150,7 +150,7 @@ def test_mapped_memory_is_given_back(tmp_path: Path, monkeypatch: pytest.MonkeyP
 def test_a_full_disk_is_a_data_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(streams, "_GATHERED", 10)
 
-    def full(*_: object) -> None:
+    def full(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("datasets.arrow_writer.ArrowWriter.write_table", full)

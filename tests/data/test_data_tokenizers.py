@@ -12,7 +12,6 @@ from textgen.data.tokenizers import (
     ByteTokenizer,
     CharacterTokenizer,
     StreamDecoder,
-    SubwordTokenizer,
     TextTokenizer,
     TokenizerConfig,
     WordTokenizer,
@@ -20,7 +19,6 @@ from textgen.data.tokenizers import (
     save_tokenizer,
     train_tokenizer,
 )
-from textgen.data.tokenizers.subwords import sampling
 from textgen.errors import CheckpointError, DataError
 
 LINES = [
@@ -223,24 +221,6 @@ def test_lines_apart_are_encoded_as_together(trained: dict[str, TextTokenizer], 
     one_by_one = [token for line in LINES for token in [*tokenizer.encode(line), *newline]]
     assert tokenizer.encode("\n".join(LINES) + "\n") == one_by_one
     assert len(newline) == len(tokenizer.encode("\t")) == 1
-
-
-@pytest.mark.parametrize("kind", ["bpe", "unigram"])
-def test_sampled_segmentations_depend_on_the_seed(
-    trained: dict[str, TextTokenizer], kind: str
-) -> None:
-    tokenizer = trained[kind]
-    assert isinstance(tokenizer, SubwordTokenizer)
-
-    def draw(seed: int) -> list[list[int]]:
-        return sampling(seed, lambda: [tokenizer.sample(LINES[0], 0.3).tolist() for _ in range(4)])
-
-    drawn = draw(1)
-    assert drawn == draw(1) != draw(2)
-    assert len({tuple(each) for each in drawn}) > 1
-    assert {tokenizer.decode(each) for each in drawn} == {LINES[0]}
-    with pytest.raises(ZeroDivisionError):
-        sampling(1, lambda: 1 / 0)
 
 
 def test_an_existing_model_is_taken_as_it_is(tmp_path: Path) -> None:

@@ -9,9 +9,13 @@ from typing import Annotated, Any, Literal
 
 from textgen.config import read_toml, structure
 from textgen.data import builtin
+from textgen.data.dates import DatesConfig, open_dates
 from textgen.data.hub import HubText, Rows, choose_table, load_tables, standard_tables
+from textgen.data.numbers import NumbersConfig, open_numbers
+from textgen.data.parallel import HubPairs, PairSplits
 from textgen.data.splits import Splits
 from textgen.errors import DataError, nearest
+from textgen.registry import parse_spec
 
 Kind = Literal["text", "parallel"]
 
@@ -53,6 +57,24 @@ class Card:
     def origin(self) -> str:
         """In two words: built in, or fetched from where."""
         return "built in" if self.hub is None else f"fetched: {self.hub.name}"
+
+    def open_pairs(self, options: Mapping[str, Any] | None = None) -> PairSplits:
+        """The corpus as pairs.
+
+        Args:
+            options: of a corpus that is made here: ``source``, ``target``, ``seed``, ...
+
+        Raises:
+            DataError: if it holds running text, or cannot be fetched.
+            ConfigError: if options are unknown or out of range.
+        """
+        if self.kind != "parallel":
+            raise DataError(f"The corpus {self.name!r} is running text, for `train lm`.")
+        if self.hub is None:
+            return _PAIRS[self.name](dict(options or {}))
+        if options:
+            raise DataError(f"The corpus {self.name!r} has no options.")
+        return _open_hub_pairs(self.hub)
 
     def open(self) -> Splits:
         """The corpus as text.
@@ -117,6 +139,33 @@ def _open_hub(origin: HubOrigin) -> Splits:
     )
 
 
+def open_pair_corpus(spec: str) -> PairSplits:
+    """A parallel corpus by name and options, as in ``dates:source=uk,target=de``.
+
+    Raises:
+        UsageError: if the text is no such thing, or an option is unknown or out of range.
+        DataError: if there is no such corpus, or it cannot be had.
+    """
+    parsed = parse_spec(spec)
+    if parsed.positional:
+        raise DataError(f"{spec!r}: options of a corpus are written name=value.")
+    return card(parsed.name).open_pairs(parsed.options)
+
+
+def _open_hub_pairs(origin: HubOrigin) -> PairSplits:
+    source, target = origin.source or "source", origin.target or "target"
+    tables = load_tables(origin.name, origin.config, revision=origin.revision)
+
+    def part(split: str) -> HubPairs:
+        return HubPairs(choose_table(tables, split, origin.name), source, target)
+
+    return PairSplits(
+        part(origin.train),
+        part(origin.valid) if origin.valid else None,
+        part(origin.test) if origin.test else None,
+    )
+
+
 def _read(path: Path) -> Card:
     data: Mapping[str, Any] = {"name": path.stem, **read_toml(path)}
     return structure(Card, data, where=f"card {path.name}")
@@ -132,4 +181,11 @@ def _folder() -> Path:
 _BUILTIN: dict[str, Callable[[], Splits]] = {
     "python-reference": builtin.python_reference,
     "python-library": builtin.python_library,
+}
+
+_PAIRS: dict[str, Callable[[Mapping[str, Any]], PairSplits]] = {
+    "dates": lambda options: open_dates(structure(DatesConfig, options, where="corpus dates")),
+    "numbers": lambda options: open_numbers(
+        structure(NumbersConfig, options, where="corpus numbers")
+    ),
 }

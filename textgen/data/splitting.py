@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Literal
 
@@ -11,6 +13,36 @@ from textgen.errors import DataError
 Unit = Literal["stream", "lines"]
 
 _WHOLE = 1 << 64
+
+
+@dataclass(frozen=True)
+class Share:
+    """A share of all texts, chosen by a hash: equal texts are always on the same side.
+
+    Attributes:
+        border: texts whose hash is below are held out.
+    """
+
+    border: int
+
+    @classmethod
+    def of(cls, texts: Iterable[str], share: float, name: str) -> Share:
+        """The share that holds out at least one of the texts, and not all.
+
+        Raises:
+            DataError: if the share is not between 0 and 1, or all texts are the same.
+        """
+        _check(share)
+        hashes = {_hash(text) for text in _extremes(texts)}
+        if len(hashes) < 2:
+            raise DataError(
+                f"{name}: at least two different lines are needed to hold out some of them."
+            )
+        return cls(min(max(int(share * _WHOLE), min(hashes) + 1), max(hashes)))
+
+    def holds_out(self, text: str) -> bool:
+        """Is the text in the share?"""
+        return _hash(text) < self.border
 
 
 def hold_out(
@@ -33,9 +65,13 @@ def hold_out(
     Raises:
         DataError: if a part would be empty.
     """
+    _check(share)
+    return _cut_stream(source, share) if unit == "stream" else _choose_lines(source, share)
+
+
+def _check(share: float) -> None:
     if not 0 < share < 1:
         raise DataError(f"The held-out share is {share}; it must lie between 0 and 1.")
-    return _cut_stream(source, share) if unit == "stream" else _choose_lines(source, share)
 
 
 def _cut_stream(source: TextSource, share: float) -> tuple[TextSource, TextSource]:
@@ -50,40 +86,29 @@ def _cut_stream(source: TextSource, share: float) -> tuple[TextSource, TextSourc
 
 
 def _choose_lines(source: TextSource, share: float) -> tuple[TextSource, TextSource]:
-    hashes = [_line_hash(line) for line in _smallest_and_largest(source)]
-    if len(hashes) < 2:
-        raise DataError(
-            f"{source.name}: at least two different lines are needed to hold out some of them."
-        )
-    smallest, largest = min(hashes), max(hashes)
-    border = min(max(int(share * _WHOLE), smallest + 1), largest)
+    chosen = Share.of(Lines(source).documents(), share, source.name)
     percent = f"{share:.0%} of the lines"
     train = Lines(
         source,
-        lambda line: _line_hash(line) >= border,
+        lambda line: not chosen.holds_out(line),
         name=f"{source.name} (without {percent})",
-        tag=f"≥{border}",
+        tag=f"without {chosen}",
     )
-    valid = Lines(
-        source,
-        lambda line: _line_hash(line) < border,
-        name=f"{source.name} ({percent})",
-        tag=f"<{border}",
-    )
+    valid = Lines(source, chosen.holds_out, name=f"{source.name} ({percent})", tag=f"only {chosen}")
     return train, valid
 
 
-def _smallest_and_largest(source: TextSource) -> list[str]:
-    """The lines with the smallest and the largest hash, if they differ."""
-    extremes: dict[int, str] = {}
-    for line in Lines(source).documents():
-        extremes[_line_hash(line)] = line
-        if len(extremes) > 2:
-            del extremes[sorted(extremes)[1]]
-    return list(extremes.values())
+def _extremes(texts: Iterable[str]) -> list[str]:
+    """The texts with the smallest and the largest hash, if they differ."""
+    found: dict[int, str] = {}
+    for text in texts:
+        found[_hash(text)] = text
+        if len(found) > 2:
+            del found[sorted(found)[1]]
+    return list(found.values())
 
 
-def _line_hash(line: str) -> int:
-    """A number in [0, 2⁶⁴) that depends on the line's text alone, its outer spaces apart."""
-    data = line.strip().encode("utf-8", "surrogatepass")
+def _hash(text: str) -> int:
+    """A number in [0, 2⁶⁴) that depends on the text alone, its outer spaces apart."""
+    data = text.strip().encode("utf-8", "surrogatepass")
     return int.from_bytes(blake2b(data, digest_size=8).digest(), "little")

@@ -9,7 +9,6 @@ An existing model is taken as it is: text comes back up to that model's own norm
 from __future__ import annotations
 
 import re
-import threading
 from collections.abc import Iterable, Iterator
 from typing import Any, Literal
 
@@ -32,8 +31,8 @@ from textgen.errors import DataError
 SubwordKind = Literal["bpe", "unigram"]
 
 DEFAULT_SIZE = 8000
-_META = "\N{LOWER ONE EIGHTH BLOCK}"
-_SPECIAL = re.compile(f"([{_META}\0])")
+META = "\N{LOWER ONE EIGHTH BLOCK}"
+_SPECIAL = re.compile(f"([{META}\0])")
 _SENTENCE = 4000
 _SENTENCES = 2_000_000
 _NEWLINE = "\n"
@@ -60,10 +59,12 @@ class SubwordTokenizer(TextTokenizer):
         self.model = model
         self._processor = _load(model)
         self._to_own, self._surfaces, self._pieces = _read_pieces(self._processor)
+        ordinary = range(UNKNOWN + 1, len(self._pieces))
+        self._by_piece = {self._pieces[number]: number for number in ordinary}
         first = self._processor.encode("a", out_type=str)
-        self._prefixed = bool(first) and first[0].startswith(_META)
+        self._prefixed = bool(first) and first[0].startswith(META)
         self._newline = self._number(_NEWLINE)
-        self._specials = {each: self._bytes_of(each) for each in (_META, "\0")}
+        self._specials = {each: self._bytes_of(each) for each in (META, "\0")}
 
     @property
     def size(self) -> int:
@@ -72,17 +73,10 @@ class SubwordTokenizer(TextTokenizer):
 
     def encode_array(self, text: str) -> Tokens:
         """Tokens (T,) int32 of the normalised text."""
-        return np.array(self._encode(self._normalise(text), None), dtype=np.int32)
-
-    def sample(self, text: str, dropout: float) -> Tokens:
-        """Tokens (T,) int32 of one random segmentation; call it inside ``sampling``.
-
-        Args:
-            text: any text.
-            dropout: for BPE the probability that a merge is left out (Provilkov et al. 2020); for
-                a unigram model the temperature α of its distribution (Kudo 2018).
-        """
-        return np.array(self._encode(self._normalise(text), dropout), dtype=np.int32)
+        tokens: list[int] = []
+        for part in self._parts(text):
+            tokens.extend(self._encode_plain(part) if isinstance(part, str) else part)
+        return np.array(tokens, dtype=np.int32)
 
     def surface(self, token: int, previous: int | None) -> bytes:
         """The bytes of the subword; U+FFFD for the unknown token."""
@@ -107,82 +101,64 @@ class SubwordTokenizer(TextTokenizer):
             "sha256": hashlib.sha256(self.model).hexdigest(),
         }
 
-    def _encode(self, text: str, dropout: float | None) -> list[int]:
-        """Token numbers; line ends are cut out first, which is exact and keeps BPE fast."""
-        if self._newline is None:
-            return self._encode_line(text, dropout)
-        lines = text.split(_NEWLINE)
-        tokens: list[int] = []
-        for line in lines:
-            if line:
-                tokens.extend(self._encode_line(line, dropout))
-            tokens.append(self._newline)
-        tokens.pop()
-        return tokens
-
-    def _encode_line(self, line: str, dropout: float | None) -> list[int]:
-        if _META not in line and "\0" not in line:
-            return self._encode_plain(line, dropout)
-        tokens: list[int] = []
-        for part in _SPECIAL.split(line):
-            special = self._specials.get(part)
-            tokens.extend(special or self._encode_plain(part, dropout))
-        return tokens
-
-    def _encode_plain(self, text: str, dropout: float | None) -> list[int]:
-        if not text.isascii():
-            text = text.encode("utf-8", "replace").decode()  # lone surrogates would be refused
-        if dropout is None:
-            numbers = self._processor.encode(text)
-        else:
-            numbers = self._processor.encode(
-                text, enable_sampling=True, alpha=dropout, nbest_size=-1
+    def scores(self) -> dict[str, float]:
+        """The pieces that text is put together from, each with the model's score."""
+        processor, found = self._processor, {}
+        for number in range(processor.get_piece_size()):
+            special = (
+                processor.is_control(number)
+                or processor.is_unknown(number)
+                or processor.is_byte(number)
+                or processor.is_unused(number)
             )
+            if not special:
+                found[processor.id_to_piece(number)] = float(processor.get_score(number))
+        return found
+
+    def numbers(self, piece: str) -> list[int]:
+        """The token of a piece, or those of its bytes, or the unknown token."""
+        number = self._number(piece)
+        return [number] if number is not None else self._bytes_of(piece) or [UNKNOWN]
+
+    def plain_parts(self, text: str) -> Iterator[str | list[int]]:
+        """A text as SentencePiece sees it, spaces as ``▁``; tokens where none may be joined."""
+        for part in self._parts(text):
+            yield self._processor.normalize(_replaced(part)) if isinstance(part, str) else part
+
+    def _parts(self, text: str) -> Iterator[str | list[int]]:
+        """Text between line ends, and the tokens of line ends and of special characters.
+
+        Cutting at line ends is exact, since they are tokens of their own, and keeps BPE fast.
+        """
+        text = self._normalise(text)
+        if self._newline is None:
+            yield from self._special_parts(text)
+            return
+        first = True
+        for line in text.split(_NEWLINE):
+            if not first:
+                yield [self._newline]
+            first = False
+            yield from self._special_parts(line)
+
+    def _special_parts(self, text: str) -> Iterator[str | list[int]]:
+        special = META in text or "\0" in text
+        parts = _SPECIAL.split(text) if special else [text]
+        for part in parts:
+            if part:
+                yield self._specials.get(part) or part
+
+    def _encode_plain(self, text: str) -> list[int]:
+        numbers: list[int] = self._processor.encode(_replaced(text))
         return numbers if self._to_own is None else [self._to_own[each] for each in numbers]
 
     def _number(self, piece: str) -> int | None:
-        try:
-            return self._pieces.index(piece, UNKNOWN + 1)
-        except ValueError:
-            return None
+        return self._by_piece.get(piece)
 
     def _bytes_of(self, character: str) -> list[int]:
         """The byte tokens of a character; empty if the model has none."""
         numbers = [self._number(f"<0x{byte:02X}>") for byte in character.encode()]
         return [each for each in numbers if each is not None]
-
-
-def sampling(seed: int, work: Any) -> Any:
-    """Run ``work()`` so that its random segmentations depend on the seed alone.
-
-    SentencePiece keeps one random generator for each thread, seeded at its first use; so the work
-    is done in a thread of its own.
-
-    Args:
-        seed: any integer; 32 bits of it are used.
-        work: a callable without arguments.
-
-    Returns:
-        What the work returned; what it raised is raised.
-    """
-    import sentencepiece
-
-    sentencepiece.set_random_generator_seed(seed & 0xFFFFFFFF)
-    results: list[Any] = []
-    errors: list[BaseException] = []
-
-    def run() -> None:
-        try:
-            results.append(work())
-        except BaseException as error:  # noqa: BLE001 - raised again in the caller's thread
-            errors.append(error)
-
-    thread = threading.Thread(target=run, name="textgen-sampling")
-    thread.start()
-    thread.join()
-    if errors:
-        raise errors[0]
-    return results[0]
 
 
 def train_subwords(
@@ -247,15 +223,18 @@ def _sentences(texts: Iterable[str], normalisation: Normalisation) -> Iterator[s
     """Lines, cut where they are long; characters that SentencePiece reserves become spaces."""
     import unicodedata
 
-    reserved = str.maketrans(
-        {_META: " ", "\0": " ", "\t": " ", "\N{LOWER FIVE EIGHTHS BLOCK}": " "}
-    )
+    reserved = str.maketrans({META: " ", "\0": " ", "\t": " ", "\N{LOWER FIVE EIGHTHS BLOCK}": " "})
     for text in texts:
         normal = text if normalisation == "none" else unicodedata.normalize("NFC", text)
-        safe = normal.encode("utf-8", "replace").decode().translate(reserved)
+        safe = _replaced(normal).translate(reserved)
         for line in safe.split("\n"):
             for start in range(0, len(line), _SENTENCE):
                 yield line[start : start + _SENTENCE]
+
+
+def _replaced(text: str) -> str:
+    """The text without lone surrogates, which SentencePiece refuses."""
+    return text if text.isascii() else text.encode("utf-8", "replace").decode()
 
 
 def _load(model: bytes) -> Any:
@@ -285,7 +264,7 @@ def _read_pieces(processor: Any) -> tuple[list[int] | None, list[bytes], list[st
         if processor.is_byte(number):
             surfaces.append(bytes([int(piece[3:5], 16)]))
         else:
-            surfaces.append(piece.replace(_META, " ").encode())
+            surfaces.append(piece.replace(META, " ").encode())
     marks = [processor.pad_id(), processor.bos_id(), processor.eos_id(), processor.unk_id()]
     same = marks == [PAD, BOS, EOS, UNKNOWN] and len(ordinary) == len(numbers) - len(marks)
     return (None if same else to_own), surfaces, pieces
