@@ -1,0 +1,74 @@
+"""Sampling draws from exactly the distribution it should."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+import torch
+
+from fakes import MARKS, FakeModel, all_outputs, make_beam, random_model
+from textgen.decoding import decode, make_session
+from textgen.protocols import Batch, Filter
+from textgen_decoders.nucleus import Nucleus
+from textgen_decoders.sample import Sample, draw
+from textgen_decoders.temperature import Temperature
+from textgen_decoders.top_k import TopK
+
+DRAWS = 20_000
+LIMIT = 3
+
+
+def exact(model: FakeModel, output: tuple[int, ...], filters: list[Filter]) -> float:
+    """Probability of an output, step by step, in float64."""
+    probability, memory = 1.0, (MARKS.bos + 1) % 13
+    for token in output:
+        scores = model.logits[0, memory].log_softmax(0)
+        scores[[MARKS.pad, MARKS.bos]] = float("-inf")
+        scores = scores[None, None]
+        for one in filters:
+            scores = one(scores, make_beam([[[]]]))
+        probability *= float(scores.double().softmax(2)[0, 0, token])
+        memory = (5 * memory + token + 1) % 13
+    return probability
+
+
+@pytest.mark.parametrize("filters", [[], [Temperature(1.7)], [Nucleus(0.9), TopK(3)]])
+def test_frequencies_are_the_probabilities(filters: list[Filter]) -> None:
+    model = random_model(vocabulary=6, spread=0.8, seed=2)
+    session = make_session(
+        model, Batch(DRAWS // 4), [[]] * (DRAWS // 4), marks=MARKS, limits=LIMIT, seed=1,
+        samples=4, filters=filters,
+    )  # fmt: skip
+    found = decode(Sample(), session)
+    rows = zip(found.tokens.flatten(0, 1).tolist(), found.lengths.flatten().tolist(), strict=True)
+    counts = Counter(tuple(tokens[:length]) for tokens, length in rows)
+    probabilities = {output: exact(model, output, filters) for output in all_outputs(6, LIMIT)}
+    assert sum(probabilities.values()) == pytest.approx(1)
+    assert all(probabilities[output] > 0 for output in counts)
+    cells = [output for output, each in probabilities.items() if each * DRAWS >= 5]
+    statistic = sum(
+        (counts[output] - probabilities[output] * DRAWS) ** 2 / (probabilities[output] * DRAWS)
+        for output in cells
+    )
+    degrees = len(cells) - 1
+    assert degrees > 5
+    assert abs(statistic - degrees) < 4 * (2 * degrees) ** 0.5
+
+
+def test_a_forbidden_token_is_never_drawn() -> None:
+    scores = torch.tensor([[[float("-inf"), -1.0, float("-inf"), -50.0, float("-inf")]]])
+    for uniform in (2.0**-53, 0.5, 1 - 2.0**-53):
+        drawn = int(draw(scores, torch.tensor([[uniform]], dtype=torch.float64)))
+        assert drawn in (1, 3)
+
+
+def test_samples_of_one_source_differ_and_come_best_first() -> None:
+    session = make_session(
+        random_model(vocabulary=9), Batch(2), [[], []], marks=MARKS, limits=12, samples=8
+    )
+    found = decode(Sample(), session)
+    assert found.tokens.shape[:2] == (2, 8)
+    assert (found.scores[:, :-1] >= found.scores[:, 1:]).all()
+    for row in range(2):
+        assert len({tuple(tokens) for tokens in found.tokens[row].tolist()}) > 4
