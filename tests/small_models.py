@@ -11,7 +11,7 @@ from textgen.config import as_dict
 from textgen.data.tokenizers import TokenizerConfig, save_tokenizer, train_tokenizer
 from textgen.models.config import LanguageModelConfig
 from textgen.models.language_model import LanguageModel
-from textgen.training.recipe import LANGUAGE_MODEL, DataConfig, LanguageModelRecipe
+from textgen.recipes.recipe import LANGUAGE_MODEL, DataConfig, LanguageModelRecipe
 
 TEXT = (
     "To be, or not to be, that is the question:\n"

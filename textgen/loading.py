@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,22 +15,17 @@ from textgen.checkpoint import CONFIG, find_model, load_weights, read_config
 from textgen.config import structure
 from textgen.data.tokenizers import TextTokenizer, load_tokenizer
 from textgen.errors import CheckpointError, ConfigError, UsageError
+from textgen.models.ensemble import Average, Ensemble
 from textgen.models.language_model import LanguageModel
 from textgen.models.translator import Translator
-from textgen.training.recipe import (
-    LANGUAGE_MODEL,
+from textgen.recipes import (
+    RECIPES,
     TRANSLATOR,
     LanguageModelRecipe,
-    TranslatorRecipe,
 )
 
 SOURCE_TOKENIZER = "source_tokenizer"
 """Name of the source's tokenizer in a folder, where it is not the target's."""
-
-_RECIPES: dict[str, type[Any]] = {
-    LANGUAGE_MODEL: LanguageModelRecipe,
-    TRANSLATOR: TranslatorRecipe,
-}
 
 
 @dataclass(frozen=True)
@@ -56,6 +53,25 @@ class LoadedModel:
     device: torch.device
     source_tokenizer: TextTokenizer | None = None
     target_ratio: float = 1.0
+
+    @property
+    def attends(self) -> bool:
+        """Whether the model, or one of an ensemble's, attends to the source."""
+        members = getattr(self.model, "models", [self.model])
+        return any(getattr(member, "attention", None) is not None for member in members)
+
+    def require_source(self) -> TextTokenizer:
+        """The tokenizer of the source.
+
+        Raises:
+            UsageError: if the model has no source: it is no translator.
+        """
+        if self.kind != TRANSLATOR or self.source_tokenizer is None:
+            raise UsageError(
+                f"{self.name} is a {self.kind}, but a translator is needed. For a language model "
+                "there is `textgen generate`."
+            )
+        return self.source_tokenizer
 
 
 def resolve_device(name: str) -> torch.device:
@@ -87,10 +103,10 @@ def load_model(name: str, device: str = "auto") -> LoadedModel:
     place = resolve_device(device)
     folder = find_model(name)
     saved = read_config(folder)
-    if saved.kind not in _RECIPES:
+    if saved.kind not in RECIPES:
         raise CheckpointError(f"{folder}: models of kind {saved.kind!r} are unknown here.")
     try:
-        recipe = structure(_RECIPES[saved.kind], saved.config, where=str(folder / CONFIG))
+        recipe = structure(RECIPES[saved.kind], saved.config, where=str(folder / CONFIG))
     except ConfigError as error:
         raise CheckpointError(str(error)) from None
     tokenizer = load_tokenizer(folder)
@@ -107,6 +123,56 @@ def load_model(name: str, device: str = "auto") -> LoadedModel:
         source_tokenizer=source,
         target_ratio=float(saved.facts.get("target_ratio", 1.0)),
     )
+
+
+def load_ensemble(
+    names: Sequence[str], device: str = "auto", average: Average = "probabilities"
+) -> LoadedModel:
+    """Load one model, or several that decode as one.
+
+    Args:
+        names: folders or names, as for ``load_model``.
+        device: for all of them.
+        average: what is averaged at each step.
+
+    Raises:
+        CheckpointError: if one is missing or damaged.
+        UsageError: if they do not fit together: kinds or tokenizers differ.
+    """
+    if not names:
+        raise UsageError("There is no model to load: name one.")
+    first, *others = members = [load_model(name, device) for name in names]
+    if not others:
+        return first
+    for other in others:
+        _require_alike(first, other)
+    return dataclasses.replace(
+        first,
+        name=" + ".join(names),
+        model=Ensemble([member.model for member in members], average).to(first.device).eval(),
+        target_ratio=sum(member.target_ratio for member in members) / len(members),
+    )
+
+
+def _require_alike(first: LoadedModel, other: LoadedModel) -> None:
+    """Members of an ensemble read and write the same tokens."""
+    if first.kind != other.kind:
+        raise UsageError(
+            f"An ensemble needs models of one kind: {first.name} is a {first.kind}, "
+            f"{other.name} a {other.kind}."
+        )
+    sides = {
+        "source": (first.source_tokenizer, other.source_tokenizer),
+        "target": (first.tokenizer, other.tokenizer),
+    }
+    for side, (mine, theirs) in sides.items():
+        if mine is not None and theirs is not None and mine.fingerprint() != theirs.fingerprint():
+            raise UsageError(
+                f"An ensemble needs models with the same tokenizers, but those of the {side} "
+                f"differ between {first.name} ({mine.kind}, {mine.size:,} tokens) and "
+                f"{other.name} ({theirs.kind}, {theirs.size:,} tokens). Train them on the same "
+                "pairs with the same tokenizer options, and another training.seed."
+            )
 
 
 def _model(

@@ -17,7 +17,7 @@ from textgen.errors import CheckpointError, ConfigError, TrainingError
 from textgen.models.config import LanguageModelConfig
 from textgen.models.language_model import LanguageModel
 from textgen.protocols import Batch, Marks
-from textgen.training.config import TrainingConfig
+from textgen.recipes.training import TrainingConfig
 from textgen.training.events import Event, Improved, Snapshot, Step, Stopped, Validated
 from textgen.training.fit import fit
 from textgen.training.state import TrainingState

@@ -27,9 +27,9 @@ from textgen.data.tokenizers import load_tokenizer
 from textgen.errors import CheckpointError, ConfigError, DataError, TrainingError, UsageError
 from textgen.models.language_model import LanguageModel
 from textgen.protocols import Batch
+from textgen.recipes.recipe import LANGUAGE_MODEL, LanguageModelRecipe
 from textgen.training.events import Event, Improved, Snapshot, Step, Stopped, Validated
 from textgen.training.language_model import train_language_model
-from textgen.training.recipe import LANGUAGE_MODEL, LanguageModelRecipe
 
 WORDS = ["the", "quick", "brown", "fox", "jumps", "over", "the", "lazy", "dog", "and", "runs"]
 TEXT = "".join(WORDS[(i * i + i // 3) % 11] + ("\n" if i % 6 == 5 else " ") for i in range(900))

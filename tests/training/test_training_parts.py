@@ -14,10 +14,10 @@ from torch import nn
 
 from textgen.config import structure
 from textgen.errors import CheckpointError, ConfigError
+from textgen.recipes.training import TrainingConfig
 from textgen.training import precision
 from textgen.training.averaging import EVERY, Average
 from textgen.training.clipping import clip, global_norm
-from textgen.training.config import TrainingConfig
 from textgen.training.interrupts import Interrupts
 from textgen.training.optimisers import Optimiser
 from textgen.training.precision import (

@@ -58,7 +58,7 @@ class _Reporter:
         self._validated: Validated | None = None
 
     def __call__(self, event: Event) -> None:
-        from textgen.training.events import Improved, Step, Stopped, Validated
+        from textgen.training.events import Improved, Note, Step, Stopped, Validated
 
         if self._validated is not None:
             self.line(self._validation(self._validated, best=isinstance(event, Improved)))
@@ -69,6 +69,8 @@ class _Reporter:
             self._validated = event
         elif isinstance(event, Stopped):
             self.stopped()
+        elif isinstance(event, Note):
+            self.line(event.text)
 
     def line(self, text: str) -> None:
         """Tell something that stays."""

@@ -28,9 +28,9 @@ def command(*, name: str | None, as_json: bool) -> None:
 
 def _list(*, as_json: bool) -> None:
     """One line for each recipe."""
-    from textgen.recipes import LANGUAGE_MODEL, read_recipe, recipe_names
+    from textgen.recipes import RECIPES, read_recipe, recipe_names
 
-    recipes = [read_recipe(name) for name in recipe_names(LANGUAGE_MODEL)]
+    recipes = [read_recipe(name) for kind in RECIPES for name in recipe_names(kind)]
     rows = [(recipe.name, recipe.kind, recipe.about) for recipe in recipes]
     if as_json:
         for row in rows:
@@ -42,11 +42,14 @@ def _list(*, as_json: bool) -> None:
 def _show(name: str, *, as_json: bool) -> None:
     """Every key of a recipe."""
     from textgen.config import as_dict, describe
-    from textgen.recipes import load_recipe, read_recipe
+    from textgen.recipes import LANGUAGE_MODEL, RECIPES, load_any_recipe, read_recipe
 
-    recipe = load_recipe(name)
+    written = read_recipe(name)
+    kind = written.kind if written.kind in RECIPES else LANGUAGE_MODEL
+    recipe = load_any_recipe(kind, name)
     if as_json:
-        print_json({"name": name, "about": read_recipe(name).about, "config": as_dict(recipe)})
+        facts = {"name": name, "kind": kind, "about": written.about}
+        print_json({**facts, "config": as_dict(recipe)})
         return
     rows = [("KEY", "VALUE", "TYPE", "MEANING")]
     for option in describe(type(recipe)):

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from textgen.cli.training_options import Summary
     from textgen.data.documents import TextSource
     from textgen.evaluation.perplexity import Perplexity
-    from textgen.recipes import LanguageModelRecipe
 
 DEFAULT_RECIPE = "char-small"
 
@@ -43,10 +42,11 @@ def command(*, as_json: bool) -> None:
     `textgen recipes NAME` shows what there is. Ctrl-C saves, and --resume goes on from there
     bit for bit.
     """
+    from textgen.recipes import LANGUAGE_MODEL
     from textgen.training.language_model import train_language_model
 
     training = chosen(Training)
-    recipe = _recipe(training)
+    recipe = training.recipe_of(LANGUAGE_MODEL, DEFAULT_RECIPE)
     texts = chosen(TrainingTexts).open()
     events = train_language_model(
         recipe,
@@ -60,21 +60,6 @@ def command(*, as_json: bool) -> None:
         summary = training.run(events, figure_for(recipe.tokenizer.kind))
     test = None if texts.test is None else _measure(training, texts.test)
     _report(training, summary, test, as_json=as_json)
-
-
-def _recipe(training: Training) -> LanguageModelRecipe:
-    """The recipe that is named; a resumed training's own one where none is."""
-    from textgen.checkpoint import CONFIG, read_config
-    from textgen.config import structure
-    from textgen.recipes import LANGUAGE_MODEL, LanguageModelRecipe, load_recipe, with_settings
-
-    settings = training.all_settings()
-    known = training.resume and (training.out / CONFIG).is_file()
-    if not known or training.recipe is not None:
-        return load_recipe(training.recipe or DEFAULT_RECIPE, settings)
-    saved = read_config(training.out, LANGUAGE_MODEL).config
-    where = f"the recipe in {training.out}"
-    return structure(LanguageModelRecipe, with_settings(saved, settings), where=where)
 
 
 def _measure(training: Training, source: TextSource) -> Perplexity:

@@ -136,6 +136,24 @@ class Training:
             settings.append(f"training.seed={self.seed}")
         return settings
 
+    def recipe_of(self, kind: str, default: str) -> Any:
+        """The recipe that is named; a resumed training's own one where none is.
+
+        Raises:
+            ConfigError: if there is none, it makes another kind, or the settings do not fit.
+            CheckpointError: if the training to resume is of another kind.
+        """
+        from textgen.checkpoint import CONFIG, read_config
+        from textgen.config import structure
+        from textgen.recipes import RECIPES, load_any_recipe, with_settings
+
+        settings = self.all_settings()
+        known = self.resume and (self.out / CONFIG).is_file()
+        if not known or self.recipe is not None:
+            return load_any_recipe(kind, self.recipe or default, settings)
+        saved = with_settings(read_config(self.out, kind).config, settings)
+        return structure(RECIPES[kind], saved, where=f"the recipe in {self.out}")
+
     def run(self, events: Iterable[Event], figure: Figure) -> Summary:
         """Drive a training to its end, telling its events on stderr and to the logs."""
         from textgen.cli.logs import json_log, tensorboard_log

@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from textgen.checkpoint import restore_weights, weights_of
 from textgen.data.batching import Batches, TrainingBatch
 from textgen.errors import TrainingError
+from textgen.recipes.training import TrainingConfig
 from textgen.training.averaging import Average
-from textgen.training.config import TrainingConfig
 from textgen.training.events import Event, Improved, Reason, Snapshot, Step, Stopped, Validated
 from textgen.training.optimisers import Optimiser
 from textgen.training.precision import Arithmetic, fast_float32

@@ -19,12 +19,12 @@ from textgen.data.splitting import hold_out
 from textgen.data.streams import StreamStatistics, tokenise_stream
 from textgen.data.tokenizers import TextTokenizer, load_tokenizer, save_tokenizer, train_tokenizer
 from textgen.models.language_model import LanguageModel
+from textgen.recipes.recipe import LANGUAGE_MODEL, LanguageModelRecipe
 from textgen.training.events import Event
 from textgen.training.fit import Validate, fit
 from textgen.training.folder import open_folder, saved_state, saving
 from textgen.training.interrupts import Interrupts
 from textgen.training.precision import Arithmetic
-from textgen.training.recipe import LANGUAGE_MODEL, LanguageModelRecipe
 from textgen.training.validation import total_loss
 
 VALIDATION_LANES = 32

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from textgen.errors import CheckpointError
+from textgen.recipes.training import TrainingConfig
 from textgen.training.clipping import excess, global_norm
-from textgen.training.config import TrainingConfig
 
 
 class Optimiser:

@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 import torch
 
 from textgen.errors import ConfigError
-from textgen.training.config import DeviceName, PrecisionName, TrainingConfig
+from textgen.recipes.training import DeviceName, PrecisionName, TrainingConfig
 
 TOLERANCE = 1e-5
 """Largest relative error of a matrix product that still counts as float32."""

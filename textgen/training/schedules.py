@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from textgen.training.config import TrainingConfig
+from textgen.recipes.training import TrainingConfig
 
 START = 0.04
 """The warm-up's first rate, as a share of the highest."""

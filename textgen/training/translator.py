@@ -21,12 +21,12 @@ from textgen.decoding.chain import default_registries, resolve
 from textgen.errors import ConfigError
 from textgen.loading import SOURCE_TOKENIZER, LoadedModel
 from textgen.models.translator import Translator
+from textgen.recipes.recipe import TRANSLATOR, PairConfig, TranslatorRecipe
 from textgen.training.events import Event, Note
 from textgen.training.fit import fit
 from textgen.training.folder import open_folder, saved_state, saving
 from textgen.training.interrupts import Interrupts
 from textgen.training.precision import Arithmetic
-from textgen.training.recipe import TRANSLATOR, PairConfig, TranslatorRecipe
 from textgen.training.validation import total_loss
 
 VALIDATION_TOKENS = 4096

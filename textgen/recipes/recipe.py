@@ -9,7 +9,7 @@ from annotated_types import Ge, Lt
 
 from textgen.data.tokenizers import TokenizerConfig
 from textgen.models.config import LanguageModelConfig, TranslatorConfig
-from textgen.training.config import TrainingConfig
+from textgen.recipes.training import TrainingConfig
 
 LANGUAGE_MODEL = "language-model"
 TRANSLATOR = "translator"

@@ -9,27 +9,20 @@ from typing import Any, NamedTuple, TypeVar
 
 from textgen.config import merge, parse_settings, read_toml, structure
 from textgen.errors import ConfigError, nearest
-from textgen.training.recipe import (
+from textgen.recipes.recipe import (
     LANGUAGE_MODEL,
     TRANSLATOR,
     LanguageModelRecipe,
     TranslatorRecipe,
 )
 
-__all__ = [
-    "LANGUAGE_MODEL",
-    "TRANSLATOR",
-    "LanguageModelRecipe",
-    "RecipeFile",
-    "TranslatorRecipe",
-    "load_recipe",
-    "load_translator_recipe",
-    "read_recipe",
-    "recipe_names",
-    "with_settings",
-]
-
 AnyRecipe = TypeVar("AnyRecipe", LanguageModelRecipe, TranslatorRecipe)
+
+RECIPES: dict[str, type[Any]] = {
+    LANGUAGE_MODEL: LanguageModelRecipe,
+    TRANSLATOR: TranslatorRecipe,
+}
+"""What a recipe of each kind of model consists of."""
 
 BOUNDS = ("steps", "epochs", "minutes")
 
@@ -91,6 +84,11 @@ def load_recipe(name: str, settings: Sequence[str] = ()) -> LanguageModelRecipe:
 def load_translator_recipe(name: str, settings: Sequence[str] = ()) -> TranslatorRecipe:
     """A translator's recipe with settings on top; see ``load_recipe``."""
     return _load(TranslatorRecipe, TRANSLATOR, name, settings)
+
+
+def load_any_recipe(kind: str, name: str, settings: Sequence[str] = ()) -> Any:
+    """A recipe of a kind with settings on top; see ``load_recipe``."""
+    return _load(RECIPES[kind], kind, name, settings)
 
 
 def _load(cls: type[AnyRecipe], kind: str, name: str, settings: Sequence[str]) -> AnyRecipe:

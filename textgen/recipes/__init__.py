@@ -1,0 +1,33 @@
+"""Recipes: the configuration of whole trainings, and the named ones that come with textgen."""
+
+from textgen.recipes.files import (
+    RECIPES,
+    RecipeFile,
+    load_any_recipe,
+    load_recipe,
+    load_translator_recipe,
+    read_recipe,
+    recipe_names,
+    with_settings,
+)
+from textgen.recipes.recipe import (
+    LANGUAGE_MODEL,
+    TRANSLATOR,
+    LanguageModelRecipe,
+    TranslatorRecipe,
+)
+
+__all__ = [
+    "LANGUAGE_MODEL",
+    "RECIPES",
+    "TRANSLATOR",
+    "LanguageModelRecipe",
+    "RecipeFile",
+    "TranslatorRecipe",
+    "load_any_recipe",
+    "load_recipe",
+    "load_translator_recipe",
+    "read_recipe",
+    "recipe_names",
+    "with_settings",
+]

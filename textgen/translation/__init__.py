@@ -1,0 +1,25 @@
+"""Source lines in, translations out: one for each line, in order."""
+
+from textgen.translation.length import MaxLength
+from textgen.translation.result import Candidate, Translation
+from textgen.translation.translate import (
+    Options,
+    SourceLine,
+    default_length,
+    translate,
+    translate_windows,
+)
+from textgen.translation.words import replace_unknown, word_links
+
+__all__ = [
+    "Candidate",
+    "MaxLength",
+    "Options",
+    "SourceLine",
+    "Translation",
+    "default_length",
+    "replace_unknown",
+    "translate",
+    "translate_windows",
+    "word_links",
+]
