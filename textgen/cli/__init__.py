@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 
 
@@ -11,6 +12,12 @@ def main() -> int:
     Returns:
         The exit code: 0 good, 1 failed, 2 wrong usage, 130 on Ctrl-C.
     """
-    from textgen.cli.failures import guarded
+    try:
+        from textgen.cli.failures import guarded
 
-    return guarded(sys.argv[1:])
+        return guarded(sys.argv[1:])
+    except KeyboardInterrupt:
+        return 130  # so early, or pressed once more, that there is nothing to say
+    finally:
+        # the rest of the exit is other packages' work, which is not worth an interruption
+        signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -8,9 +8,12 @@ from textgen.cli.lazy import LazyGroup, examples
 
 _TRAIN = LazyGroup(
     "train",
-    {"lm": "textgen.cli.train_lm"},
+    {"lm": "textgen.cli.train_lm", "translator": "textgen.cli.train_translator"},
     help="Train a model on your own text.",
-    epilog=examples("textgen train lm --corpus python-reference --minutes 1 --out checkpoints/py"),
+    epilog=examples(
+        "textgen train lm --corpus python-reference --minutes 1 --out checkpoints/py",
+        "textgen train translator --corpus dates --recipe dates-small --out checkpoints/dates",
+    ),
 )
 
 _EVALUATE = LazyGroup(

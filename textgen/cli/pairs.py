@@ -1,0 +1,136 @@
+"""The sentence pairs that a command works on: two files, a table, a corpus, or a data set."""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from textgen.cli.lazy import Several
+from textgen.cli.options import all_of, kept_option
+from textgen.errors import UsageError
+
+if TYPE_CHECKING:
+    from textgen.data.parallel import PairSplits, ParallelSource
+
+TABLES = (".csv", ".tsv", ".json", ".jsonl", ".parquet")
+
+
+_files = functools.partial(
+    kept_option,
+    cls=Several,
+    multiple=True,
+    type=click.Path(path_type=Path),
+    metavar="SOURCE TARGET",
+)
+
+
+training_pairs = all_of(
+    [
+        _files(
+            "--train", help="Pairs to learn: two files line by line, or one table with columns."
+        ),
+        _files("--valid", help="Pairs to judge by; without it a part of --train is held out."),
+        _files("--test", help="Pairs to translate and score at the end."),
+        kept_option(
+            "--corpus",
+            metavar="NAME[:KEY=VALUE,...]",
+            help="Instead: a corpus of pairs of `textgen corpora`, as in dates:source=uk.",
+        ),
+        kept_option(
+            "--dataset",
+            metavar="NAME[:CONFIG]",
+            help="Instead: a Hugging Face data set, its splits train and validation.",
+        ),
+        kept_option("--streaming", is_flag=True, help="Read --dataset without downloading it."),
+        kept_option(
+            "--source", metavar="COLUMN", help="Column (or language) of the source sentences."
+        ),
+        kept_option(
+            "--target", metavar="COLUMN", help="Column (or language) of the target sentences."
+        ),
+    ]
+)
+
+
+@dataclass(frozen=True)
+class TrainingPairs:
+    """What the options of ``training_pairs`` say."""
+
+    train: tuple[Path, ...]
+    valid: tuple[Path, ...]
+    test: tuple[Path, ...]
+    corpus: str | None
+    dataset: str | None
+    streaming: bool
+    source: str | None
+    target: str | None
+
+    def open(self) -> PairSplits:
+        """Open the pairs; a test that was not asked for stays unseen.
+
+        Raises:
+            UsageError: unless exactly one of --train, --corpus and --dataset is given.
+            DataError: if the pairs cannot be read.
+        """
+        from textgen.data.parallel import PairSplits
+
+        given = [name for name in ("train", "corpus", "dataset") if getattr(self, name)]
+        if len(given) != 1:
+            raise UsageError(
+                "Give the pairs to learn once: --train SOURCE TARGET, --corpus NAME or "
+                "--dataset NAME."
+            )
+        if self.streaming and not self.dataset:
+            raise UsageError("--streaming goes with --dataset.")
+        if self.train:
+            train, valid = self._open("--train", self.train), None
+        else:
+            train, valid, _ = self._known()
+        if self.valid:
+            valid = self._open("--valid", self.valid)
+        return PairSplits(train, valid, self._open("--test", self.test) if self.test else None)
+
+    def _open(self, option: str, paths: tuple[Path, ...]) -> ParallelSource:
+        """Pairs of two files or of a table."""
+        from textgen.data.parallel import PairFiles, PairTable
+
+        if len(paths) == 2:
+            if option == "--train" and (self.source or self.target):
+                raise UsageError("--source and --target name columns: they go with one table.")
+            return PairFiles(*paths)
+        if len(paths) != 1 or not paths[0].suffix:
+            raise UsageError(
+                f"{option}: expected two files, SOURCE TARGET, or one table "
+                f"({', '.join(TABLES)}) with --source and --target."
+            )
+        return PairTable(paths[0], *self._columns(option))
+
+    def _columns(self, option: str) -> tuple[str, str]:
+        """The names of both columns."""
+        if not (self.source and self.target):
+            raise UsageError(
+                f"{option}: say with --source COLUMN and --target COLUMN where the pairs are."
+            )
+        return self.source, self.target
+
+    def _known(self) -> PairSplits:
+        """The splits of --corpus or --dataset."""
+        from textgen.data.corpora import open_pair_corpus
+        from textgen.data.hub import load_tables, standard_tables
+        from textgen.data.parallel import HubPairs, PairSplits
+
+        if self.corpus:
+            return open_pair_corpus(self.corpus)
+        columns = self._columns("--dataset")
+        name, _, config = (self.dataset or "").partition(":")
+        tables = load_tables(name, config or None, streaming=self.streaming)
+        train, valid, test = standard_tables(tables, name)
+        return PairSplits(
+            HubPairs(train, *columns),
+            HubPairs(valid, *columns) if valid else None,
+            HubPairs(test, *columns) if test else None,
+        )

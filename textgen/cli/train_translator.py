@@ -1,0 +1,78 @@
+"""``textgen train translator``: a translator from sentence pairs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from textgen.cli.lazy import SeveralCommand, examples
+from textgen.cli.options import chosen
+from textgen.cli.output import json_option, print_json
+from textgen.cli.pairs import TrainingPairs, training_pairs
+from textgen.cli.progress import figure_for
+from textgen.cli.training_options import Training, says_how_to_go_on, training_options
+
+if TYPE_CHECKING:
+    from textgen.cli.training_options import Summary
+    from textgen.cli.translating import Report
+
+DEFAULT_RECIPE = "translator-small"
+
+
+@click.command(
+    "translator",
+    cls=SeveralCommand,
+    epilog=examples(
+        "textgen train translator --corpus dates --recipe dates-small --out checkpoints/dates",
+        "textgen train translator --train train.en train.de --valid val.en val.de --out en-de",
+        "textgen train translator --train train.en train.de --out en-de --resume",
+        "textgen train translator --train pairs.tsv --source en --target fr --out en-fr",
+        "textgen train translator --corpus numbers --out numbers --set tokenizer.kind=characters",
+    ),
+)
+@training_pairs
+@training_options
+@json_option
+def command(*, as_json: bool) -> None:
+    """Train a translator on your own sentence pairs.
+
+    A recipe says all the rest: tokenizers, model, training. --set changes any part of it;
+    `textgen recipes NAME` shows what there is. Ctrl-C saves, and --resume goes on from there
+    bit for bit.
+    """
+    from textgen.recipes import TRANSLATOR
+    from textgen.training.translator import train_translator
+
+    training = chosen(Training)
+    recipe = training.recipe_of(TRANSLATOR, DEFAULT_RECIPE)
+    pairs = chosen(TrainingPairs).open()
+    events = train_translator(
+        recipe,
+        pairs.train,
+        pairs.valid,
+        training.out,
+        resume=training.resume,
+        overwrite=training.overwrite,
+    )
+    with says_how_to_go_on(training.out):
+        summary = training.run(events, figure_for(recipe.tokenizer.kind))
+    report = None
+    if pairs.test is not None:
+        from textgen.cli.translating import measure
+
+        report = measure(str(training.out), pairs.test)
+    _report(training, summary, report, as_json=as_json)
+
+
+def _report(training: Training, summary: Summary, test: Report | None, *, as_json: bool) -> None:
+    """Tell what came out, on stdout."""
+    if as_json:
+        result: dict[str, Any] = {"model": str(training.out), **summary.as_dict()}
+        if test is not None:
+            result["test"] = test.as_dict()
+        print_json(result)
+        return
+    click.echo(f"{training.out}: {summary}")
+    if test is not None:
+        click.echo(f"test: {test}")

@@ -1,0 +1,239 @@
+"""What commands that translate share: the models, the batches, and the measuring of it all."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from textgen.cli.lazy import Several
+from textgen.cli.options import all_of, kept_option
+from textgen.cli.progress import counting
+
+if TYPE_CHECKING:
+    from textgen.data.parallel import ParallelSource
+    from textgen.decoding.chain import Chain
+    from textgen.evaluation.translation_metrics import SystemScores
+    from textgen.loading import LoadedModel
+    from textgen.translation import MaxLength, Options
+
+DEFAULT_DECODE = "beam:width=5"
+
+models_option = all_of(
+    [
+        kept_option(
+            "--model",
+            "models",
+            cls=Several,
+            multiple=True,
+            required=True,
+            metavar="DIR|NAME...",
+            help="A model's folder, or a name of `models`; several decode as one, an ensemble.",
+        ),
+        kept_option(
+            "--ensemble",
+            type=click.Choice(["probabilities", "log-probabilities"]),
+            default="probabilities",
+            show_default=True,
+            help="What is averaged over several models.",
+        ),
+        kept_option(
+            "--device",
+            type=click.Choice(["auto", "cpu", "cuda"]),
+            default="auto",
+            show_default=True,
+            help="Where to compute.",
+        ),
+    ]
+)
+
+
+@dataclass(frozen=True)
+class Models:
+    """What the options of ``models_option`` say."""
+
+    models: tuple[str, ...]
+    ensemble: Any
+    device: str
+
+    def load(self) -> LoadedModel:
+        """Load the model, or the ensemble.
+
+        Raises:
+            CheckpointError: if one is missing or damaged.
+            UsageError: if one is no translator, or they do not fit together.
+        """
+        from textgen.loading import load_ensemble
+
+        loaded = load_ensemble(self.models, self.device, self.ensemble)
+        loaded.require_source()
+        return loaded
+
+
+translating_options = all_of(
+    [
+        kept_option(
+            "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="For chance."
+        ),
+        kept_option(
+            "--batch-tokens",
+            type=click.IntRange(min=1),
+            default=1024,
+            show_default=True,
+            metavar="N",
+            help="Source tokens at once; the translations do not depend on it.",
+        ),
+        kept_option(
+            "--window",
+            type=click.IntRange(min=1),
+            default=1024,
+            show_default=True,
+            metavar="N",
+            help="Most lines read ahead and grouped by length.",
+        ),
+        kept_option(
+            "--max-source",
+            type=click.IntRange(min=1),
+            default=1000,
+            show_default=True,
+            metavar="N",
+            help="Source tokens after which a line is cut.",
+        ),
+        kept_option(
+            "--max-length",
+            metavar="2x+10",
+            help="Most tokens of a translation, from its source's: 2x+10, 1.5x or 100.  "
+            "[default: three times what the training makes likely, and 10]",
+        ),
+    ]
+)
+
+
+@dataclass(frozen=True)
+class Translating:
+    """What the options of ``translating_options`` say."""
+
+    seed: int
+    batch_tokens: int
+    window: int
+    max_source: int
+    max_length: str | None
+
+    def options(self, *, candidates: int = 1, attention: bool = False) -> Options:
+        """How lines are translated.
+
+        Raises:
+            UsageError: if the length is not understood.
+        """
+        from textgen.translation import MaxLength, Options
+
+        length: MaxLength | None = None
+        if self.max_length is not None:
+            length = MaxLength.parse(self.max_length)
+        return Options(
+            candidates=candidates,
+            batch_tokens=self.batch_tokens,
+            window=self.window,
+            max_source=self.max_source,
+            max_length=length,
+            attention=attention,
+            seed=self.seed,
+        )
+
+
+@dataclass(frozen=True)
+class Report:
+    """What came of translating a text whose translations are known.
+
+    Attributes:
+        translations: one for each line.
+        scores: BLEU, chrF and TER.
+        exact: share of the lines that equal a reference, outer spaces aside.
+        seconds: that it took to translate.
+        decode: filters and strategy.
+    """
+
+    translations: Sequence[str]
+    scores: SystemScores
+    exact: float
+    seconds: float
+    decode: Sequence[str]
+
+    @property
+    def speed(self) -> float:
+        """Sentences a second."""
+        return len(self.translations) / max(self.seconds, 1e-9)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain data for --json."""
+        return {
+            **self.scores.as_dict(),
+            "exact": self.exact,
+            "decode": " | ".join(self.decode),
+            "seconds": round(self.seconds, 3),
+            "sentences_per_second": round(self.speed, 3),
+        }
+
+    def __str__(self) -> str:
+        figures = [f"{each.name} {each.score:.2f}" for each in self.scores.scores.values()]
+        return ", ".join([*figures, f"exact {self.exact:.2%} of {self.scores.lines:,} lines"])
+
+
+def translate_and_score(
+    loaded: LoadedModel,
+    lines: Sequence[str],
+    references: Sequence[Sequence[str]],
+    chain: Chain,
+    options: Options,
+) -> Report:
+    """Translate lines and score what comes out.
+
+    Raises:
+        DataError: if the numbers of lines differ, or there is none.
+    """
+    from textgen.errors import DataError
+    from textgen.evaluation.translation_metrics import score_translations
+    from textgen.translation import translate
+
+    for text in references:
+        if len(text) != len(lines):
+            raise DataError(
+                f"There are {len(lines):,} lines to translate, but {len(text):,} references."
+            )
+    if not lines:
+        raise DataError("There are no lines to translate.")
+    began = time.perf_counter()
+    found: list[str] = []
+    with counting("lines") as progress:
+        for translation in translate(loaded, lines, chain, options):
+            found.append(translation.text)
+            progress(len(found), len(lines))
+    seconds = time.perf_counter() - began
+    named = {f"reference {number}": text for number, text in enumerate(references, start=1)}
+    scores = score_translations({loaded.name: found}, named)[0]
+    return Report(found, scores, _exact(found, references), seconds, chain.description)
+
+
+def _exact(found: Sequence[str], references: Sequence[Sequence[str]]) -> float:
+    """Share of the lines that equal a reference."""
+    allowed: Iterable[tuple[str, ...]] = zip(*references, strict=True)
+    right = [
+        text.strip() in {each.strip() for each in others}
+        for text, others in zip(found, allowed, strict=True)
+    ]
+    return sum(right) / len(right)
+
+
+def measure(name: str, test: ParallelSource) -> Report:
+    """Translate and score a test as people do by default: with a beam of 5."""
+    from textgen.decoding.chain import default_registries, resolve
+    from textgen.loading import load_model
+    from textgen.translation import Options
+
+    pairs = list(test.pairs())
+    chain = resolve(DEFAULT_DECODE, [], default_registries())
+    sources, targets = [pair.source for pair in pairs], [pair.target for pair in pairs]
+    return translate_and_score(load_model(name), sources, [targets], chain, Options())

@@ -1,0 +1,258 @@
+"""What a translator attends to while it is made to say a given translation (forced decoding).
+
+Letters: B pairs, S source tokens, T target tokens, eos of both sides counted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from textgen.data.tokenizers.surfaces import surfaces
+from textgen.decoding.scoring import token_log_probs
+from textgen.decoding.session import padded
+from textgen.errors import UsageError
+from textgen.evaluation.alignment import (
+    Links,
+    hard_links,
+    unite_attention,
+    unite_links,
+    word_numbers,
+)
+from textgen.loading import LoadedModel
+from textgen.protocols import Batch
+
+Unite = Literal["links", "attention"]
+UNITE: tuple[str, ...] = get_args(Unite)
+
+WINDOW = 1024
+"""Pairs read ahead and grouped by length."""
+
+LONGEST = 2000
+"""Tokens after which a side is cut."""
+
+_CELLS = 1 << 16  # B · T · S of one call: an additive score needs H numbers for each
+
+
+@dataclass(frozen=True)
+class Forced:
+    """A given translation as the model sees it.
+
+    Attributes:
+        log_probs: (T,) float32, nats of each target token.
+        attention: (T, S) float32, or None without attention.
+    """
+
+    log_probs: NDArray[np.float32]
+    attention: NDArray[np.float32] | None
+
+
+@dataclass(frozen=True)
+class AlignedPair:
+    """A sentence pair and what links it.
+
+    Attributes:
+        source: the source sentence.
+        target: the target sentence.
+        source_tokens: without eos.
+        target_tokens: without eos.
+        source_surfaces: what each source token stands for.
+        target_surfaces: likewise.
+        attention: (T, S) float32, eos of both sides last.
+        log_prob: of the target given the source, nats; eos included.
+        cut: whether a side had too many tokens.
+    """
+
+    source: str
+    target: str
+    source_tokens: tuple[int, ...]
+    target_tokens: tuple[int, ...]
+    source_surfaces: tuple[str, ...]
+    target_surfaces: tuple[str, ...]
+    attention: NDArray[np.float32]
+    log_prob: float
+    cut: bool
+
+    def links(self, unite: Unite = "links") -> Links:
+        """Links between words.
+
+        Args:
+            unite: "links": each target token is linked to its best source token, and words are
+                linked if any of their tokens are; "attention": the weights of tokens are united
+                to weights of words first, and each target word is linked to its best source word.
+        """
+        if unite == "attention":
+            weights = self.word_attention()
+            return hard_links(weights, weights.shape[1], weights.shape[0])
+        tokens = hard_links(self.attention, len(self.source_tokens), len(self.target_tokens))
+        return unite_links(
+            tokens, word_numbers(self.source_surfaces), word_numbers(self.target_surfaces)
+        )
+
+    def word_attention(self) -> NDArray[np.float64]:
+        """(T', S') weights between words; see ``unite_attention``."""
+        source = word_numbers(self.source_surfaces)
+        return unite_attention(self.attention, source, word_numbers(self.target_surfaces))
+
+
+def force(
+    loaded: LoadedModel, sources: Sequence[Sequence[int]], targets: Sequence[Sequence[int]]
+) -> list[Forced]:
+    """Make a translator say given tokens.
+
+    Args:
+        loaded: a translator.
+        sources: lists of tokens, without eos.
+        targets: as many lists of tokens, eos included where it counts; none is empty.
+
+    Returns:
+        One result for each pair, in their order; pairs of like length are read together.
+    """
+    found: dict[int, Forced] = {}
+    for numbers in _batches(
+        [(len(pair[1]), len(pair[0]) + 1) for pair in zip(sources, targets, strict=True)]
+    ):
+        forced = _force_batch(
+            loaded, [sources[number] for number in numbers], [targets[number] for number in numbers]
+        )
+        found.update(zip(numbers, forced, strict=True))
+    return [found[number] for number in range(len(found))]
+
+
+def _batches(sizes: Sequence[tuple[int, int]]) -> Iterator[list[int]]:
+    """Numbers of the pairs, those of like size (T, S) side by side."""
+    batch: list[int] = []
+    longest = (0, 0)
+    for number in sorted(range(len(sizes)), key=sizes.__getitem__):
+        target, source = sizes[number]
+        longest = max(longest[0], target), max(longest[1], source)
+        if batch and (len(batch) + 1) * longest[0] * longest[1] > _CELLS:
+            yield batch
+            batch, longest = [], (target, source)
+        batch.append(number)
+    if batch:
+        yield batch
+
+
+def _force_batch(
+    loaded: LoadedModel, sources: Sequence[Sequence[int]], targets: Sequence[Sequence[int]]
+) -> list[Forced]:
+    """B pairs at once."""
+    marks, eos = loaded.tokenizer.marks, loaded.require_source().marks.eos
+    source, source_lengths = padded([[*each, eos] for each in sources], marks.pad, loaded.device)
+    target, lengths = padded(targets, marks.pad, loaded.device)  # (B, T)
+    start = target.new_full((len(targets), 1), marks.bos)
+    inputs = torch.cat([start, target[:, :-1]], dim=1)
+    with torch.inference_mode():
+        state = loaded.model.begin(Batch(len(sources), source, source_lengths))
+        log_probs, attention = _read(loaded.model, state, inputs, target, lengths)
+    sizes = zip(lengths.tolist(), source_lengths.tolist(), strict=True)
+    return [
+        Forced(
+            log_probs[row, :length].float().cpu().numpy(),
+            None if attention is None else _rows(attention[row], length, width),
+        )
+        for row, (length, width) in enumerate(sizes)
+    ]
+
+
+def _rows(attention: Tensor, length: int, width: int) -> NDArray[np.float32]:
+    weights: NDArray[np.float32] = attention[:length, :width].float().cpu().numpy()
+    return weights
+
+
+def _read(
+    model: Any, state: Any, inputs: Tensor, target: Tensor, lengths: Tensor
+) -> tuple[Tensor, Tensor | None]:
+    """Log-probabilities (B, T) and attention (B, T, S); a single long pair piece by piece."""
+    rows, steps = inputs.shape
+    if rows > 1:
+        features, state = model.features(inputs, state, lengths)
+        return token_log_probs(model, features, target), state.attention
+    log_probs, attention = [], []
+    piece = _CELLS // LONGEST
+    for begin in range(0, steps, piece):
+        features, state = model.features(inputs[:, begin : begin + piece], state)
+        log_probs.append(token_log_probs(model, features, target[:, begin : begin + piece]))
+        if state.attention is not None:
+            attention.append(state.attention)
+    return torch.cat(log_probs, 1), torch.cat(attention, 1) if attention else None
+
+
+def align(
+    loaded: LoadedModel, pairs: Iterable[tuple[str, str]], *, longest: int = LONGEST
+) -> Iterator[AlignedPair]:
+    """The attention of given pairs, in their order.
+
+    Args:
+        loaded: a translator with attention.
+        pairs: source and target sentences; may be endless. A blank side attends to nothing.
+        longest: tokens after which a side is cut.
+
+    Raises:
+        UsageError: if the model is no translator, or has no attention.
+    """
+    loaded.require_source()
+    if not loaded.attends:
+        raise UsageError(f"{loaded.name} has no attention: there is nothing to align by.")
+    return _align(loaded, pairs, longest)
+
+
+def _align(
+    loaded: LoadedModel, pairs: Iterable[tuple[str, str]], longest: int
+) -> Iterator[AlignedPair]:
+    window: list[_Pair] = []
+    for source, target in pairs:
+        window.append(_Pair.of(loaded, source, target, longest))
+        if len(window) == WINDOW:
+            yield from _align_window(loaded, window)
+            window = []
+    yield from _align_window(loaded, window)
+
+
+@dataclass(frozen=True)
+class _Pair:
+    texts: tuple[str, str]
+    source: list[int]
+    target: list[int]
+    cut: bool
+
+    @classmethod
+    def of(cls, loaded: LoadedModel, source: str, target: str, longest: int) -> _Pair:
+        tokens = loaded.require_source().encode(source.strip())
+        others = loaded.tokenizer.encode(target.strip())
+        cut = max(len(tokens), len(others)) > longest
+        return cls((source, target), tokens[:longest], others[:longest], cut)
+
+
+def _align_window(loaded: LoadedModel, window: Sequence[_Pair]) -> Iterator[AlignedPair]:
+    """The pairs in order; those with a blank side are not read."""
+    eos = loaded.tokenizer.marks.eos
+    whole = [pair for pair in window if pair.source and pair.target]
+    forced = iter(
+        force(loaded, [pair.source for pair in whole], [[*pair.target, eos] for pair in whole])
+    )
+    for pair in window:
+        yield _aligned(loaded, pair, next(forced) if pair.source and pair.target else None)
+
+
+def _aligned(loaded: LoadedModel, pair: _Pair, forced: Forced | None) -> AlignedPair:
+    shape = (len(pair.target) + 1, len(pair.source) + 1)
+    attention = forced.attention if forced is not None else None
+    return AlignedPair(
+        source=pair.texts[0],
+        target=pair.texts[1],
+        source_tokens=tuple(pair.source),
+        target_tokens=tuple(pair.target),
+        source_surfaces=tuple(surfaces(loaded.require_source(), pair.source)),
+        target_surfaces=tuple(surfaces(loaded.tokenizer, pair.target)),
+        attention=np.zeros(shape, np.float32) if attention is None else attention,
+        log_prob=float(forced.log_probs.sum()) if forced is not None else 0.0,
+        cut=pair.cut,
+    )

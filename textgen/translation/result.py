@@ -1,0 +1,61 @@
+"""What comes out of a line."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One translation of a line.
+
+    Letters: T target tokens, S source tokens.
+
+    Attributes:
+        text: the translation, on one line.
+        tokens: T target tokens, the forced beginning first, eos last where it was generated.
+        score: by which candidates are ranked.
+        log_prob: sum of the tokens' log-probabilities, nats.
+        token_log_probs: of each token, nats, the forced ones included.
+        finished: it ended with eos and not at its limit.
+        attention: (T, S + 1) float32 weights, the last column is the source's eos; or None.
+    """
+
+    text: str
+    tokens: tuple[int, ...]
+    score: float
+    log_prob: float
+    token_log_probs: tuple[float, ...]
+    finished: bool
+    attention: NDArray[np.float32] | None = None
+
+
+@dataclass(frozen=True)
+class Translation:
+    """A line with its translations.
+
+    Attributes:
+        index: number of the line, from 0.
+        source: the line.
+        source_tokens: its S tokens, without eos; cut at the longest allowed.
+        cut: whether it was cut.
+        candidates: best first; at least one.
+    """
+
+    index: int
+    source: str
+    source_tokens: tuple[int, ...]
+    cut: bool
+    candidates: tuple[Candidate, ...]
+
+    @property
+    def text(self) -> str:
+        """The best translation."""
+        return self.candidates[0].text
+
+
+NOTHING = Candidate("", (), 0.0, 0.0, (), finished=True)
+"""What a blank line is translated to."""
