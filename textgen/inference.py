@@ -93,6 +93,7 @@ def generate(
     """
     if loaded.kind != "language-model":
         raise UsageError(f"{loaded.name} is a {loaded.kind}: use textgen translate.")
+    chain = chain.bind(loaded.tokenizer)
     remaining = iter(requests)
     while batch := list(itertools.islice(remaining, batch_size)):
         for samples, group in itertools.groupby(batch, key=lambda each: each.samples):
