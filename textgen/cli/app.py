@@ -31,6 +31,7 @@ textgen = LazyGroup(
     {
         "train": _TRAIN,
         "generate": "textgen.cli.generate",
+        "translate": "textgen.cli.translate",
         "evaluate": _EVALUATE,
         "corpora": "textgen.cli.corpora",
         "recipes": "textgen.cli.recipes",

@@ -56,8 +56,11 @@ class Decoding:
     beam: int | None
 
 
-def chosen_chain() -> Chain:
+def chosen_chain(default: str = "sample") -> Chain:
     """The strategy and filters that the running command's options name.
+
+    Args:
+        default: SPEC of the strategy where they name none.
 
     Raises:
         PluginError: for unknown names.
@@ -68,4 +71,5 @@ def chosen_chain() -> Chain:
 
     decoding = chosen(Decoding)
     flags = Flags(decoding.temperature, decoding.top_k, decoding.top_p, decoding.beam)
-    return resolve(decoding.decode, decoding.filters, Registries(*plugin_registries()), flags)
+    registries = Registries(*plugin_registries())
+    return resolve(decoding.decode, decoding.filters, registries, flags, default=default)

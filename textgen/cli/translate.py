@@ -1,0 +1,231 @@
+"""``textgen translate``: source lines in, translations out, one for each, in order."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, BinaryIO
+
+import click
+
+from textgen.cli.decoding_options import chosen_chain, decoding_options
+from textgen.cli.failures import complain
+from textgen.cli.lazy import SeveralCommand, examples
+from textgen.cli.line_reader import LineReader
+from textgen.cli.options import chosen
+from textgen.cli.output import json_lines_option
+from textgen.cli.progress import counting
+from textgen.cli.translating import (
+    DEFAULT_DECODE,
+    Models,
+    Translating,
+    models_option,
+    translating_options,
+)
+from textgen.cli.translation_output import Layout, Writer
+from textgen.errors import DataError, UsageError
+
+if TYPE_CHECKING:
+    from textgen.translation import SourceLine, Translation
+
+_FILE = click.Path(path_type=Path, dir_okay=False)
+
+
+@click.command(
+    "translate",
+    cls=SeveralCommand,
+    epilog=examples(
+        "textgen translate --model checkpoints/dates < dates.txt",
+        "textgen translate --model checkpoints/dates --decode beam:width=9 < dates.txt",
+        "textgen translate --model checkpoints/dates --n-best 3 --scores < dates.txt",
+        "textgen translate --model checkpoints/dates --json --alignments links.txt < dates.txt",
+        "textgen translate --model checkpoints/dates checkpoints/dates-2 < dates.txt",
+    ),
+)
+@models_option
+@decoding_options
+@click.option(
+    "--n-best",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Write up to N translations of each line: INDEX ||| TRANSLATION ||| SCORE.",
+)
+@click.option(
+    "--scores",
+    is_flag=True,
+    help="Write score, sum of log-probabilities and each token's before the translation, "
+    "separated by tabs; in an n-best list after it.",
+)
+@click.option(
+    "--alignments",
+    type=_FILE,
+    metavar="FILE",
+    help="Write word links i-j there, a line for each line of output.",
+)
+@click.option(
+    "--replace-unknown",
+    is_flag=True,
+    help="Put the source word that it attends to in the place of an unknown word.",
+)
+@click.option(
+    "--dictionary",
+    type=_FILE,
+    metavar="FILE.tsv",
+    help="For --replace-unknown: source word, tab, target word.",
+)
+@click.option(
+    "--prefix",
+    type=_FILE,
+    metavar="FILE",
+    help="Beginnings that are forced upon the translations, a line for each line; may be empty.",
+)
+@translating_options
+@click.option("-v", "--verbose", is_flag=True, help="Say how it is decoded.")
+@json_lines_option
+def command(
+    *,
+    n_best: int | None,
+    scores: bool,
+    alignments: Path | None,
+    replace_unknown: bool,
+    dictionary: Path | None,
+    prefix: Path | None,
+    verbose: bool,
+    as_json: bool,
+) -> None:
+    """Translate the lines of stdin.
+
+    One line comes out for each line that goes in, in order: a blank one for a blank one. Output
+    appears while the input is still coming. Without --decode it is a beam search of width 5.
+    """
+    from textgen.translation import translate_windows
+
+    if dictionary is not None and not replace_unknown:
+        raise UsageError("--dictionary goes with --replace-unknown.")
+    if as_json and scores:
+        raise UsageError("--scores is for plain lines: --json has the scores anyway.")
+    words = _read_dictionary(dictionary) if replace_unknown else None
+    chain = chosen_chain(DEFAULT_DECODE)
+    translating = chosen(Translating)
+    options = translating.options(
+        candidates=n_best or 1,
+        attention=as_json or alignments is not None or replace_unknown,
+    )
+    loaded = chosen(Models).load()
+    if alignments is not None and not loaded.attends:
+        raise UsageError(f"--alignments: {loaded.name} has no attention to align by.")
+    if verbose:
+        complain(f"decode: {' | '.join(chain.description)}")
+    reader = LineReader(_stdin())
+    forced = None if prefix is None else _lines(prefix)
+    windows = _with_prefixes(reader.groups(translating.window), forced, prefix)
+    layout = Layout(n_best is not None, scores, as_json, words)
+    cut = 0
+    with _opened(alignments) as file, _progress() as tell:
+        writer = Writer(loaded, layout, file)
+        for translation in translate_windows(loaded, windows, chain, options):
+            writer.write(translation)
+            cut += translation.cut
+            tell(translation)
+    _tell_trouble(reader, cut, options.max_source)
+    if forced is not None and next(forced, None) is not None:
+        complain(f"Warning: {prefix} has more lines than there were to translate.")
+
+
+def _stdin() -> BinaryIO:
+    """Where the lines come from."""
+    if sys.stdin is None:
+        raise UsageError("There is nothing to translate: stdin is closed.")
+    if sys.stdin.isatty():
+        complain("Lines to translate, one at a time; Ctrl-D ends them.")
+    return sys.stdin.buffer
+
+
+def _lines(path: Path) -> Iterator[str]:
+    """Lines of a file, without their ends."""
+    from textgen.data.files import check_file, read_lines
+
+    check_file(path)
+    return (line.rstrip("\r\n") for line in read_lines(path))
+
+
+def _read_dictionary(path: Path | None) -> dict[str, str]:
+    """Source words to target words; the first of several entries counts."""
+    words: dict[str, str] = {}
+    for number, line in enumerate(_lines(path) if path is not None else (), start=1):
+        if not line.strip():
+            continue
+        source, tab, target = line.partition("\t")
+        if not tab or not source.strip():
+            raise DataError(
+                f"{path}, line {number}: expected a source word, a tab and a target word."
+            )
+        words.setdefault(source.strip(), target.partition("\t")[0].strip())
+    return words
+
+
+def _with_prefixes(
+    groups: Iterable[list[str]], prefixes: Iterator[str] | None, path: Path | None
+) -> Iterator[list[SourceLine]]:
+    """Each line with its forced beginning."""
+    from textgen.translation import SourceLine
+
+    count = 0
+    for group in groups:
+        window: list[SourceLine] = []
+        for text in group:
+            prefix = "" if prefixes is None else next(prefixes, None)
+            if prefix is None:
+                yield window
+                raise DataError(f"{path}: has {count:,} lines, but there are more to translate.")
+            window.append(SourceLine(text, prefix))
+            count += 1
+        yield window
+
+
+@contextlib.contextmanager
+def _opened(path: Path | None) -> Iterator[IO[str] | None]:
+    """The file of alignments, written line by line."""
+    if path is None:
+        yield None
+        return
+    with path.open("w", encoding="utf-8", newline="\n", buffering=1) as file:
+        yield file
+
+
+@contextlib.contextmanager
+def _progress() -> Iterator[Callable[[Translation], None]]:
+    """Show how far it is, where the lines are a file's and do not go to the terminal."""
+    total = None if sys.stdout.isatty() or not sys.stderr.isatty() else _count_lines()
+    if total is None:
+        yield lambda _: None
+        return
+    with counting("lines") as show:
+        yield lambda translation: show(translation.index + 1, total)
+
+
+def _count_lines() -> int | None:
+    """Lines of stdin from where it stands; None unless it is a file."""
+    try:
+        handle = sys.stdin.fileno()
+        place, lines = os.lseek(handle, 0, os.SEEK_CUR), 0
+        while data := os.pread(handle, 1 << 20, place):
+            place += len(data)
+            lines += data.count(b"\n")
+    except (OSError, ValueError):
+        return None
+    return lines
+
+
+def _tell_trouble(reader: LineReader, cut: int, longest: int) -> None:
+    """What was not as it should be, on stderr."""
+    if reader.undecodable:
+        complain(
+            f"Warning: {reader.undecodable:,} lines have bytes that are no UTF-8 text; each "
+            "was read as \N{REPLACEMENT CHARACTER}."
+        )
+    if cut:
+        complain(f"Warning: {cut:,} lines were cut after {longest:,} tokens (--max-source).")
