@@ -4,7 +4,7 @@ VENV ?= .venv
 DEMO ?= .demo
 
 BIN := $(VENV)/bin
-PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+PIP := $(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt
 # torch by its exact pin and before the rest: a CPU wheel at hand is then taken, and kept
 TORCH := $(shell sed -n '/^torch==/p' constraints.txt)
 
@@ -33,6 +33,7 @@ clean:
 
 $(VENV)/.torch: constraints.txt
 	$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("textgen needs Python 3.11 or newer: make PYTHON=python3.11 ...")'
+	@echo "Installing into $(VENV): some minutes the first time ..."
 	$(PYTHON) -m venv $(VENV)
 	$(PIP) $(TORCH)
 	@touch $@

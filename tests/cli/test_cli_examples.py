@@ -3,6 +3,7 @@
 import io
 import os
 import shlex
+import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,7 +16,8 @@ from textgen.cli.app import textgen
 from textgen.cli.failures import guarded
 
 TINY = ("training.steps=3", "training.device=cpu", "model.hidden=8", "model.layers=1")
-LINE = "The quick brown fox jumps over the lazy dog, and the dog does not mind at all.\n"
+LINES = [f"The {number} quick foxes jump over the lazy dog." for number in range(40)]
+TEXT = "\n".join(LINES) + "\n"
 
 
 def commands(group: click.Group, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
@@ -82,15 +84,21 @@ def workshop(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("workshop")
     words = {word for example in EXAMPLES for word in shlex.split(example)}
     for name in words:
-        if name.endswith(".txt") and "/" not in name:
-            (folder / name).write_text(LINE * 30, encoding="utf-8")
+        if Path(name).suffix in {".txt", ".en", ".de"} and "/" not in name:
+            (folder / name).write_text(TEXT, encoding="utf-8")
     (folder / "prompts.txt").write_text("The \nA dog\n\n", encoding="utf-8")
-    rows = "".join(f'{number},"{LINE.strip()}"\n' for number in range(30))
+    rows = "".join(f'{number},"{line}"\n' for number, line in enumerate(LINES))
     (folder / "posts.csv").write_text(f"id,text\n{rows}", encoding="utf-8")
+    pairs = "".join(f"{line}\t{line}\n" for line in LINES)
+    (folder / "pairs.tsv").write_text(f"en\tfr\n{pairs}", encoding="utf-8")
     (folder / "my.toml").write_text("[training]\nsteps = 1\n", encoding="utf-8")
     (folder / "my" / "plugins").mkdir(parents=True)
+    (folder / "dates.txt").write_text("3 May 2021\n\n", encoding="utf-8")
     for model in ("py", "novel"):
         assert run_in(folder, f"textgen train lm --train novel.txt --out checkpoints/{model}") == 0
+    train = "textgen train translator --corpus dates --recipe dates-small"
+    assert run_in(folder, f"{train} --out checkpoints/dates") == 0
+    shutil.copytree(folder / "checkpoints" / "dates", folder / "checkpoints" / "dates-2")
     return folder
 
 

@@ -26,7 +26,8 @@ DEFAULT_RECIPE = "translator-small"
     epilog=examples(
         "textgen train translator --corpus dates --recipe dates-small --out checkpoints/dates",
         "textgen train translator --train train.en train.de --valid val.en val.de --out en-de",
-        "textgen train translator --train train.en train.de --out en-de --resume",
+        "textgen train translator --train train.en train.de --valid val.en val.de --out en-de "
+        "--resume",
         "textgen train translator --train pairs.tsv --source en --target fr --out en-fr",
         "textgen train translator --corpus numbers --out numbers --set tokenizer.kind=characters",
     ),
