@@ -21,6 +21,8 @@ _EVALUATE = LazyGroup(
     {
         "perplexity": "textgen.cli.evaluate_perplexity",
         "bleu": "textgen.cli.evaluate_bleu",
+        "translation": "textgen.cli.evaluate_translation",
+        "alignment": "textgen.cli.evaluate_alignment",
     },
     help="Measure models and what they write.",
     epilog=examples("textgen evaluate perplexity --model checkpoints/py valid.txt"),

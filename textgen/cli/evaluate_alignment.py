@@ -1,0 +1,224 @@
+"""``textgen evaluate alignment``: word links by forced decoding, and how right they are."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from textgen.cli.attention_pictures import Pictures, picture_options
+from textgen.cli.failures import complain
+from textgen.cli.known_pairs import FILE, KnownPairs, corpus_options, source_option
+from textgen.cli.lazy import SeveralCommand, examples
+from textgen.cli.options import chosen, kept_option
+from textgen.cli.output import json_option, print_json, print_table
+from textgen.cli.progress import counting
+from textgen.cli.translating import Models, models_option
+from textgen.errors import DataError, UsageError
+
+if TYPE_CHECKING:
+    from textgen.evaluation.alignment import AlignmentCounts, GoldAlignment, Links
+    from textgen.evaluation.forced_alignment import AlignedPair
+    from textgen.loading import LoadedModel
+
+METHODS = (
+    "intersection",
+    "union",
+    "grow",
+    "grow-diag",
+    "grow-diag-final",
+    "grow-diag-final-and",
+)
+
+
+@click.command(
+    "alignment",
+    cls=SeveralCommand,
+    epilog=examples(
+        "textgen evaluate alignment --model checkpoints/dates --corpus dates:target=iso-words",
+        "textgen evaluate alignment --model checkpoints/dates --source dates.txt --target iso.txt",
+        "textgen evaluate alignment --model checkpoints/dates --corpus dates --limit 9 "
+        "--plot dates.png --lines 1,3-5",
+        "textgen evaluate alignment --model checkpoints/dates --source dates.txt --target iso.txt "
+        "--gold links.txt --json",
+    ),
+)
+@models_option
+@source_option
+@kept_option("--target", type=FILE, metavar="FILE", help="Their translations, line by line.")
+@kept_option(
+    "--gold",
+    type=FILE,
+    metavar="FILE",
+    help="Right links, to measure by: i-j sure, ipj possible, or the NAACL format.",
+)
+@corpus_options
+@kept_option(
+    "--unite",
+    type=click.Choice(["links", "attention"]),
+    default="links",
+    show_default=True,
+    help="Tokens to words: link words any of whose tokens are linked, or add their attention up "
+    "and link each target word once.",
+)
+@kept_option(
+    "--symmetrise-with",
+    "other",
+    metavar="DIR|NAME",
+    help="A model of the other direction, whose links are united with these.",
+)
+@kept_option(
+    "--method",
+    type=click.Choice(METHODS),
+    default="grow-diag-final-and",
+    show_default=True,
+    help="How they are united, as Moses does it.",
+)
+@click.option("--output", type=FILE, metavar="FILE", help="Write the links i-j there.")
+@picture_options
+@json_option
+def command(*, output: Path | None, as_json: bool) -> None:
+    """Align the words of given translations by a translator's attention.
+
+    The model is made to say each translation, and each target token is linked to the source token
+    that it attends to most. With --gold, or a corpus that knows its links, the alignment error rate
+    is measured; else the links are written, one line for each pair.
+    """
+    from textgen.evaluation.alignment import score_alignments
+
+    pictures = chosen(Pictures)
+    pictures.check()
+    asked = chosen(Asked)
+    pairs, gold = asked.open()
+    loaded = chosen(Models).load()
+    aligned = _aligned(loaded, pairs)
+    links = asked.links(aligned, pairs)
+    counts = None if gold is None else score_alignments(links, gold)
+    if output is not None:
+        _write(output, links)
+    pictures.draw(loaded, aligned, gold)
+    cut = sum(pair.cut for pair in aligned)
+    if cut:
+        complain(f"Warning: {cut:,} of the pairs were cut: a side has too many tokens.")
+    _report(links, counts, as_json=as_json, written=output is not None or pictures.plot is not None)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What the kept options of this command say."""
+
+    target: Path | None
+    gold: Path | None
+    unite: Any
+    other: str | None
+    method: str
+    device: str
+
+    def open(self) -> tuple[list[tuple[str, str]], list[GoldAlignment] | None]:
+        """The pairs, and their right links where they are known."""
+        known = chosen(KnownPairs)
+        split = known.split_of_corpus()
+        if split is None:
+            return self._files(known)
+        if self.target or self.gold:
+            raise UsageError("--target and --gold go with --source: a corpus has its own.")
+        linked = getattr(split, "linked", None)
+        if linked is None:
+            return list(itertools.islice(split.pairs(), known.limit)), None
+        from textgen.evaluation.alignment import GoldAlignment, make_links
+
+        found = list(itertools.islice(linked(), known.limit))
+        gold = [GoldAlignment(make_links(pair.links)) for pair in found]
+        return [(pair.source, pair.target) for pair in found], gold
+
+    def _files(self, known: KnownPairs) -> tuple[list[tuple[str, str]], list[GoldAlignment] | None]:
+        """The pairs of two files."""
+        from textgen.evaluation.alignment import check_range
+        from textgen.evaluation.alignment_files import read_alignments
+
+        if self.target is None:
+            raise UsageError("--source needs --target FILE: the translations.")
+        sources = known.lines(Path(str(known.source)))
+        targets = known.lines(self.target)
+        if len(sources) != len(targets):
+            raise DataError(
+                f"{known.source} has {len(sources):,} lines, but {self.target} has "
+                f"{len(targets):,}: line n of one must be the translation of line n of the other."
+            )
+        pairs = list(zip(sources, targets, strict=True))
+        if self.gold is None:
+            return pairs, None
+        sentences = None if known.limit else len(pairs)
+        gold = read_alignments(self.gold, sentences=sentences)[: len(pairs)]
+        for number, (pair, links) in enumerate(zip(pairs, gold, strict=False), start=1):
+            words = len(pair[0].split()), len(pair[1].split())
+            check_range(links.possible, *words, f"{self.gold}, sentence {number}")
+        return pairs, gold
+
+    def links(
+        self, aligned: Sequence[AlignedPair], pairs: Sequence[tuple[str, str]]
+    ) -> list[Links]:
+        """The links of each pair, symmetrised if a second model is named."""
+        from textgen.evaluation.alignment import reverse
+        from textgen.evaluation.symmetrisation import symmetrise
+        from textgen.loading import load_model
+
+        forward = [pair.links(self.unite) for pair in aligned]
+        if self.other is None:
+            return forward
+        swapped = [(target, source) for source, target in pairs]
+        other = _aligned(load_model(self.other, self.device), swapped)
+        return [
+            symmetrise(links, reverse(pair.links(self.unite)), self.method)
+            for links, pair in zip(forward, other, strict=True)
+        ]
+
+
+def _aligned(loaded: LoadedModel, pairs: Sequence[tuple[str, str]]) -> list[AlignedPair]:
+    """The attention of all pairs."""
+    from textgen.evaluation.forced_alignment import align
+
+    found: list[AlignedPair] = []
+    with counting("pairs") as progress:
+        for pair in align(loaded, pairs):
+            found.append(pair)
+            progress(len(found), len(pairs))
+    return found
+
+
+def _write(path: Path, links: Sequence[Links]) -> None:
+    from textgen.evaluation.alignment import GoldAlignment
+    from textgen.evaluation.alignment_files import write_alignments
+
+    write_alignments(path, map(GoldAlignment, links))
+
+
+def _report(
+    links: Sequence[Links], counts: AlignmentCounts | None, *, as_json: bool, written: bool
+) -> None:
+    """The error rate, or the links themselves where there is nothing to measure by."""
+    from textgen.evaluation.alignment_files import format_pharaoh
+
+    total = sum(map(len, links))
+    if as_json:
+        figures = {} if counts is None else counts.as_dict()
+        print_json({"pairs": len(links), "links": total, **figures})
+    elif counts is not None:
+        print_table(
+            [
+                ("pairs", f"{len(links):,}"),
+                ("links", f"{counts.found:,} ({counts.sure:,} sure ones in the gold)"),
+                ("AER", f"{counts.aer:.4f}"),
+                ("precision", f"{counts.precision:.4f}"),
+                ("recall", f"{counts.recall:.4f}"),
+            ]
+        )
+    elif written:
+        click.echo(f"{len(links):,} pairs, {total:,} links")
+    else:
+        for each in links:
+            click.echo(format_pharaoh(each))

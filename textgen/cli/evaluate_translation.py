@@ -1,0 +1,99 @@
+"""``textgen evaluate translation``: translate a text and score what comes out."""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+
+import click
+
+from textgen.cli.decoding_options import chosen_chain, decoding_options
+from textgen.cli.failures import complain
+from textgen.cli.known_pairs import FILE, KnownPairs, corpus_options, source_option
+from textgen.cli.lazy import Several, SeveralCommand, examples
+from textgen.cli.options import chosen
+from textgen.cli.output import json_option, print_json, print_table
+from textgen.cli.translating import (
+    DEFAULT_DECODE,
+    Models,
+    Report,
+    Translating,
+    models_option,
+    translate_and_score,
+    translating_options,
+)
+from textgen.errors import UsageError
+
+
+@click.command(
+    "translation",
+    cls=SeveralCommand,
+    epilog=examples(
+        "textgen evaluate translation --model checkpoints/dates --corpus dates",
+        "textgen evaluate translation --model checkpoints/dates --source dates.txt "
+        "--reference iso.txt --json",
+        "textgen evaluate translation --model checkpoints/dates --corpus dates --decode greedy",
+    ),
+)
+@models_option
+@source_option
+@click.option(
+    "--reference",
+    "references",
+    cls=Several,
+    multiple=True,
+    type=FILE,
+    metavar="FILE...",
+    help="Right translations, line by line; several files are several references.",
+)
+@corpus_options
+@decoding_options
+@translating_options
+@click.option("--output", type=FILE, metavar="FILE", help="Write the translations there.")
+@json_option
+def command(*, references: tuple[Path, ...], output: Path | None, as_json: bool) -> None:
+    """Translate a text and score it with BLEU, chrF and TER.
+
+    The computation is sacreBLEU's on plain text; quote the signature with the score. "exact" is
+    the share of the lines that equal a reference.
+    """
+    lines, known = _texts(chosen(KnownPairs), references)
+    chain = chosen_chain(DEFAULT_DECODE)
+    options = chosen(Translating).options()
+    report = translate_and_score(chosen(Models).load(), lines, known, chain, options)
+    if output is not None:
+        output.write_text("".join(f"{each}\n" for each in report.translations), encoding="utf-8")
+    for warning in report.scores.warnings:
+        complain(f"Warning: {warning}")
+    complain(
+        f"{len(lines):,} lines in {report.seconds:.1f} s: {report.speed:,.1f} sentences a second."
+    )
+    if as_json:
+        print_json(report.as_dict())
+    else:
+        _print(report)
+
+
+def _texts(pairs: KnownPairs, references: tuple[Path, ...]) -> tuple[list[str], list[list[str]]]:
+    """Lines to translate, and their translations."""
+    split = pairs.split_of_corpus()
+    if split is not None:
+        if references:
+            raise UsageError("--reference goes with --source: a corpus has its own translations.")
+        chosen_pairs = list(itertools.islice(split.pairs(), pairs.limit))
+        return [pair.source for pair in chosen_pairs], [[pair.target for pair in chosen_pairs]]
+    if not references:
+        raise UsageError("--source needs --reference FILE: the right translations.")
+    lines = pairs.lines(Path(str(pairs.source)))
+    return lines, [pairs.lines(path) for path in references]
+
+
+def _print(report: Report) -> None:
+    """A table, then what else there is to quote."""
+    rows = [
+        (score.name, f"{score.score:.2f}", score.signature)
+        for score in report.scores.scores.values()
+    ]
+    print_table([("METRIC", "SCORE", "SIGNATURE"), *rows])
+    click.echo(f"\nexact  {report.exact:.2%} of {report.scores.lines:,} lines")
+    click.echo(f"decode {' | '.join(report.decode)}")

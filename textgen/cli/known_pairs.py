@@ -1,0 +1,81 @@
+"""Sentence pairs to measure by: a file of sources with its translations, or a corpus."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from textgen.cli.options import all_of, kept_option
+from textgen.errors import DataError, UsageError
+
+if TYPE_CHECKING:
+    from textgen.data.parallel import ParallelSource
+
+FILE = click.Path(path_type=Path, dir_okay=False)
+
+source_option = kept_option(
+    "--source", type=FILE, metavar="FILE", help="Source sentences, one a line."
+)
+corpus_options = all_of(
+    [
+        kept_option(
+            "--corpus",
+            metavar="NAME[:KEY=VALUE,...]",
+            help="Instead of files: pairs of a corpus, as in dates:source=uk.",
+        ),
+        kept_option(
+            "--split",
+            type=click.Choice(["train", "valid", "test"]),
+            default="test",
+            show_default=True,
+            help="Of --corpus.",
+        ),
+        kept_option(
+            "--limit", type=click.IntRange(min=1), metavar="N", help="Only the first N pairs."
+        ),
+    ]
+)
+
+
+@dataclass(frozen=True)
+class KnownPairs:
+    """What ``source_option`` and ``corpus_options`` say."""
+
+    source: Path | None
+    corpus: str | None
+    split: str
+    limit: int | None
+
+    def split_of_corpus(self) -> ParallelSource | None:
+        """The pairs of --corpus, None where files are named instead.
+
+        Raises:
+            UsageError: if both or neither are given, or the corpus has no such split.
+            DataError: if it cannot be had.
+        """
+        if (self.source is None) == (self.corpus is None):
+            raise UsageError("Give the sentences once: either --source FILE or --corpus NAME.")
+        if self.corpus is None:
+            return None
+        from textgen.data.corpora import open_pair_corpus
+
+        found: ParallelSource | None = getattr(open_pair_corpus(self.corpus), self.split)
+        if found is None:
+            raise UsageError(f"The corpus {self.corpus!r} has no split {self.split!r}.")
+        return found
+
+    def lines(self, path: Path) -> list[str]:
+        """The lines of a file that are used.
+
+        Raises:
+            DataError: if it cannot be read, or has no lines.
+        """
+        from textgen.evaluation.lines import read_lines
+
+        lines = read_lines(path)
+        if not lines:
+            raise DataError(f"{path}: has no lines.")
+        return lines[: self.limit]
