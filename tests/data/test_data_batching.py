@@ -128,3 +128,23 @@ def test_nothing_to_batch_is_refused() -> None:
         LaneBatches(stream_of([]), 1, 1, MARKS)
     with pytest.raises(DataError, match="no sentence"):
         SentenceBatches(sequences_of([]), 1, MARKS)
+
+
+def test_lanes_begin_anew_now_and_then() -> None:
+    stream = stream_of(list(range(10, 10 + 4000)))
+    batches = LaneBatches(stream, 4, 5, MARKS, seed=3, reset=0.1)
+    plain = LaneBatches(stream, 4, 5, MARKS, seed=3)
+    found = 0
+    for mine, other in zip(batches.iterate(1), plain.iterate(1), strict=True):
+        assert torch.equal(mine.targets, other.targets)
+        fresh = torch.zeros(4, dtype=torch.bool) if mine.fresh is None else mine.fresh
+        assert (mine.inputs[fresh, 0] == MARKS.bos).all()
+        assert torch.equal(mine.inputs[:, 1:], other.inputs[:, 1:])
+        assert torch.equal(mine.inputs[~fresh], other.inputs[~fresh])
+        found += int(fresh.sum())
+    assert 50 < found < 110  # of 800
+    again = [batch.inputs for batch in batches.iterate(1, start=100)]
+    assert all(map(torch.equal, again, [b.inputs for b in batches.iterate(1)][100:]))
+    assert all(
+        batch.fresh is None for batch in LaneBatches(stream, 4, 5, MARKS, reset=0.5).iterate(0)
+    )

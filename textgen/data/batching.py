@@ -32,6 +32,7 @@ class TrainingBatch:
         lengths: (B,) int64, inputs of each row; None means all T.
         continues: the rows go on where the rows of the batch before ended.
         tokens: number of targets that are no pad.
+        fresh: (B,) bool, rows that begin anew although the others go on; None: none.
         source: (B, S) int64, right-padded, or None.
         source_lengths: (B,) int64, or None.
     """
@@ -41,6 +42,7 @@ class TrainingBatch:
     lengths: Tensor | None
     continues: bool
     tokens: int
+    fresh: Tensor | None = None
     source: Tensor | None = None
     source_lengths: Tensor | None = None
 
@@ -59,7 +61,9 @@ class LaneBatches:
     """A stream cut into B lanes that are read side by side, the state carried over.
 
     Every token of the stream is a target exactly once in an epoch. The first input of a lane is
-    bos. In each epoch the lanes begin elsewhere, the stream being taken as a ring.
+    bos. In each epoch the lanes begin elsewhere, the stream being taken as a ring. Now and then a
+    lane begins anew with bos, as a text to generate or to judge does: a model that has only ever
+    gone on knows states that no fresh start leads to (Melis et al. 2018 reset likewise).
 
     Args:
         stream: N tokens, not empty.
@@ -67,17 +71,26 @@ class LaneBatches:
         window: T, tokens between two updates (truncated back-propagation).
         marks: of the tokenizer.
         seed: of the lanes' beginnings; None always begins at the first token.
+        reset: probability that a lane begins anew at a window; needs a seed.
 
     Raises:
         DataError: if the stream is empty.
     """
 
     def __init__(
-        self, stream: TokenStream, lanes: int, window: int, marks: Marks, seed: int | None = None
+        self,
+        stream: TokenStream,
+        lanes: int,
+        window: int,
+        marks: Marks,
+        seed: int | None = None,
+        *,
+        reset: float = 0.0,
     ) -> None:
         if not len(stream):
             raise DataError("A stream without tokens cannot be cut into lanes.")
         self.stream, self.window, self.marks, self.seed = stream, window, marks, seed
+        self.reset = reset
         lanes = min(lanes, len(stream))
         borders = [lane * len(stream) // lanes for lane in range(lanes + 1)]
         self._starts = np.array(borders[:-1], dtype=np.int64)
@@ -97,7 +110,15 @@ class LaneBatches:
         """The batches of an epoch from number ``start`` on; the last may be narrower."""
         offset = self._offset(epoch)
         for index in range(start, len(self)):
-            yield self._batch(offset, index)
+            yield self._batch(offset, index, self._fresh(epoch, index))
+
+    def _fresh(self, epoch: int, index: int) -> NDArray[np.bool_] | None:
+        """(B,) which lanes begin anew at a window; None where none does."""
+        if self.seed is None or self.reset == 0 or index == 0:
+            return None
+        generator = np.random.default_rng([self.seed, epoch, index])
+        fresh = generator.random(self.lanes) < self.reset
+        return fresh if fresh.any() else None
 
     def _offset(self, epoch: int) -> int:
         if self.seed is None:
@@ -105,7 +126,7 @@ class LaneBatches:
         generator = np.random.default_rng([self.seed, epoch])
         return int(generator.integers(len(self.stream)))
 
-    def _batch(self, offset: int, index: int) -> TrainingBatch:
+    def _batch(self, offset: int, index: int, fresh: NDArray[np.bool_] | None) -> TrainingBatch:
         begin = index * self.window
         width = min(self.window, self._longest - begin)
         # (B, T + 1): the token before the window, and the window
@@ -120,6 +141,8 @@ class LaneBatches:
             else:
                 tokens[lane, : count + 1] = self._ring(offset + first - 1, count + 1)
             real += count
+        if fresh is not None:
+            tokens[fresh, 0] = self.marks.bos
         both = torch.from_numpy(tokens)
         return TrainingBatch(
             inputs=both[:, :-1].contiguous(),
@@ -127,6 +150,7 @@ class LaneBatches:
             lengths=None,  # pads stand only at the end of the last window: no state follows
             continues=index > 0,
             tokens=real,
+            fresh=None if fresh is None else torch.from_numpy(fresh),
         )
 
     def _ring(self, start: int, count: int) -> NDArray[np.int32]:

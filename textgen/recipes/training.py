@@ -29,6 +29,9 @@ class TrainingConfig:
     minutes: Annotated[float | None, Gt(0), "time, validations included; none: no limit"] = None
     batch: Annotated[int, Ge(1), "lanes of a stream, or tokens of a batch of sentences"] = 32
     window: Annotated[int, Ge(1), "steps of truncated back-propagation"] = 64
+    reset: Annotated[
+        Share, "probability that a lane forgets its state at a window and begins anew"
+    ] = 0.02
     optimiser: Annotated[OptimiserName, "how gradients become updates"] = "adamw"
     learning_rate: Annotated[float, Gt(0), "highest rate of the schedule"] = 3e-3
     beta1: Annotated[Share, "adamw: memory of the gradient's mean"] = 0.9

@@ -23,7 +23,7 @@ from textgen.errors import CheckpointError, UsageError
 from textgen.training.events import Event, Improved, Snapshot, Stopped, Validated
 from textgen.training.state import TrainingState
 
-FIXED = ("batch", "window", "seed", "optimiser")
+FIXED = ("batch", "window", "reset", "seed", "optimiser")
 """Training options without which a position in the data or the moments mean nothing."""
 
 

@@ -142,7 +142,9 @@ def _stream(
     if validation:
         lanes = max(1, min(VALIDATION_LANES, len(stream) // VALIDATION_LANE))
         window = VALIDATION_WINDOW
-    return LaneBatches(stream, lanes, window, tokenizer.marks, seed), stream.statistics
+    marks, reset = tokenizer.marks, training.reset
+    batches = LaneBatches(stream, lanes, window, marks, seed, reset=reset)
+    return batches, stream.statistics
 
 
 def _lines(

@@ -70,13 +70,20 @@ class Learner:
 
     def _begin(self, batch: TrainingBatch) -> Any:
         """The state before a batch."""
-        if batch.continues and self._carried is not None:
-            return self._carried
-        begin = self.model.begin(begin_batch(batch))
-        if batch.continues and self._saved:
-            begin = _fill(begin, [part.to(batch.inputs.device) for part in self._saved])
+        state = self._carried if batch.continues else None
+        if state is None:
+            state = self.model.begin(begin_batch(batch))
+            if batch.continues and self._saved:
+                state = _fill(state, [part.to(batch.inputs.device) for part in self._saved])
         self._saved = []
-        return begin
+        return state if batch.fresh is None else self._renewed(state, batch, batch.fresh)
+
+    def _renewed(self, state: Any, batch: TrainingBatch, fresh: Tensor) -> Any:
+        """The state (N rows) with the ``fresh`` rows (N,) as they are before the first token."""
+        begin: list[Tensor] = self.model.begin(begin_batch(batch)).tensors()
+        rows = fresh.unsqueeze(1)
+        pairs = zip(begin, state.tensors(), strict=True)
+        return state.with_tensors([torch.where(rows, new, old) for new, old in pairs])
 
 
 def begin_batch(batch: TrainingBatch) -> Batch:
@@ -112,6 +119,7 @@ def to_device(batch: TrainingBatch, device: torch.device) -> TrainingBatch:
         lengths=send(batch.lengths, device),
         continues=batch.continues,
         tokens=batch.tokens,
+        fresh=send(batch.fresh, device),
         source=send(batch.source, device),
         source_lengths=send(batch.source_lengths, device),
     )
