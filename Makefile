@@ -32,7 +32,7 @@ clean:
 	rm -rf $(DEMO) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
 $(VENV)/.torch: constraints.txt
-	$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("textgen needs Python 3.11 or newer: make PYTHON=python3.11 ...")'
+	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("textgen needs Python 3.11 or newer: make PYTHON=python3.11 ...")'
 	@echo "Installing into $(VENV): some minutes the first time ..."
 	$(PYTHON) -m venv $(VENV)
 	$(PIP) $(TORCH)
