@@ -9,9 +9,18 @@ import torch
 from textgen.checkpoint import save_config, save_weights
 from textgen.config import as_dict
 from textgen.data.tokenizers import TokenizerConfig, save_tokenizer, train_tokenizer
-from textgen.models.config import LanguageModelConfig
+from textgen.loading import SOURCE_TOKENIZER
+from textgen.models.config import LanguageModelConfig, TranslatorConfig
 from textgen.models.language_model import LanguageModel
-from textgen.recipes.recipe import LANGUAGE_MODEL, DataConfig, LanguageModelRecipe
+from textgen.models.translator import Translator
+from textgen.recipes.recipe import (
+    LANGUAGE_MODEL,
+    TRANSLATOR,
+    DataConfig,
+    LanguageModelRecipe,
+    PairConfig,
+    TranslatorRecipe,
+)
 
 TEXT = (
     "To be, or not to be, that is the question:\n"
@@ -44,5 +53,39 @@ def save_language_model(
         model.projection.bias[tokenizer.marks.eos] = -30  # one document never ends
     save_config(folder, LANGUAGE_MODEL, as_dict(recipe))
     save_tokenizer(tokenizer, folder)
+    save_weights(folder, model, {})
+    return folder
+
+
+def save_translator(
+    folder: Path,
+    *,
+    kind: str = "words",
+    source_kind: str | None = None,
+    attention: str = "additive",
+    seed: int = 7,
+    sharpness: float = 4.0,
+    texts: tuple[str, str] = (TEXT, TEXT.upper()),
+) -> Path:
+    """A translator between two texts' tokens with random weights: what it says is nonsense."""
+    recipe = TranslatorRecipe(
+        tokenizer=TokenizerConfig(kind=kind),  # type: ignore[arg-type]
+        source_tokenizer=TokenizerConfig(kind=source_kind or kind),  # type: ignore[arg-type]
+        data=PairConfig(joint=False),
+        model=TranslatorConfig(hidden=16, embedding=8, attention=attention, tied="none"),  # type: ignore[arg-type]
+    )
+    assert recipe.source_tokenizer is not None
+    source = train_tokenizer(recipe.source_tokenizer, [texts[0]])
+    target = train_tokenizer(recipe.tokenizer, [texts[1]])
+    torch.manual_seed(seed)
+    model = Translator(recipe.model, source.size, target.size)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.mul_(sharpness)
+        model.projection.bias[target.marks.eos] = 0.5
+        model.projection.bias[3:5] = -30.0  # neither unknown words nor line ends
+    save_config(folder, TRANSLATOR, as_dict(recipe), {"target_ratio": 1.0})
+    save_tokenizer(target, folder)
+    save_tokenizer(source, folder, SOURCE_TOKENIZER)
     save_weights(folder, model, {})
     return folder

@@ -2,7 +2,7 @@
 
 from textgen.translation.length import MaxLength
 from textgen.translation.result import Candidate, Translation
-from textgen.translation.translate import (
+from textgen.translation.lines import (
     Options,
     SourceLine,
     default_length,
