@@ -132,3 +132,29 @@ def test_an_example_runs(example: str, workshop: Path, capsys: pytest.CaptureFix
     captured = capsys.readouterr()
     assert code == 0, captured.err
     assert captured.out
+
+
+def readme_commands() -> list[str]:
+    """The lines of README's shell blocks that call textgen, continuation lines joined."""
+    text = (Path(__file__).resolve().parents[2] / "README.md").read_text(encoding="utf-8")
+    blocks = [part.partition("```")[0] for part in text.split("```sh\n")[1:]]
+    lines = "".join(blocks).replace("\\\n", " ").splitlines()
+    return [line.removeprefix(".venv/bin/") for line in lines if "textgen " in line[:20]]
+
+
+@pytest.mark.parametrize("line", [line for line in readme_commands() if " -h" not in line])
+def test_a_command_of_the_readme_is_understood(line: str) -> None:
+    words = shlex.split(line, comments=True)[1:]
+    words = words[: words.index("<")] if "<" in words else words
+    command: click.Command = textgen
+    context = click.Context(command)
+    while isinstance(command, click.Group):
+        found = command.get_command(context, words.pop(0))
+        assert found is not None
+        command = found
+    with command.make_context("textgen", words):
+        pass
+
+
+def test_the_readme_names_commands() -> None:
+    assert len(readme_commands()) > 10
