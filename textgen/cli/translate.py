@@ -223,9 +223,11 @@ def _count_lines() -> int | None:
 def _tell_trouble(reader: LineReader, cut: int, longest: int) -> None:
     """What was not as it should be, on stderr."""
     if reader.undecodable:
+        have = "1 line has" if reader.undecodable == 1 else f"{reader.undecodable:,} lines have"
         complain(
-            f"Warning: {reader.undecodable:,} lines have bytes that are no UTF-8 text; each "
-            "was read as \N{REPLACEMENT CHARACTER}."
+            f"Warning: {have} bytes that are no UTF-8 text, which were read as "
+            "\N{REPLACEMENT CHARACTER}."
         )
     if cut:
-        complain(f"Warning: {cut:,} lines were cut after {longest:,} tokens (--max-source).")
+        were = "1 line was" if cut == 1 else f"{cut:,} lines were"
+        complain(f"Warning: {were} cut after {longest:,} tokens (--max-source).")

@@ -1,7 +1,6 @@
 """Source lines in, translations out: one for each line, in order."""
 
 from textgen.translation.length import MaxLength
-from textgen.translation.result import Candidate, Translation
 from textgen.translation.lines import (
     Options,
     SourceLine,
@@ -9,6 +8,7 @@ from textgen.translation.lines import (
     translate,
     translate_windows,
 )
+from textgen.translation.result import Candidate, Translation
 from textgen.translation.words import replace_unknown, word_links
 
 __all__ = [
