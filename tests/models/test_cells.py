@@ -202,3 +202,14 @@ def test_grus_differ_in_the_reset() -> None:
         for cell in (cho, fused):
             block(cell, "reset")[2].fill_(1e3)
         torch.testing.assert_close(outputs(cho), outputs(fused))
+
+
+@pytest.mark.parametrize("name", CELLS)
+def test_autocast_mixes_types_in_every_cell(name: str) -> None:
+    cell = make_cell(name, 3, 4)
+    inputs = torch.randn(2, 5, 3)
+    layer = cell.zeros(2)
+    with torch.autocast("cpu", torch.bfloat16):
+        outputs, _ = cell.sequence(inputs, layer, cell.weight_recurrent)
+    assert outputs.shape == (2, 5, 4)
+    assert bool(outputs.isfinite().all())

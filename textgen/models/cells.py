@@ -214,7 +214,7 @@ class Gru(Cell):
         candidate = torch.tanh(
             projected[:, 2 * size :] + F.linear(r * hidden, recurrent[2 * size :])
         )
-        return (torch.lerp(hidden, candidate, z),)
+        return (hidden + z * (candidate - hidden),)  # not lerp: autocast mixes dtypes here
 
 
 class GruFused(Cell):
