@@ -10,7 +10,7 @@ from textgen.decoding.chain import default_registries, resolve
 from textgen.errors import CheckpointError, UsageError
 from textgen.evaluation.forced_alignment import force
 from textgen.loading import load_ensemble, load_model
-from textgen.translation import Options, translate
+from textgen.translation import TranslationOptions, translate
 
 LINES = ["To be, or not to be,", "The slings", "Whether 'tis nobler in the mind"]
 
@@ -45,7 +45,7 @@ def test_an_ensemble_translates_with_attention(folders: list[str]) -> None:
     assert loaded.name == " + ".join(folders)
     assert loaded.attends
     chain = resolve("beam:width=3", [], default_registries())
-    for found in translate(loaded, LINES, chain, Options(attention=True)):
+    for found in translate(loaded, LINES, chain, TranslationOptions(attention=True)):
         weights = found.candidates[0].attention
         assert weights is not None
         assert weights.sum(1) == pytest.approx(1, abs=1e-5)

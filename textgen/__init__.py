@@ -18,8 +18,10 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from textgen.data.corpora import open_pair_corpus
     from textgen.data.documents import TextSource
     from textgen.data.files import open_text
+    from textgen.data.parallel import PairFiles, PairTexts, ParallelSource
     from textgen.data.tokenizers import load_tokenizer, train_tokenizer
     from textgen.decoding.chain import Chain, default_registries, resolve
     from textgen.errors import (
@@ -31,13 +33,24 @@ if TYPE_CHECKING:
         TrainingError,
         UsageError,
     )
+    from textgen.evaluation.forced_alignment import AlignedPair, align
     from textgen.evaluation.perplexity import Perplexity, perplexity
+    from textgen.evaluation.translation_metrics import score_translation
     from textgen.inference import Generation, Request, generate
-    from textgen.loading import LoadedModel, load_model
-    from textgen.recipes import LanguageModelRecipe, load_recipe
+    from textgen.loading import LoadedModel, load_ensemble, load_model
+    from textgen.recipes import (
+        LanguageModelRecipe,
+        TranslatorRecipe,
+        load_recipe,
+        load_translator_recipe,
+    )
     from textgen.training.language_model import train_language_model
+    from textgen.training.translator import train_translator
+    from textgen.translation import Candidate, MaxLength, Translation, TranslationOptions, translate
 
 __all__ = [
+    "AlignedPair",
+    "Candidate",
     "Chain",
     "CheckpointError",
     "ConfigError",
@@ -45,28 +58,44 @@ __all__ = [
     "Generation",
     "LanguageModelRecipe",
     "LoadedModel",
+    "MaxLength",
+    "PairFiles",
+    "PairTexts",
+    "ParallelSource",
     "Perplexity",
     "PluginError",
     "Request",
     "TextSource",
     "TextgenError",
     "TrainingError",
+    "Translation",
+    "TranslationOptions",
+    "TranslatorRecipe",
     "UsageError",
+    "align",
     "default_registries",
     "generate",
+    "load_ensemble",
     "load_model",
     "load_recipe",
     "load_tokenizer",
+    "load_translator_recipe",
+    "open_pair_corpus",
     "open_text",
     "perplexity",
     "resolve",
+    "score_translation",
     "train_language_model",
     "train_tokenizer",
+    "train_translator",
+    "translate",
 ]
 
 _HOMES = {
+    "textgen.data.corpora": ("open_pair_corpus",),
     "textgen.data.documents": ("TextSource",),
     "textgen.data.files": ("open_text",),
+    "textgen.data.parallel": ("PairFiles", "PairTexts", "ParallelSource"),
     "textgen.data.tokenizers": ("load_tokenizer", "train_tokenizer"),
     "textgen.decoding.chain": ("Chain", "default_registries", "resolve"),
     "textgen.errors": (
@@ -78,11 +107,26 @@ _HOMES = {
         "TrainingError",
         "UsageError",
     ),
+    "textgen.evaluation.forced_alignment": ("AlignedPair", "align"),
     "textgen.evaluation.perplexity": ("Perplexity", "perplexity"),
+    "textgen.evaluation.translation_metrics": ("score_translation",),
     "textgen.inference": ("Generation", "Request", "generate"),
-    "textgen.loading": ("LoadedModel", "load_model"),
-    "textgen.recipes": ("LanguageModelRecipe", "load_recipe"),
+    "textgen.loading": ("LoadedModel", "load_ensemble", "load_model"),
+    "textgen.recipes": (
+        "LanguageModelRecipe",
+        "TranslatorRecipe",
+        "load_recipe",
+        "load_translator_recipe",
+    ),
     "textgen.training.language_model": ("train_language_model",),
+    "textgen.training.translator": ("train_translator",),
+    "textgen.translation": (
+        "Candidate",
+        "MaxLength",
+        "Translation",
+        "TranslationOptions",
+        "translate",
+    ),
 }
 _HOME = {name: module for module, names in _HOMES.items() for name in names}
 

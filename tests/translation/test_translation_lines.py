@@ -15,9 +15,9 @@ from textgen.evaluation.forced_alignment import force
 from textgen.loading import LoadedModel, load_model
 from textgen.translation import (
     MaxLength,
-    Options,
     SourceLine,
     Translation,
+    TranslationOptions,
     translate,
     translate_windows,
 )
@@ -42,7 +42,7 @@ def texts(found: Iterator[Translation]) -> list[str]:
 
 def test_every_line_gets_one_translation_in_order(loaded: LoadedModel) -> None:
     hostile = ["", "   ", "\t\r", "no such words", "\0\x1b[31m", *LINES, "to " * 2000, "\N{BOM}"]
-    found = list(translate(loaded, hostile, chain("greedy"), Options(max_source=50)))
+    found = list(translate(loaded, hostile, chain("greedy"), TranslationOptions(max_source=50)))
     assert [each.index for each in found] == list(range(len(hostile)))
     assert [each.source for each in found] == hostile
     assert [each.text for each in found[:3]] == ["", "", ""]
@@ -53,7 +53,7 @@ def test_every_line_gets_one_translation_in_order(loaded: LoadedModel) -> None:
 
 @pytest.mark.parametrize("spec", CHAINS)
 def test_neighbours_windows_and_batches_do_not_matter(loaded: LoadedModel, spec: str) -> None:
-    options = Options(candidates=2 if spec == "sample" else 1, seed=3)
+    options = TranslationOptions(candidates=2 if spec == "sample" else 1, seed=3)
     alone = list(
         translate(loaded, LINES, chain(spec), dataclasses.replace(options, batch_tokens=1))
     )
@@ -96,7 +96,7 @@ def test_a_window_is_finished_before_the_next_is_asked_for(loaded: LoadedModel) 
 
 
 def test_each_score_is_that_of_a_second_reading(loaded: LoadedModel) -> None:
-    options = Options(candidates=3, attention=True)
+    options = TranslationOptions(candidates=3, attention=True)
     for translation in translate(loaded, LINES[:6], chain("beam:width=4"), options):
         assert len(translation.candidates) == 3
         scores = [each.score for each in translation.candidates]
@@ -117,7 +117,7 @@ def test_a_forced_beginning_is_kept_and_counts(loaded: LoadedModel) -> None:
     prefixes = ["", "THE SLINGS", " NOBLER ", "no words known"]
     lines = LINES[4:8]
     free = list(translate(loaded, lines, chain("greedy")))
-    options = Options(attention=True)
+    options = TranslationOptions(attention=True)
     found = list(translate(loaded, lines, chain("greedy"), options, prefixes=prefixes))
     assert found[0].text == free[0].text
     assert found[1].text.split()[:2] == ["THE", "SLINGS"]
@@ -137,7 +137,7 @@ def test_prefixes_that_run_out_are_told(loaded: LoadedModel) -> None:
 
 
 def test_the_limit_is_of_each_source(loaded: LoadedModel) -> None:
-    options = Options(max_length=MaxLength(1.0, 1), seed=1)
+    options = TranslationOptions(max_length=MaxLength(1.0, 1), seed=1)
     forever = chain("sample", "minimum-length:n=99")
     for translation in translate(loaded, LINES, forever, options):
         best = translation.candidates[0]
@@ -148,14 +148,17 @@ def test_the_limit_is_of_each_source(loaded: LoadedModel) -> None:
 def test_attention_that_waits_is_bounded(
     loaded: LoadedModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole = texts(translate(loaded, LINES, chain("greedy"), Options(attention=True)))
+    whole = texts(translate(loaded, LINES, chain("greedy"), TranslationOptions(attention=True)))
     monkeypatch.setattr("textgen.translation.lines._WEIGHTS", 300)
-    assert texts(translate(loaded, LINES, chain("greedy"), Options(attention=True))) == whole
+    assert (
+        texts(translate(loaded, LINES, chain("greedy"), TranslationOptions(attention=True)))
+        == whole
+    )
 
 
 def test_seeds_matter_for_samples_only(loaded: LoadedModel) -> None:
     def said(spec: str, seed: int) -> list[str]:
-        return texts(translate(loaded, LINES, chain(spec), Options(seed=seed)))
+        return texts(translate(loaded, LINES, chain(spec), TranslationOptions(seed=seed)))
 
     assert said("sample", 1) == said("sample", 1) != said("sample", 2)
     assert said("greedy", 1) == said("greedy", 2)
@@ -181,6 +184,4 @@ def test_plugins_learn_the_vocabulary(loaded: LoadedModel) -> None:
     banned = chain("greedy", "banned:words=['OR','TO']")
     said = " ".join(texts(translate(loaded, LINES, banned))).split()
     assert not {"OR", "TO"} & set(said)
-    assert {"OR", "TO"} & set(
-        " ".join(texts(translate(loaded, LINES, chain("greedy")))).split()
-    )
+    assert {"OR", "TO"} & set(" ".join(texts(translate(loaded, LINES, chain("greedy")))).split())

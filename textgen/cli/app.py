@@ -41,13 +41,14 @@ textgen = LazyGroup(
         "models": "textgen.cli.models",
     },
     help=(
-        "Train recurrent language models, generate text with them and measure them.\n\n"
+        "Train recurrent language models and translators, generate text, translate, measure.\n\n"
         "Results go to stdout, progress and messages to stderr. Every command answers -h with "
         "examples."
     ),
     epilog=examples(
         "textgen train lm --corpus python-reference --minutes 1 --out checkpoints/py",
         'textgen generate --model checkpoints/py --prompt "The " --decode nucleus:p=0.9',
+        "textgen translate --model checkpoints/dates < dates.txt",
         "textgen evaluate perplexity --model checkpoints/py valid.txt",
         "textgen plugins nucleus",
     ),

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from textgen.decoding.chain import Chain
     from textgen.evaluation.translation_metrics import SystemScores
     from textgen.loading import LoadedModel
-    from textgen.translation import MaxLength, Options
+    from textgen.translation import MaxLength, TranslationOptions
 
 DEFAULT_DECODE = "beam:width=5"
 
@@ -122,18 +122,18 @@ class Translating:
     max_source: int
     max_length: str | None
 
-    def options(self, *, candidates: int = 1, attention: bool = False) -> Options:
+    def options(self, *, candidates: int = 1, attention: bool = False) -> TranslationOptions:
         """How lines are translated.
 
         Raises:
             UsageError: if the length is not understood.
         """
-        from textgen.translation import MaxLength, Options
+        from textgen.translation import MaxLength, TranslationOptions
 
         length: MaxLength | None = None
         if self.max_length is not None:
             length = MaxLength.parse(self.max_length)
-        return Options(
+        return TranslationOptions(
             candidates=candidates,
             batch_tokens=self.batch_tokens,
             window=self.window,
@@ -187,7 +187,7 @@ def translate_and_score(
     lines: Sequence[str],
     references: Sequence[Sequence[str]],
     chain: Chain,
-    options: Options,
+    options: TranslationOptions,
 ) -> Report:
     """Translate lines and score what comes out.
 
@@ -231,9 +231,9 @@ def measure(name: str, test: ParallelSource) -> Report:
     """Translate and score a test as people do by default: with a beam of 5."""
     from textgen.decoding.chain import default_registries, resolve
     from textgen.loading import load_model
-    from textgen.translation import Options
+    from textgen.translation import TranslationOptions
 
     pairs = list(test.pairs())
     chain = resolve(DEFAULT_DECODE, [], default_registries())
     sources, targets = [pair.source for pair in pairs], [pair.target for pair in pairs]
-    return translate_and_score(load_model(name), sources, [targets], chain, Options())
+    return translate_and_score(load_model(name), sources, [targets], chain, TranslationOptions())

@@ -2,8 +2,8 @@
 
 from textgen.translation.length import MaxLength
 from textgen.translation.lines import (
-    Options,
     SourceLine,
+    TranslationOptions,
     default_length,
     translate,
     translate_windows,
@@ -14,9 +14,9 @@ from textgen.translation.words import replace_unknown, word_links
 __all__ = [
     "Candidate",
     "MaxLength",
-    "Options",
     "SourceLine",
     "Translation",
+    "TranslationOptions",
     "default_length",
     "replace_unknown",
     "translate",

@@ -25,7 +25,7 @@ _WEIGHTS = 1 << 25  # attention weights that may wait for their turn
 
 
 @dataclass(frozen=True)
-class Options:
+class TranslationOptions:
     """How lines are translated.
 
     Attributes:
@@ -67,7 +67,7 @@ def translate(
     loaded: LoadedModel,
     lines: Iterable[str],
     chain: Chain,
-    options: Options | None = None,
+    options: TranslationOptions | None = None,
     *,
     prefixes: Iterable[str] | None = None,
 ) -> Iterator[Translation]:
@@ -81,13 +81,13 @@ def translate(
         loaded: a translator.
         lines: without their ends; may be endless.
         chain: how to decode.
-        options: see ``Options``.
+        options: see ``TranslationOptions``.
         prefixes: a forced beginning for each line, "" for none.
 
     Raises:
         UsageError: if the model is no translator, or prefixes run out before the lines.
     """
-    options = options or Options()
+    options = options or TranslationOptions()
     windows = _windows(_with_prefixes(lines, prefixes), options.window)
     return translate_windows(loaded, windows, chain, options)
 
@@ -96,7 +96,7 @@ def translate_windows(
     loaded: LoadedModel,
     windows: Iterable[Sequence[SourceLine]],
     chain: Chain,
-    options: Options | None = None,
+    options: TranslationOptions | None = None,
 ) -> Iterator[Translation]:
     """As ``translate``, for lines that come in groups: each is finished before the next is read.
 
@@ -104,13 +104,13 @@ def translate_windows(
         loaded: a translator.
         windows: groups of lines, such as those that are at hand; may be endless.
         chain: how to decode.
-        options: see ``Options``; ``window`` does not matter.
+        options: see ``TranslationOptions``; ``window`` does not matter.
 
     Raises:
         UsageError: if the model is no translator.
     """
     loaded.require_source()
-    options = options or Options()
+    options = options or TranslationOptions()
     if options.max_length is None:
         options = dataclasses.replace(options, max_length=default_length(loaded))
     return _translate(loaded, windows, chain.bind(loaded.tokenizer), options)
@@ -125,7 +125,7 @@ def _translate(
     loaded: LoadedModel,
     windows: Iterable[Sequence[SourceLine]],
     chain: Chain,
-    options: Options,
+    options: TranslationOptions,
 ) -> Iterator[Translation]:
     begin = 0
     for window in windows:
@@ -136,7 +136,7 @@ def _translate(
 
 
 def _translate_window(
-    loaded: LoadedModel, window: Sequence[_Line], chain: Chain, options: Options
+    loaded: LoadedModel, window: Sequence[_Line], chain: Chain, options: TranslationOptions
 ) -> Iterator[Translation]:
     """Lines of like length together; each is told as soon as all before it are."""
     results: dict[int, Translation] = {}
@@ -175,7 +175,9 @@ def _windows(lines: Iterable[SourceLine], size: int) -> Iterator[list[SourceLine
         yield window
 
 
-def _encoded(loaded: LoadedModel, index: int, line: SourceLine, options: Options) -> _Line:
+def _encoded(
+    loaded: LoadedModel, index: int, line: SourceLine, options: TranslationOptions
+) -> _Line:
     """A line with its tokens; a blank one has none."""
     text = line.text.strip()
     most = options.max_source * _CHARACTERS_PER_TOKEN
@@ -187,7 +189,7 @@ def _encoded(loaded: LoadedModel, index: int, line: SourceLine, options: Options
     return _Line(index, line.text, tokens[: options.max_source], cut, forced)
 
 
-def _parts(window: Sequence[_Line], options: Options) -> Iterator[list[_Line]]:
+def _parts(window: Sequence[_Line], options: TranslationOptions) -> Iterator[list[_Line]]:
     """A window in parts whose attention, if it is kept, may wait in memory for its turn."""
     part: list[_Line] = []
     weights = 0
@@ -224,7 +226,7 @@ def _batches(window: Sequence[_Line], batch_tokens: int) -> list[list[_Line]]:
 
 
 def _translate_batch(
-    loaded: LoadedModel, batch: list[_Line], chain: Chain, options: Options
+    loaded: LoadedModel, batch: list[_Line], chain: Chain, options: TranslationOptions
 ) -> Iterator[Translation]:
     """Decode lines together."""
     if not batch[0].tokens:
@@ -278,7 +280,7 @@ def _candidate(
 
 
 def _with_forced(
-    loaded: LoadedModel, line: _Line, candidates: Sequence[Candidate], options: Options
+    loaded: LoadedModel, line: _Line, candidates: Sequence[Candidate], options: TranslationOptions
 ) -> list[Candidate]:
     """What a search does not tell of the tokens that were forced, from one more reading."""
     forced = force(loaded, [line.tokens] * len(candidates), [each.tokens for each in candidates])
