@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
+
+# the tensors of tests are small: more threads only wait for each other, in child processes too
+os.environ["OMP_NUM_THREADS"] = "1"
 
 import pytest
 import torch
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-torch.set_num_threads(1)  # the tensors of tests are small: more threads only wait for each other
+torch.set_num_threads(1)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -8,7 +8,7 @@ import pytest
 from textgen.data import corpora
 from textgen.data.corpora import HubOrigin, card, cards, open_dataset
 from textgen.data.hub import HubTable, HubText, open_hub
-from textgen.errors import ConfigError, DataError
+from textgen.errors import ConfigError, DataError, UsageError
 
 
 @pytest.fixture(scope="module")
@@ -87,9 +87,9 @@ def test_every_card_can_be_read_and_says_what_it_must() -> None:
 
 
 def test_an_unknown_corpus_is_answered_with_the_nearest() -> None:
-    with pytest.raises(DataError, match=r"no corpus 'pyton-libary'. Did you mean 'python-library'"):
+    with pytest.raises(UsageError, match=r"no corpus 'pyton-libary'. Did you mean 'python-library'"):
         card("pyton-libary")
-    with pytest.raises(DataError, match=r"no corpus '\.\./x'"):
+    with pytest.raises(UsageError, match=r"no corpus '\.\./x'"):
         card("../x")
 
 

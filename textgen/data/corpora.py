@@ -14,7 +14,7 @@ from textgen.data.hub import HubText, Rows, choose_table, load_tables, standard_
 from textgen.data.numbers import NumbersConfig, open_numbers
 from textgen.data.parallel import HubPairs, PairSplits
 from textgen.data.splits import Splits
-from textgen.errors import DataError, nearest
+from textgen.errors import DataError, UsageError, nearest
 from textgen.registry import parse_spec
 
 Kind = Literal["text", "parallel"]
@@ -100,12 +100,12 @@ def card(name: str) -> Card:
     """One card.
 
     Raises:
-        DataError: if there is none of that name; with the nearest.
+        UsageError: if there is none of that name; with the nearest.
     """
     path = _folder() / f"{name}.toml"
     names = [each.stem for each in _folder().glob("*.toml")]
     if name not in names:
-        raise DataError(f"There is no corpus {name!r}.{nearest(name, names)}")
+        raise UsageError(f"There is no corpus {name!r}.{nearest(name, names)}")
     return _read(path)
 
 
@@ -143,12 +143,12 @@ def open_pair_corpus(spec: str) -> PairSplits:
     """A parallel corpus by name and options, as in ``dates:source=uk,target=de``.
 
     Raises:
-        UsageError: if the text is no such thing, or an option is unknown or out of range.
-        DataError: if there is no such corpus, or it cannot be had.
+        UsageError: if there is no such corpus, or an option is unknown or out of range.
+        DataError: if it cannot be had.
     """
     parsed = parse_spec(spec)
     if parsed.positional:
-        raise DataError(f"{spec!r}: options of a corpus are written name=value.")
+        raise UsageError(f"{spec!r}: options of a corpus are written name=value.")
     return card(parsed.name).open_pairs(parsed.options)
 
 
