@@ -1,4 +1,7 @@
-"""A tour in about two minutes: train on a built-in text, write with every strategy, measure.
+"""A tour in about four minutes: a language model and a translator from built-in corpora.
+
+The language model is trained on a built-in text and writes with every strategy; the translator
+learns dates, is measured on unseen ones and shows what it attends to.
 
 Run by ``make demo``. Each command is printed before it runs, ready to be copied.
 """
@@ -23,12 +26,21 @@ DECODINGS = (
     ("--decode", "nucleus:p=0.9"),
     ("--decode", "sample", "--filter", "temperature:0.8", "--filter", "nucleus:0.95"),
 )
+DATES = "dates:target=iso-words"
+TYPED = """March 5, 2024
+the 21st of November 1987
+Friday, July 4, 1902
+12/25/99
+sep 1 2031
+"""
 
 
-def textgen(*words: str) -> None:
+def textgen(*words: str, stdin: str | None = None) -> None:
     """Show a command and run it; its progress and its results go where this one's go."""
-    print(f"\n$ textgen {shlex.join(words)}", flush=True)
-    subprocess.run([sys.executable, "-m", "textgen", *words], check=True)
+    feed = f"printf %s {shlex.quote(stdin)} | " if stdin is not None else ""
+    print(f"\n$ {feed}textgen {shlex.join(words)}", flush=True)
+    command = [sys.executable, "-m", "textgen", *words]
+    subprocess.run(command, check=True, input=stdin, text=True, encoding="utf-8")
 
 
 def main() -> None:
@@ -47,7 +59,16 @@ def main() -> None:
             *(*decoding, "--max-tokens", "300", "--seed", "1"),
         )
     textgen("evaluate", "perplexity", "--model", model, "--corpus", CORPUS)
-    print(f"\nThe model is in {model}. The demo took {time.monotonic() - began:.0f} s.")
+
+    dates, picture = str(options.out / "dates"), str(options.out / "dates.png")
+    train = ("train", "translator", "--corpus", DATES, "--recipe", "dates-small", "--overwrite")
+    textgen(*train, "--minutes", f"{options.minutes:g}", "--out", dates)
+    textgen("translate", "--model", dates, stdin=TYPED)
+    textgen("evaluate", "translation", "--model", dates, "--corpus", DATES, "--decode", "greedy")
+    align = ("evaluate", "alignment", "--model", dates, "--corpus", DATES)
+    textgen(*align, "--plot", picture, "--lines", "1-4")
+    print(f"\nThe models are in {options.out}, what the translator looked at is in {picture}.")
+    print(f"The demo took {time.monotonic() - began:.0f} s.")
 
 
 if __name__ == "__main__":

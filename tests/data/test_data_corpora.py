@@ -87,7 +87,7 @@ def test_every_card_can_be_read_and_says_what_it_must() -> None:
 
 
 def test_an_unknown_corpus_is_answered_with_the_nearest() -> None:
-    with pytest.raises(UsageError, match=r"no corpus 'pyton-libary'. Did you mean 'python-library'"):
+    with pytest.raises(UsageError, match=r"no corpus 'pyton-libary'. .* 'python-library'"):
         card("pyton-libary")
     with pytest.raises(UsageError, match=r"no corpus '\.\./x'"):
         card("../x")
