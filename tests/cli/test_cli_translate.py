@@ -1,8 +1,10 @@
 """``textgen translate`` as a person runs it, in a pipe and with files."""
 
+import contextlib
 import io
 import json
 import os
+import pty
 import signal
 import subprocess
 import sys
@@ -257,6 +259,23 @@ def test_who_writes_a_line_and_waits_gets_an_answer(models: Path) -> None:
         process.send_signal(signal.SIGINT)
         _, said = process.communicate(timeout=60)
     assert (process.returncode, said) == (130, b"Stopped.\n")
+
+
+def test_a_file_shows_progress_and_keeps_its_translations(models: Path, tmp_path: Path) -> None:
+    (tmp_path / "in").write_text("the mind\n" * 40, encoding="utf-8")
+    terminal, end = pty.openpty()
+    command = [sys.executable, "-m", "textgen", "translate", "--model", str(models / "one")]
+    with (tmp_path / "in").open("rb") as source, (tmp_path / "out").open("wb") as target:
+        process = subprocess.Popen(command, stdin=source, stdout=target, stderr=end)
+        os.close(end)
+        shown = b""
+        with os.fdopen(terminal, "rb", buffering=0) as screen, contextlib.suppress(OSError):
+            while data := screen.read(4096):
+                shown += data
+    assert process.wait(60) == 0
+    assert b"40 of 40 lines" in shown
+    assert len(set((tmp_path / "out").read_text(encoding="utf-8").splitlines())) == 1
+    assert (tmp_path / "out").read_text(encoding="utf-8").count("\n") == 40
 
 
 def test_an_endless_pipe_whose_reader_leaves_ends_quietly(models: Path) -> None:

@@ -149,6 +149,7 @@ def _bar() -> Progress:
         console=Console(stderr=True),
         expand=True,
         refresh_per_second=4,
+        redirect_stdout=sys.stdout.isatty(),  # what goes to a file must not go to the terminal
     )
 
 

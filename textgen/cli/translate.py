@@ -119,12 +119,13 @@ def command(
         raise UsageError(f"--alignments: {loaded.name} has no attention to align by.")
     if verbose:
         complain(f"decode: {' | '.join(chain.description)}")
-    reader = LineReader(_stdin())
+    stdin, total = _stdin(), _lines_to_show()
+    reader = LineReader(stdin)
     forced = None if prefix is None else _lines(prefix)
     windows = _with_prefixes(reader.groups(translating.window), forced, prefix)
     layout = Layout(n_best is not None, scores, as_json, words)
     cut = 0
-    with _opened(alignments) as file, _progress() as tell:
+    with _opened(alignments) as file, _progress(total) as tell:
         writer = Writer(loaded, layout, file)
         for translation in translate_windows(loaded, windows, chain, options):
             writer.write(translation)
@@ -197,9 +198,8 @@ def _opened(path: Path | None) -> Iterator[IO[str] | None]:
 
 
 @contextlib.contextmanager
-def _progress() -> Iterator[Callable[[Translation], None]]:
-    """Show how far it is, where the lines are a file's and do not go to the terminal."""
-    total = None if sys.stdout.isatty() or not sys.stderr.isatty() else _count_lines()
+def _progress(total: int | None) -> Iterator[Callable[[Translation], None]]:
+    """Show how far it is, where the number of lines is known."""
     if total is None:
         yield lambda _: None
         return
@@ -207,17 +207,20 @@ def _progress() -> Iterator[Callable[[Translation], None]]:
         yield lambda translation: show(translation.index + 1, total)
 
 
-def _count_lines() -> int | None:
-    """Lines of stdin from where it stands; None unless it is a file."""
+def _lines_to_show() -> int | None:
+    """Lines of stdin before any is read; None unless it is a file whose progress can be seen."""
+    if sys.stdout.isatty() or not sys.stderr.isatty():
+        return None
     try:
         handle = sys.stdin.fileno()
-        place, lines = os.lseek(handle, 0, os.SEEK_CUR), 0
+        place, lines, last = os.lseek(handle, 0, os.SEEK_CUR), 0, b"\n"
         while data := os.pread(handle, 1 << 20, place):
             place += len(data)
             lines += data.count(b"\n")
+            last = data[-1:]
     except (OSError, ValueError):
         return None
-    return lines
+    return lines + (last != b"\n")
 
 
 def _tell_trouble(reader: LineReader, cut: int, longest: int) -> None:
