@@ -136,6 +136,19 @@ def test_embedding_dropout_drops_whole_tokens() -> None:
     assert 10 < int(zero[0].sum()) < 40
 
 
+def test_word_dropout_drops_positions() -> None:
+    torch.manual_seed(0)
+    embedding = TokenEmbedding(5, 8, word_share=0.5).train()
+    tokens = torch.arange(5).repeat(40, 4)
+    vectors = embedding(tokens)
+    zero = (vectors == 0).all(-1)
+    assert torch.equal(zero, (vectors == 0).any(-1))
+    assert 300 < int(zero.sum()) < 500  # of 800
+    assert not torch.equal(zero[:, :5], zero[:, 5:10])  # the same tokens fare differently
+    torch.testing.assert_close(vectors[~zero], 2 * embedding.weight[tokens[~zero]])
+    assert torch.equal(embedding.eval()(tokens), embedding.weight[tokens])
+
+
 def test_configuration_is_a_value() -> None:
     config = LanguageModelConfig(hidden=8)
     assert config.embedding_size == 8

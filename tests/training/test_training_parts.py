@@ -16,7 +16,7 @@ from textgen.config import structure
 from textgen.errors import CheckpointError, ConfigError
 from textgen.recipes.training import TrainingConfig
 from textgen.training import precision
-from textgen.training.averaging import EVERY, Average
+from textgen.training.averaging import EVERY, MovingAverage, RecentMean, make_average
 from textgen.training.clipping import clip, global_norm
 from textgen.training.interrupts import Interrupts
 from textgen.training.optimisers import Optimiser
@@ -171,7 +171,7 @@ def test_foreign_moments_are_refused() -> None:
 
 def test_average_is_its_definition() -> None:
     model = Tiny()
-    average = Average(model, 0.99)
+    average = MovingAverage(model, 0.99)
     expected = model.bias.detach().clone()
     for step in range(1, 101):
         with torch.no_grad():
@@ -187,7 +187,39 @@ def test_average_is_its_definition() -> None:
         torch.testing.assert_close(model.bias.detach(), expected)
     assert torch.equal(model.bias, own)
     with pytest.raises(CheckpointError, match="average of bias"):
-        average.restore({"matrix": torch.zeros(2, 2)})
+        average.restore({"matrix": torch.zeros(2, 2)}, {})
+    fresh = MovingAverage(model, 0.99)
+    fresh.restore({}, {name: torch.full_like(p, 3.0) for name, p in model.named_parameters()})
+    assert (fresh.tensors()["bias"] == 3).all()
+
+
+def test_the_mean_of_the_last_validations() -> None:
+    model = Tiny()
+    average = RecentMean(model, 3)
+    for value in (1.0, 2.0, 4.0, 9.0):
+        with torch.no_grad():
+            model.bias.fill_(value)
+        average.update(1)
+        average.mark()
+    with average.applied():
+        assert (model.bias == 5).all()  # of 2, 4 and 9
+    assert (model.bias == 9).all()
+    again = RecentMean(model, 3)
+    again.restore({name: each.clone() for name, each in average.tensors().items()}, {})
+    with torch.no_grad():
+        model.bias.fill_(14.0)
+    again.mark()
+    with again.applied():
+        assert (model.bias == 9).all()  # of 4, 9 and 14
+
+
+def test_which_average() -> None:
+    model = Tiny()
+    assert isinstance(make_average(model, 0.9, 0), MovingAverage)
+    assert isinstance(make_average(model, 0.0, 4), RecentMean)
+    assert make_average(model, 0.0, 0) is None
+    with pytest.raises(ConfigError, match="give one of them"):
+        config(steps=1, average=0.9, average_last=3).require_bound()
 
 
 def test_devices_and_precisions(monkeypatch: pytest.MonkeyPatch) -> None:

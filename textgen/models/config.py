@@ -94,6 +94,7 @@ class TranslatorConfig(StackConfig):
         "share output weights with the target's token vectors, or with both sides'",
     ] = "target"
     embedding_dropout: Annotated[Share, "share of tokens whose vector is dropped"] = 0.0
+    word_dropout: Annotated[Share, "share of positions whose token vector is dropped"] = 0.0
     output_dropout: Annotated[Share | None, "dropout before the output; none: as dropout"] = None
 
     @property

@@ -34,22 +34,29 @@ class SequenceDropout(nn.Module):
 
 
 class TokenEmbedding(nn.Embedding):
-    """Token vectors; in training whole tokens of the vocabulary can be dropped (Gal 2016).
+    """Token vectors, some of which are dropped in training.
 
     Args:
         size: V.
         width: E.
-        share: probability that a token's vector is dropped in one call.
+        share: probability that a token is dropped wherever it stands in one call (Gal &
+            Ghahramani 2016).
+        word_share: probability that the token at a position is dropped, its like elsewhere kept
+            (Sennrich et al. 2016).
     """
 
-    def __init__(self, size: int, width: int, share: float = 0.0) -> None:
+    def __init__(self, size: int, width: int, share: float = 0.0, word_share: float = 0.0) -> None:
         super().__init__(size, width)
         self.share = share
+        self.word_share = word_share
         nn.init.uniform_(self.weight, -0.1, 0.1)
 
     def forward(self, tokens: Tensor) -> Tensor:
-        """(N, T) int64 to (N, T, E)."""
-        if not self.training or self.share == 0:
-            return F.embedding(tokens, self.weight)
-        mask = F.dropout(self.weight.new_ones(self.weight.shape[0], 1), self.share)
-        return F.embedding(tokens, self.weight) * F.embedding(tokens, mask)
+        """(N, T) int64 to (N, T, E); what is kept is scaled by 1 / (1 − share)."""
+        vectors = F.embedding(tokens, self.weight)
+        if self.training and self.share > 0:
+            kept = F.dropout(self.weight.new_ones(self.weight.shape[0], 1), self.share)
+            vectors = vectors * F.embedding(tokens, kept)
+        if self.training and self.word_share > 0:
+            vectors = vectors * F.dropout(vectors.new_ones(*tokens.shape, 1), self.word_share)
+        return vectors

@@ -101,12 +101,13 @@ class Translator(nn.Module):
         self.config = config
         self.source_size = source_size
         self.vocabulary_size = vocabulary_size
-        width, hidden, share = config.embedding, config.hidden, config.embedding_dropout
-        self.target_embedding = TokenEmbedding(vocabulary_size, width, share)
+        width, hidden = config.embedding, config.hidden
+        shares = config.embedding_dropout, config.word_dropout
+        self.target_embedding = TokenEmbedding(vocabulary_size, width, *shares)
         self.source_embedding = (
             self.target_embedding
             if config.tied == "all"
-            else TokenEmbedding(source_size, width, share)
+            else TokenEmbedding(source_size, width, *shares)
         )
         self.encoder = RecurrentEncoder(width, config.encoder)
         self.stack = RecurrentStack(width + (hidden if config.input_feeding else 0), config)

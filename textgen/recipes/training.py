@@ -50,6 +50,9 @@ class TrainingConfig:
     clip: Annotated[float, Ge(0), "largest global norm of the gradient; 0: not clipped"] = 1.0
     label_smoothing: Annotated[Share, "probability spread evenly over all tokens"] = 0.0
     average: Annotated[Share, "decay of the moving average of the weights; 0: none"] = 0.0
+    average_last: Annotated[
+        int, Ge(0), "mean of the weights at so many last validations; 0: none"
+    ] = 0
     validate_every: Annotated[int, Ge(0), "steps between validations; 0: only at the end"] = 500
     patience: Annotated[int, Ge(0), "validations without improvement that end it; 0: off"] = 0
     seed: Annotated[int, Ge(0), "of weights, dropout and the order of batches"] = 0
@@ -62,8 +65,10 @@ class TrainingConfig:
         """Check that the training ends.
 
         Raises:
-            ConfigError: if neither steps nor epochs nor minutes are given.
+            ConfigError: if neither steps nor epochs nor minutes are given, or two averages.
         """
+        if self.average and self.average_last:
+            raise ConfigError(["training.average and training.average_last: give one of them."])
         if self.steps is None and self.epochs is None and self.minutes is None:
             raise ConfigError(
                 ["training: nothing ends it. Give training.steps, .epochs or .minutes."]

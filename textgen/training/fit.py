@@ -15,7 +15,7 @@ from textgen.checkpoint import restore_weights, weights_of
 from textgen.data.batching import Batches, TrainingBatch
 from textgen.errors import TrainingError
 from textgen.recipes.training import TrainingConfig
-from textgen.training.averaging import Average
+from textgen.training.averaging import make_average
 from textgen.training.events import Event, Improved, Reason, Snapshot, Step, Stopped, Validated
 from textgen.training.optimisers import Optimiser
 from textgen.training.precision import Arithmetic, fast_float32
@@ -92,7 +92,7 @@ class _Loop:
         self.objective, self.interrupted = objective, interrupted
         self.optimiser = Optimiser(model, config)
         self.learner = Learner(model, self.arithmetic, config.label_smoothing)
-        self.average = Average(model, config.average) if config.average > 0 else None
+        self.average = make_average(model, config.average, config.average_last)
         self.counters = Counters()
         self.rate = 0.0
         self.norm = self.largest = torch.zeros((), device=self.arithmetic.device)
@@ -129,8 +129,7 @@ class _Loop:
         restore_weights(self.model, state.part("weights"), "training state")
         self.optimiser.restore(state.part("optimiser"))
         if self.average is not None:
-            # an average that begins with this resumption begins at these weights
-            self.average.restore(state.part("average") or state.part("weights"))
+            self.average.restore(state.part("average"), state.part("weights"))
         self.learner.restore(list(state.part("carried").values()))
         random = state.part("random")
         torch.set_rng_state(random["cpu"].cpu())
@@ -200,6 +199,8 @@ class _Loop:
         begun = time.perf_counter()
         counters = self.counters
         self._require_finite(self.largest.item())
+        if self.average is not None:
+            self.average.mark()
         with self.average.applied() if self.average else nullcontext():
             metrics = self._figures(self.validate)
             counters.validated = counters.step
