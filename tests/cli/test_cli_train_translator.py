@@ -115,7 +115,7 @@ def test_resume_takes_the_saved_recipe(folder: Path, capsys: pytest.CaptureFixtu
         ((*FILES, "--source", "en", "--target", "de"), 2, "they go with one table"),
         (("--train", "a.en", "b.de"), 1, "a.en has 24 lines, but b.de has 6"),
         (("--train", "a.en", "none"), 1, "none"),
-        (("--corpus", "date"), 1, "Did you mean 'dates'"),
+        (("--corpus", "date"), 2, "Did you mean 'dates'"),
         (("--corpus", "dates:source=xx"), 1, "Babel does not know the language 'xx'"),
         (("--corpus", "python-reference"), 1, "is running text, for `train lm`"),
         ((*FILES, "--streaming"), 2, "--streaming goes with --dataset"),
