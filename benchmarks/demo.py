@@ -66,7 +66,7 @@ def main() -> None:
     textgen("translate", "--model", dates, stdin=TYPED)
     textgen("evaluate", "translation", "--model", dates, "--corpus", DATES, "--decode", "greedy")
     align = ("evaluate", "alignment", "--model", dates, "--corpus", DATES)
-    textgen(*align, "--plot", picture, "--lines", "1-4")
+    textgen(*align, "--unite", "attention", "--plot", picture, "--lines", "1-4")
     print(f"\nThe models are in {options.out}, what the translator looked at is in {picture}.")
     print(f"The demo took {time.monotonic() - began:.0f} s.")
 
