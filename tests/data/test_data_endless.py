@@ -17,7 +17,7 @@ from textgen.data.dates import (
 )
 from textgen.data.endless import EndlessPairs, split_numbers
 from textgen.data.numbers import NumberPairs, NumbersConfig, in_words, open_numbers
-from textgen.errors import ConfigError, DataError
+from textgen.errors import ConfigError, DataError, UsageError
 
 LANGUAGES = ["en", "uk", "ru", "de", "fr", "es", "pl", "it", "pt", "tr", "ja", "zh", "ar", "hi"]
 DAY = dt.date(2024, 3, 5)
@@ -145,7 +145,7 @@ def test_parallel_corpora_are_opened_by_name_and_options() -> None:
         open_pair_corpus("dates:sorce=uk")
     with pytest.raises(ConfigError, match=r"corpus numbers.*maximum"):
         open_pair_corpus("numbers:maximum=5")
-    with pytest.raises(DataError, match="written name=value"):
+    with pytest.raises(UsageError, match="written name=value"):
         open_pair_corpus("dates:uk")
     with pytest.raises(DataError, match="running text"):
         open_pair_corpus("python-reference")
