@@ -252,3 +252,13 @@ def test_nearest_names() -> None:
 def test_configurations_are_values() -> None:
     with pytest.raises(dataclasses.FrozenInstanceError):
         structure(Inner, {}).hidden = 3  # type: ignore[misc]
+
+
+def test_none_is_the_word_where_it_is_one() -> None:
+    from textgen.recipes import load_translator_recipe
+
+    recipe = load_translator_recipe(
+        "translator-small", ["model.attention=none", "model.tied=none", "data.max_length=none"]
+    )
+    assert (recipe.model.attention, recipe.model.tied) == ("none", "none")
+    assert recipe.data.max_length is None

@@ -53,11 +53,24 @@ def structure(cls: type[T], data: Mapping[str, Any], *, where: str = "") -> T:
 
     adapter = _adapter(cls)
     try:
-        return typing.cast("T", adapter.validate_python(dict(data)))
+        return typing.cast("T", adapter.validate_python(_with_named_none(cls, data)))
     except pydantic.ValidationError as error:
         prefix = f"{where}: " if where else ""
         problems = [prefix + _sentence(cls, dict(item)) for item in error.errors()]
         raise ConfigError(problems) from None
+
+
+def _with_named_none(cls: type[Any], data: Mapping[str, Any]) -> dict[str, Any]:
+    """The data, None made the word where "none" is one of a field's words and None is not."""
+    hints = typing.get_type_hints(cls)
+    made = dict(data)
+    for name, value in data.items():
+        hint = hints.get(name)
+        if isinstance(value, Mapping) and isinstance(hint, type) and dataclasses.is_dataclass(hint):
+            made[name] = _with_named_none(hint, value)
+        elif value is None and typing.get_origin(hint) is Literal:
+            made[name] = "none" if "none" in typing.get_args(hint) else None
+    return made
 
 
 def _adapter(cls: type[Any]) -> Any:
