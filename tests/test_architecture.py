@@ -104,7 +104,8 @@ def test_no_part_imports_in_a_circle() -> None:
     for path in MODULES:
         if (own := part(path)) != "__init__":
             graph.setdefault(own, set()).update(own_parts(imports(path, late=True)) - {own})
-    graphlib.TopologicalSorter(graph).prepare()  # raises CycleError
+    order = list(graphlib.TopologicalSorter(graph).static_order())  # CycleError names a circle
+    assert order.index("errors") < order.index("models") < order.index("cli")
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))

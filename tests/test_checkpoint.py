@@ -237,7 +237,7 @@ def test_no_file_of_a_model_is_a_pickle(tmp_path: Path) -> None:
         data = path.read_bytes()
         if path.suffix == ".safetensors":
             (length,) = struct.unpack("<Q", data[:8])
-            json.loads(data[8 : 8 + length])
+            assert "__metadata__" in json.loads(data[8 : 8 + length])
         else:
             json.loads(data)
 

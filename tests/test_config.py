@@ -159,7 +159,9 @@ def test_values_of_the_command_line(text: str, value: object) -> None:
 
 @given(st.text())
 def test_any_text_is_some_value(text: str) -> None:
-    parse_value(text)
+    value = parse_value(text)
+    known = (str, bool, int, float, list, dict)
+    assert value is None or isinstance(value, known)
 
 
 @given(st.text(alphabet=st.characters(categories=["L"]), min_size=1))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import sys
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeAlias
@@ -50,7 +51,7 @@ def clock(seconds: float | None) -> str:
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
-class _Reporter:
+class _Reporter(ABC):
     """Joins what belongs together: a validation, and whether it is the best."""
 
     def __init__(self, figure: Figure) -> None:
@@ -72,14 +73,15 @@ class _Reporter:
         elif isinstance(event, Note):
             self.line(event.text)
 
+    @abstractmethod
     def line(self, text: str) -> None:
         """Tell something that stays."""
-        raise NotImplementedError
 
+    @abstractmethod
     def step(self, event: Step) -> None:
         """Tell how far it is."""
-        raise NotImplementedError
 
+    @abstractmethod
     def stopped(self) -> None:
         """The training is over."""
 
@@ -114,6 +116,9 @@ class _Lines(_Reporter):
             f"loss {event.loss:.4f}  {self.figure(event.loss)}  "
             f"{event.tokens_per_second:,.0f} tokens/s  {clock(event.remaining)} left"
         )
+
+    def stopped(self) -> None:
+        """The last line has told it."""
 
 
 class _Bar(_Reporter):

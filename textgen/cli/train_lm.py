@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from textgen.cli.lazy import SeveralCommand, examples
 from textgen.cli.options import chosen
-from textgen.cli.output import json_option, print_json
+from textgen.cli.output import json_option
 from textgen.cli.progress import figure_for
 from textgen.cli.texts import TrainingTexts, training_texts
-from textgen.cli.training_options import Training, says_how_to_go_on, training_options
+from textgen.cli.training_options import Training, report, says_how_to_go_on, training_options
 
 if TYPE_CHECKING:
-    from textgen.cli.training_options import Summary
     from textgen.data.documents import TextSource
     from textgen.evaluation.perplexity import Perplexity
 
@@ -59,7 +58,15 @@ def command(*, as_json: bool) -> None:
     with says_how_to_go_on(training.out):
         summary = training.run(events, figure_for(recipe.tokenizer.kind))
     test = None if texts.test is None else _measure(training, texts.test)
-    _report(training, summary, test, as_json=as_json)
+    line = (
+        ""
+        if test is None
+        else (
+            f"perplexity {test.perplexity:,.3f} per token, "
+            f"{test.nats_per_character:.4f} nats per character"
+        )
+    )
+    report(training.out, summary, test, line, as_json=as_json)
 
 
 def _measure(training: Training, source: TextSource) -> Perplexity:
@@ -68,21 +75,3 @@ def _measure(training: Training, source: TextSource) -> Perplexity:
     from textgen.loading import load_model
 
     return perplexity(load_model(str(training.out)), source)
-
-
-def _report(
-    training: Training, summary: Summary, test: Perplexity | None, *, as_json: bool
-) -> None:
-    """Tell what came out, on stdout."""
-    if as_json:
-        result: dict[str, Any] = {"model": str(training.out), **summary.as_dict()}
-        if test is not None:
-            result["test"] = test.as_dict()
-        print_json(result)
-        return
-    click.echo(f"{training.out}: {summary}")
-    if test is not None:
-        click.echo(
-            f"test: perplexity {test.perplexity:,.3f} per token, "
-            f"{test.nats_per_character:.4f} nats per character"
-        )

@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
 import click
 
 from textgen.cli.lazy import SeveralCommand, examples
 from textgen.cli.options import chosen
-from textgen.cli.output import json_option, print_json
+from textgen.cli.output import json_option
 from textgen.cli.pairs import TrainingPairs, training_pairs
 from textgen.cli.progress import figure_for
-from textgen.cli.training_options import Training, says_how_to_go_on, training_options
-
-if TYPE_CHECKING:
-    from textgen.cli.training_options import Summary
-    from textgen.cli.translating import Report
+from textgen.cli.training_options import Training, report, says_how_to_go_on, training_options
 
 DEFAULT_RECIPE = "translator-small"
 
@@ -58,22 +52,9 @@ def command(*, as_json: bool) -> None:
     )
     with says_how_to_go_on(training.out):
         summary = training.run(events, figure_for(recipe.tokenizer.kind))
-    report = None
+    test = None
     if pairs.test is not None:
         from textgen.cli.translating import measure
 
-        report = measure(str(training.out), pairs.test)
-    _report(training, summary, report, as_json=as_json)
-
-
-def _report(training: Training, summary: Summary, test: Report | None, *, as_json: bool) -> None:
-    """Tell what came out, on stdout."""
-    if as_json:
-        result: dict[str, Any] = {"model": str(training.out), **summary.as_dict()}
-        if test is not None:
-            result["test"] = test.as_dict()
-        print_json(result)
-        return
-    click.echo(f"{training.out}: {summary}")
-    if test is not None:
-        click.echo(f"test: {test}")
+        test = measure(str(training.out), pairs.test)
+    report(training.out, summary, test, str(test), as_json=as_json)

@@ -8,13 +8,14 @@ import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import click
 
 from textgen.cli.failures import complain
 from textgen.cli.lazy import Several
 from textgen.cli.options import all_of, kept_option
+from textgen.cli.output import print_json
 from textgen.cli.progress import clock
 
 if TYPE_CHECKING:
@@ -171,6 +172,28 @@ class Training:
                 for listener in listeners:
                     listener(event)
         return summary
+
+
+class Figures(Protocol):
+    """Figures of a test, as plain data for --json."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """By name."""
+
+
+def report(
+    out: Path, summary: Summary, test: Figures | None, test_line: str, *, as_json: bool
+) -> None:
+    """Tell on stdout what a training came to, and its test if there was one."""
+    if as_json:
+        result: dict[str, Any] = {"model": str(out), **summary.as_dict()}
+        if test is not None:
+            result["test"] = test.as_dict()
+        print_json(result)
+        return
+    click.echo(f"{out}: {summary}")
+    if test is not None:
+        click.echo(f"test: {test_line}")
 
 
 @contextlib.contextmanager
