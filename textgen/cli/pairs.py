@@ -11,6 +11,7 @@ import click
 
 from textgen.cli.lazy import Several
 from textgen.cli.options import all_of, kept_option
+from textgen.cli.texts import require_one_origin
 from textgen.errors import UsageError
 
 if TYPE_CHECKING:
@@ -78,14 +79,7 @@ class TrainingPairs:
         """
         from textgen.data.parallel import PairSplits
 
-        given = [name for name in ("train", "corpus", "dataset") if getattr(self, name)]
-        if len(given) != 1:
-            raise UsageError(
-                "Give the pairs to learn once: --train SOURCE TARGET, --corpus NAME or "
-                "--dataset NAME."
-            )
-        if self.streaming and not self.dataset:
-            raise UsageError("--streaming goes with --dataset.")
+        require_one_origin(self, "pairs", "--train SOURCE TARGET")
         if self.train:
             train, valid = self._open("--train", self.train), None
         else:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import click
 
@@ -66,6 +66,45 @@ class Texts:
     test: TextSource | None
 
 
+class Origins(Protocol):
+    """The options that say where to learn from."""
+
+    @property
+    def train(self) -> tuple[Path, ...]:
+        """Files."""
+
+    @property
+    def corpus(self) -> str | None:
+        """A known corpus."""
+
+    @property
+    def dataset(self) -> str | None:
+        """A Hugging Face data set."""
+
+    @property
+    def streaming(self) -> bool:
+        """Read the data set as it comes."""
+
+
+def require_one_origin(options: Origins, what: str, files: str) -> None:
+    """Check that what is learnt from is given once.
+
+    Args:
+        options: of the command.
+        what: "text" or "pairs".
+        files: how files are given.
+
+    Raises:
+        UsageError: unless exactly one origin is given, or for streaming without a data set.
+    """
+    if sum(map(bool, (options.train, options.corpus, options.dataset))) != 1:
+        raise UsageError(
+            f"Give the {what} to learn once: {files}, --corpus NAME or --dataset NAME."
+        )
+    if options.streaming and not options.dataset:
+        raise UsageError("--streaming goes with --dataset.")
+
+
 @dataclass(frozen=True)
 class TrainingTexts:
     """What the options of ``training_texts`` say."""
@@ -85,13 +124,7 @@ class TrainingTexts:
             UsageError: unless exactly one of --train, --corpus and --dataset is given.
             DataError: if a text cannot be read.
         """
-        given = [name for name in ("train", "corpus", "dataset") if getattr(self, name)]
-        if len(given) != 1:
-            raise UsageError(
-                "Give the text to learn once: --train FILE..., --corpus NAME or --dataset NAME."
-            )
-        if self.streaming and not self.dataset:
-            raise UsageError("--streaming goes with --dataset.")
+        require_one_origin(self, "text", "--train FILE...")
         if self.train:
             train, valid, test = self._open(self.train), None, None
         else:
