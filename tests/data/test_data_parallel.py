@@ -213,6 +213,9 @@ def test_batches_hold_every_pair_once(
             assert inputs == [MARKS.bos, *target]
             assert not batch.source[index, batch.source_lengths[index] :].any()
             found.append((source, target))
+        width = batch.source.shape[1]
+        assert width % (2 if width < 12 else 4) == 0
+        assert width - int(batch.source_lengths.max()) < (2 if width < 12 else 4)
     assert sorted(found) == sorted(rows)
     cells = sum(b.targets.numel() + b.source.numel() for b in batches.iterate(0))
     real = sum(len(source) + len(target) + 2 for source, target in rows)
@@ -227,7 +230,7 @@ def natural_pairs(count: int) -> EncodedPairs:
 
 
 def test_padding_of_natural_lengths_is_small() -> None:
-    assert PairBatches(natural_pairs(12_000), 800, MARKS, seed=0).padding_ratio < 1.06
+    assert PairBatches(natural_pairs(12_000), 800, MARKS, seed=0).padding_ratio < 1.1
 
 
 def same(first: object, second: object) -> bool:

@@ -243,11 +243,19 @@ def group(ordered: NDArray[np.int64], budget: int) -> NDArray[np.int64]:
 
 
 def pad_rows(
-    rows: list[NDArray[np.int32]], pad: int, *, before: int | None = None, after: int | None = None
+    rows: list[NDArray[np.int32]],
+    pad: int,
+    *,
+    before: int | None = None,
+    after: int | None = None,
+    width: int = 0,
 ) -> Tensor:
-    """Rows of tokens as (B, T) int64, with a mark before or after each, then pad."""
+    """Rows of tokens as (B, T) int64, with a mark before or after each, then pad.
+
+    T is the longest row's length, marks counted, or ``width`` where that is more.
+    """
     extra = int(before is not None)
-    width = max(len(row) for row in rows) + extra + int(after is not None)
+    width = max(width, max(len(row) for row in rows) + extra + int(after is not None))
     result = np.full((len(rows), width), pad, dtype=np.int64)
     for index, row in enumerate(rows):
         result[index, extra : extra + len(row)] = row

@@ -1,6 +1,6 @@
 """Batches of sentence pairs, grouped by length.
 
-Letters: B pairs, S tokens of the longest source, T tokens of the longest target.
+Letters: B pairs, S tokens of the longest source, rounded up, T tokens of the longest target.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from textgen.data.batching import TrainingBatch, group, pad_rows
 from textgen.data.pairs import EncodedPairs
@@ -90,8 +90,9 @@ class PairBatches:
     def _padding(self, pairs: EncodedPairs) -> float:
         order, _ = self._plan(pairs, 0)
         cells = 0
-        for lengths in (pairs.source.lengths + 1, pairs.target.lengths + 1):
-            longest = np.maximum.reduceat(lengths[order], self._borders[:-1])
+        for side, width in ((pairs.source, source_width), (pairs.target, np.asarray)):
+            longest = np.maximum.reduceat(side.lengths[order] + 1, self._borders[:-1])
+            longest = width(longest)
             cells += int((longest * np.diff(self._borders)).sum())
         real = int(pairs.source.lengths.sum() + pairs.target.lengths.sum()) + 2 * len(pairs)
         return cells / real
@@ -113,12 +114,27 @@ class PairBatches:
         sources = [pairs.source[int(each)] for each in chosen]
         targets = [pairs.target[int(each)] for each in chosen]
         lengths = pairs.target.lengths[chosen] + 1
+        source_lengths = pairs.source.lengths[chosen] + 1
         return TrainingBatch(
             inputs=pad_rows(targets, self.marks.pad, before=self.marks.bos),
             targets=pad_rows(targets, self.marks.pad, after=self.marks.eos),
             lengths=torch.from_numpy(lengths),
             continues=False,
             tokens=int(lengths.sum()),
-            source=pad_rows(sources, self.marks.pad, after=self.marks.eos),
-            source_lengths=torch.from_numpy(pairs.source.lengths[chosen] + 1),
+            source=pad_rows(
+                sources,
+                self.marks.pad,
+                after=self.marks.eos,
+                width=int(source_width(source_lengths.max())),
+            ),
+            source_lengths=torch.from_numpy(source_lengths),
         )
+
+
+def source_width(longest: ArrayLike) -> NDArray[np.int64]:
+    """S for the longest source: a multiple of 2, and of 4 from 12 on.
+
+    Each new shape costs a compilation of the recurrent kernels, so shapes are kept few.
+    """
+    lengths = np.asarray(longest, dtype=np.int64)
+    return lengths + -lengths % np.where(lengths < 12, 2, 4)
