@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -93,7 +94,7 @@ def generate(
     """
     if loaded.kind != "language-model":
         raise UsageError(f"{loaded.name} is a {loaded.kind}: use textgen translate.")
-    chain = chain.bind(loaded.tokenizer)
+    chain = chain.bind(loaded.tokenizer, functools.partial(load_model, device=str(loaded.device)))
     remaining = iter(requests)
     while batch := list(itertools.islice(remaining, batch_size)):
         for samples, group in itertools.groupby(batch, key=lambda each: each.samples):
@@ -122,6 +123,7 @@ def _generate_batch(
         seeds=[_mixed(request.seed, request.index) for request in requests],
         samples=samples,
         watch=watch,
+        texts=[request.prompt for request in requests],
     )
     hypotheses = chain.decode(session)
     for row, writer in enumerate(writers):

@@ -164,6 +164,8 @@ class Beam:
         attention: (B, K, T, S) weights of each generated token, or None.
         random: the session's random numbers.
         marks: token numbers of pad, bos, eos.
+        parents: (B, K) int64: which row of its source each row was when a filter or a pick was
+            called last; None where each is the row it was, and at the first step.
     """
 
     tokens: Tensor
@@ -180,6 +182,7 @@ class Beam:
     attention: Tensor | None
     random: Random
     marks: Marks
+    parents: Tensor | None = None
 
     @property
     def step(self) -> int:
@@ -219,7 +222,9 @@ class Hypotheses:
 Filter: TypeAlias = "Callable[[Tensor, Beam], Tensor]"
 """Log-probabilities (B, K, V) to log-probabilities of the same shape; −inf forbids a token.
 
-What it gets is normalised only when it is the first; it never works in place.
+What it gets is normalised only when it is the first; it never works in place. One that keeps
+something of its own for each row has a method ``start(session) -> Filter``, called once at the
+beginning of every search; ``textgen.decoding.follow`` lets what it keeps go with the rows.
 """
 
 Watch: TypeAlias = "Callable[[Beam], Tensor | None]"
@@ -248,6 +253,8 @@ class Session:
         prefix_scored: count the forced prefix (beyond bos) in the scores.
         eos_at_limit: force eos as the last token that the limit allows; else a hypothesis is cut
             there and counts as not finished.
+        texts: the source sentences (for a language model the prompts) where they are known; else
+            nothing.
     """
 
     model: Model[Any]
@@ -263,6 +270,39 @@ class Session:
     attention: bool = False
     prefix_scored: bool = False
     eos_at_limit: bool = False
+    texts: tuple[str, ...] = ()
+
+
+class Companion(Protocol):
+    """Another model that a plugin asks for by its folder or name.
+
+    A plugin that needs one has a method ``equip(load)`` that returns the plugin to use: ``load``
+    takes a name and gives a ``Companion``.
+    """
+
+    @property
+    def name(self) -> str:
+        """By which it was asked for."""
+
+    @property
+    def kind(self) -> str:
+        """``language-model`` or ``translator``."""
+
+    @property
+    def model(self) -> Model[Any]:
+        """The model, in evaluation mode."""
+
+    @property
+    def tokenizer(self) -> Tokenizer:
+        """Of what it writes."""
+
+    @property
+    def source_tokenizer(self) -> Tokenizer | None:
+        """Of what it reads; None for a language model."""
+
+
+Load: TypeAlias = "Callable[[str], Companion]"
+"""A model's folder or name to the model."""
 
 
 class Strategy(Protocol):

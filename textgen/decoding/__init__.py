@@ -3,6 +3,8 @@
 Knows no model and no plugin, only the contracts of ``textgen.protocols``.
 """
 
+from textgen.decoding.companions import require_same_vocabulary
+from textgen.decoding.follow import follow, follow_state
 from textgen.decoding.guard import worth
 from textgen.decoding.history import counted, counted_output, last_said, said
 from textgen.decoding.hypotheses import best_first, decode, take
@@ -25,9 +27,12 @@ __all__ = [
     "counted",
     "counted_output",
     "decode",
+    "follow",
+    "follow_state",
     "last_said",
     "make_session",
     "padded",
+    "require_same_vocabulary",
     "rescore",
     "row_seeds",
     "said",

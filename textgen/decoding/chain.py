@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeVar, cast
 
 from textgen.errors import PluginError, UsageError, nearest
-from textgen.protocols import Filter, Hypotheses, Session, Strategy, Tokenizer
+from textgen.protocols import Filter, Hypotheses, Load, Session, Strategy, Tokenizer
 from textgen.registry import Registry, Spec, parse_spec
 
 T = TypeVar("T")
@@ -96,18 +96,23 @@ class Chain:
     filters: tuple[Filter, ...]
     description: list[str]
 
-    def bind(self, tokenizer: Tokenizer) -> Chain:
+    def bind(self, tokenizer: Tokenizer, load: Load | None = None) -> Chain:
         """The chain for a model's vocabulary: plugins that name texts learn its tokens.
 
-        A plugin that needs a tokenizer has a method ``bind(tokenizer)`` that returns a plugin.
+        A plugin that needs other models has a method ``equip(load)``, one that needs a tokenizer
+        a method ``bind(tokenizer)``; each returns a plugin.
+
+        Args:
+            tokenizer: of the model that decodes.
+            load: the name of a model to the model; None equips no plugin.
 
         Raises:
-            UsageError: if a text cannot be written with the vocabulary.
+            UsageError: if a text cannot be written with the vocabulary, or a model does not fit.
         """
         return dataclasses.replace(
             self,
-            strategy=_bound(self.strategy, tokenizer),
-            filters=tuple(_bound(each, tokenizer) for each in self.filters),
+            strategy=_bound(self.strategy, tokenizer, load),
+            filters=tuple(_bound(each, tokenizer, load) for each in self.filters),
         )
 
     def decode(self, session: Session) -> Hypotheses:
@@ -122,7 +127,10 @@ class Chain:
         return decode(self.strategy, dataclasses.replace(session, filters=filters))
 
 
-def _bound(plugin: T, tokenizer: Tokenizer) -> T:
+def _bound(plugin: T, tokenizer: Tokenizer, load: Load | None) -> T:
+    equip = getattr(plugin, "equip", None)
+    if load is not None and callable(equip):
+        plugin = equip(load)
     bind = getattr(plugin, "bind", None)
     return cast("T", bind(tokenizer)) if callable(bind) else plugin
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from typing import cast
 
 import torch
 from torch import Tensor
 
 from textgen.decoding.blame import BadPickError, broken
 from textgen.errors import TextgenError
-from textgen.protocols import Beam, Filter, Pick
+from textgen.protocols import Beam, Filter, Pick, Session
 
 _INFINITY = float("inf")
 
@@ -18,6 +19,26 @@ _INFINITY = float("inf")
 def worth(flags: Tensor) -> bool:
     """Whether any flag is set; True unasked where asking would wait for an accelerator."""
     return not flags.is_cpu or bool(flags.any())
+
+
+def started(one: Filter, session: Session) -> Filter:
+    """A filter for one search: what its ``start`` gives, where it has one.
+
+    Raises:
+        PluginError: if it raises, or gives what cannot be called.
+    """
+    start = getattr(one, "start", None)
+    if start is None:
+        return one
+    try:
+        ready = start(session)
+    except TextgenError:
+        raise
+    except Exception as error:
+        raise broken(one, "filter", f"its start raised {type(error).__name__}: {error}") from error
+    if not callable(ready):
+        raise broken(one, "filter", f"its start gave {type(ready).__name__}, not a filter.")
+    return cast("Filter", ready)
 
 
 def apply_filters(

@@ -21,7 +21,14 @@ from typing import NamedTuple, TypeAlias
 import torch
 from torch import Tensor
 
-from textgen.decoding.guard import apply_filters, call_done, call_pick, check_range, not_a_number
+from textgen.decoding.guard import (
+    apply_filters,
+    call_done,
+    call_pick,
+    check_range,
+    not_a_number,
+    started,
+)
 from textgen.decoding.hypotheses import best_first, join
 from textgen.decoding.scoring import token_log_probs
 from textgen.decoding.track import Track, flat_rows
@@ -89,6 +96,8 @@ class _Search:
     def __init__(self, session: Session, width: int, carry: int | None) -> None:
         self.session, self.model, self.marks = session, session.model, session.marks
         self.carry = carry
+        self.filters = tuple(started(each, session) for each in session.filters)
+        self.parents: Tensor | None = None
         self.prefix, self.prefix_lengths = session.prefix, session.prefix_lengths
         self.limit = session.limit
         device, sources = self.limit.device, self.limit.shape[0]
@@ -158,6 +167,7 @@ class _Search:
             attention=self.attention.view(width) if self.attention is not None else None,
             random=self.session.random,
             marks=self.marks,
+            parents=self.parents,
         )
 
     def advance(self, pick: Picker, done: Done | None) -> None:
@@ -181,10 +191,8 @@ class _Search:
     def _allowed(self, unfiltered: Tensor, beam: Beam) -> Tensor:
         """Steps 2 and 3: what the pick may choose from, (B, K, V)."""
         allowed = unfiltered
-        if self.session.filters:
-            allowed = apply_filters(
-                self.session.filters, unfiltered, beam, self.forbidden, self.marks.eos
-            )
+        if self.filters:
+            allowed = apply_filters(self.filters, unfiltered, beam, self.forbidden, self.marks.eos)
         if self.session.eos_at_limit and self.tokens.steps + 1 >= self.first_limit:
             last = (self.limit <= self.tokens.steps + 1)[:, None, None]
             others = last.expand_as(allowed).clone()
@@ -208,6 +216,7 @@ class _Search:
         """Steps 4 and 5: scores, lengths and finished rows after the picked tokens (B, K')."""
         offered = _chosen(allowed, parents, tokens)
         log_probs = offered if allowed is unfiltered else _chosen(unfiltered, parents, tokens)
+        self.parents = parents
         if parents is not None:
             self._rearrange(parents)
         if self.attention is not None and self.focus is not None:
@@ -291,6 +300,7 @@ class _Search:
             self.cut = self.cut[:, : self.carry] if self.cut is not None else None
         if parents is not None:
             self.state = self.state.select(parents)
+        self.parents = parents
         if leaving is not None:
             tokens = self._leave(leaving, tokens)
         rows = tuple(tokens.shape)
@@ -305,6 +315,7 @@ class _Search:
         stay = (~leaving).nonzero().squeeze(1)
         self.sources, self.limit = self.sources[stay], self.limit[stay]
         self.prefix, self.prefix_lengths = self.prefix[stay], self.prefix_lengths[stay]
+        self.parents = self.parents[stay] if self.parents is not None else None
         self.scores, self.lengths = self.scores[stay], self.lengths[stay]
         self.finished = self.finished[stay]
         self.cut = self.cut[stay] if self.cut is not None else None

@@ -29,6 +29,7 @@ def make_session(
     attention: bool = False,
     prefix_scored: bool = False,
     eos_at_limit: bool = False,
+    texts: Sequence[str] = (),
 ) -> Session:
     """Begin a model on a batch and say what is wanted of it.
 
@@ -49,10 +50,11 @@ def make_session(
         attention: keep the attention of each token.
         prefix_scored: count the forced prefix in the scores.
         eos_at_limit: force eos as the last token that the limit allows.
+        texts: B source sentences or prompts, or none.
 
     Raises:
-        UsageError: if the numbers of prefixes, limits, indices or seeds are not B, or a token is
-            outside the vocabulary.
+        UsageError: if the numbers of prefixes, limits, indices, seeds or texts are not B, or a
+            token is outside the vocabulary.
     """
     device = batch.source.device if batch.source is not None else device_of(model)
     limit = _ints(limits, batch.size, "limits", device)
@@ -63,6 +65,8 @@ def make_session(
         own = row_seeds(0, _ints(seeds, batch.size, "seeds", device))
     if len(prefixes) != batch.size:
         raise UsageError(f"{len(prefixes)} prefixes were given for {batch.size} sources.")
+    if texts and len(texts) != batch.size:
+        raise UsageError(f"{len(texts)} texts were given for {batch.size} sources.")
     _check_range(prefixes, model.vocabulary_size)
     rows = [row if row and row[0] == marks.bos else [marks.bos, *row] for row in prefixes]
     prefix, lengths = padded(rows, marks.pad, device)
@@ -82,6 +86,7 @@ def make_session(
         attention=attention,
         prefix_scored=prefix_scored,
         eos_at_limit=eos_at_limit,
+        texts=tuple(texts),
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -13,7 +14,7 @@ from textgen.decoding.chain import Chain
 from textgen.decoding.session import make_session, padded
 from textgen.errors import UsageError
 from textgen.evaluation.forced_alignment import force
-from textgen.loading import LoadedModel
+from textgen.loading import LoadedModel, load_model
 from textgen.protocols import Batch, Hypotheses
 from textgen.translation.length import MaxLength
 from textgen.translation.result import NOTHING, Candidate, Translation
@@ -113,7 +114,8 @@ def translate_windows(
     options = options or TranslationOptions()
     if options.max_length is None:
         options = dataclasses.replace(options, max_length=default_length(loaded))
-    return _translate(loaded, windows, chain.bind(loaded.tokenizer), options)
+    load = functools.partial(load_model, device=str(loaded.device))
+    return _translate(loaded, windows, chain.bind(loaded.tokenizer, load), options)
 
 
 def default_length(loaded: LoadedModel) -> MaxLength:
@@ -246,6 +248,7 @@ def _translate_batch(
         samples=options.candidates,
         attention=options.attention,
         prefix_scored=True,
+        texts=[line.text.strip() for line in batch],
     )
     hypotheses = chain.decode(session)
     for row, line in enumerate(batch):
