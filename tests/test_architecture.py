@@ -15,6 +15,7 @@ LEVELS = {
     "registry": 1,
     "checkpoint": 2,
     "decoding": 2,
+    "testing": 2,
     "models": 2,
     "data": 2,
     "recipes": 3,
