@@ -233,6 +233,13 @@ Watch: TypeAlias = "Callable[[Beam], Tensor | None]"
 The beam's ``features`` and ``state`` are then still those before the newest token is read.
 """
 
+Settled: TypeAlias = "Callable[[Tensor, Tensor, Tensor], None]"
+"""Told during a search with what the best hypothesis of a source begins, whatever comes.
+
+Its arguments: (B',) int64 sources, (B', T) int64 generated tokens, (B',) int64 how many of these
+no later step can change. A source's number never shrinks.
+"""
+
 
 @dataclass(frozen=True)
 class Session:
@@ -249,12 +256,16 @@ class Session:
         filters: applied in this order.
         samples: hypotheses wanted for each source.
         watch: called after each step.
+        settled: told the beginning of each source's output that is certain, where ``samples`` is 1
+            and the strategy can say it; None where nobody asks. A strategy that chooses among the
+            results of several searches runs them without it.
         attention: keep the attention of each token.
         prefix_scored: count the forced prefix (beyond bos) in the scores.
         eos_at_limit: force eos as the last token that the limit allows; else a hypothesis is cut
             there and counts as not finished.
         texts: the source sentences (for a language model the prompts) where they are known; else
             nothing.
+        batch: what the model was begun with, where it is known.
     """
 
     model: Model[Any]
@@ -271,6 +282,7 @@ class Session:
     prefix_scored: bool = False
     eos_at_limit: bool = False
     texts: tuple[str, ...] = ()
+    batch: Batch | None = None
 
 
 class Companion(Protocol):

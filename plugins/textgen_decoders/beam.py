@@ -11,7 +11,7 @@ from torch import Tensor
 
 from textgen.decoding import Pool, best_moves, search
 from textgen.errors import UsageError
-from textgen.protocols import Beam, Hypotheses, Pick, Session
+from textgen.protocols import Beam, Hypotheses, Marks, Pick, Session
 
 _DEAD = float("-inf")
 
@@ -46,7 +46,7 @@ class BeamSearch:
     def __call__(self, session: Session) -> Hypotheses:
         """Decode; (B, n_best) hypotheses."""
         wanted = session if self.coverage == 0 else replace(session, attention=True)
-        running = _Running(self, wanted)
+        running = RunningBeam(self, wanted)
         rest = search(wanted, running.pick, carry=self.width, done=running.done)
         found = running.pool.result() or rest
         return found if session.attention else replace(found, attention=None)
@@ -72,38 +72,71 @@ class BeamSearch:
         return scores + self.coverage * logs.sum(2)
 
 
-class _Running:
-    """One beam search: the pick, and the pool of what has finished."""
+class RunningBeam:
+    """One beam search: the pick, the pool of what has finished, and which sources are over.
 
-    def __init__(self, options: BeamSearch, session: Session) -> None:
+    Args:
+        options: of the search.
+        session: what is decoded.
+        kept: finished hypotheses that the pool keeps, where they are to be more than n_best.
+    """
+
+    def __init__(self, options: BeamSearch, session: Session, kept: int = 0) -> None:
         self.options = options
         self.n_best = session.samples if options.n_best is None else options.n_best
-        self.pool = Pool(session, self.n_best)
+        self.pool = Pool(session, max(self.n_best, kept))
         greedy = options.width == 1 and self.n_best == 1
         self.stop = "first" if greedy else options.stop
         self.ceiling = options.penalty(session.limit)  # (B,)
+        self.over = torch.zeros_like(session.limit, dtype=torch.bool)
 
     def pick(self, log_probs: Tensor, beam: Beam) -> Pick:
-        """Rows that go on, then rows that end; spare ones get bos, which is forbidden: dead."""
+        """Rows that go on, then rows that end."""
+        return continuations(log_probs, self.live(beam), self.options.width, beam.marks)
+
+    def live(self, beam: Beam) -> Tensor:
+        """(B, K) scores of what goes on, −inf for the rest; to be asked once at each step.
+
+        A source that is over may stay in the batch for a while: it finds nothing more there, or
+        its neighbours would change what it says.
+        """
         if beam.step == 0:
             self.pool.add(beam, self.options.rank)  # sources whose limit is 0
-        width = self.options.width
-        scores = beam.scores.masked_fill(beam.finished, _DEAD)
-        best, parents, tokens = best_moves(log_probs, scores, 2 * width)
-        ends = tokens == beam.marks.eos
-        order = ends.byte().argsort(dim=1, stable=True)  # what goes on first, each by its rank
-        best, parents, tokens = (each.gather(1, order) for each in (best, parents, tokens))
-        ends = tokens == beam.marks.eos
-        place = torch.arange(order.shape[1], device=order.device)
-        usable = torch.where(ends, order < width, place < width) & (best != _DEAD)
-        return Pick(parents, torch.where(usable, tokens, beam.marks.bos))
+        ended = beam.finished | self.over[beam.sources].unsqueeze(1)
+        return beam.scores.masked_fill(ended, _DEAD)
 
     def done(self, beam: Beam) -> Tensor:
         """(B,) bool: sources whose result is settled."""
         self.pool.add(beam, self.options.rank)
         running = beam.scores.masked_fill(beam.finished, _DEAD).amax(1)
         if self.stop == "provable":
-            return self.pool.worst(beam.sources) >= running / self.ceiling[beam.sources]
-        patient = self.options.patience * self.options.width
-        enough = self.n_best if self.stop == "first" else patient
-        return (self.pool.counts[beam.sources] >= enough) | (running == _DEAD)
+            worst = self.pool.worst(beam.sources, self.n_best)
+            over = worst >= running / self.ceiling[beam.sources]
+        else:
+            patient = self.options.patience * self.options.width
+            enough = self.n_best if self.stop == "first" else patient
+            over = (self.pool.counts[beam.sources] >= enough) | (running == _DEAD)
+        self.over[beam.sources] = over
+        return over
+
+
+def continuations(log_probs: Tensor, scores: Tensor, width: int, marks: Marks) -> Pick:
+    """The best rows that go on, then the best that end, each by rank.
+
+    Args:
+        log_probs: (B, K, V).
+        scores: (B, K) of the rows; −inf for those that do not go on.
+        width: most rows that go on, and ranks among which an end counts.
+        marks: spare rows get bos, which is forbidden: they are dead.
+
+    Returns:
+        M = min(2 · width, K · V) rows: parents and tokens (B, M).
+    """
+    best, parents, tokens = best_moves(log_probs, scores, 2 * width)
+    ends = tokens == marks.eos
+    order = ends.byte().argsort(dim=1, stable=True)
+    best, parents, tokens = (each.gather(1, order) for each in (best, parents, tokens))
+    ends = tokens == marks.eos
+    place = torch.arange(order.shape[1], device=order.device)
+    usable = torch.where(ends, order < width, place < width) & (best != _DEAD)
+    return Pick(parents, torch.where(usable, tokens, marks.bos))

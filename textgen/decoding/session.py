@@ -10,7 +10,7 @@ from torch import Tensor
 
 from textgen.decoding.random import RowRandom, row_seeds
 from textgen.errors import UsageError
-from textgen.protocols import Batch, Filter, Marks, Model, Session, Watch
+from textgen.protocols import Batch, Filter, Marks, Model, Session, Settled, Watch
 
 
 def make_session(
@@ -20,7 +20,7 @@ def make_session(
     *,
     marks: Marks,
     limits: int | Sequence[int],
-    seed: int = 0,
+    seed: int | Sequence[int] = 0,
     indices: Sequence[int] | None = None,
     seeds: Sequence[int] | None = None,
     filters: Sequence[Filter] = (),
@@ -30,6 +30,7 @@ def make_session(
     prefix_scored: bool = False,
     eos_at_limit: bool = False,
     texts: Sequence[str] = (),
+    settled: Settled | None = None,
 ) -> Session:
     """Begin a model on a batch and say what is wanted of it.
 
@@ -39,7 +40,7 @@ def make_session(
         prefixes: B lists of tokens; bos is put before those that do not begin with it.
         marks: token numbers of pad, bos, eos.
         limits: most tokens to generate, eos counted; one number, or one for each source.
-        seed: of the job.
+        seed: of the job; one number, or one for each source.
         indices: (B) numbers of the sources in the job, which make their seeds different and keep
             them the same in any batch; 0 … B − 1 if left out.
         seeds: (B) seeds used in place of ``seed`` and ``indices``: a source's numbers depend on
@@ -51,6 +52,7 @@ def make_session(
         prefix_scored: count the forced prefix in the scores.
         eos_at_limit: force eos as the last token that the limit allows.
         texts: B source sentences or prompts, or none.
+        settled: told what is certain; see ``textgen.protocols.Session``.
 
     Raises:
         UsageError: if the numbers of prefixes, limits, indices, seeds or texts are not B, or a
@@ -60,7 +62,8 @@ def make_session(
     limit = _ints(limits, batch.size, "limits", device)
     if seeds is None:
         numbers = range(batch.size) if indices is None else indices
-        own = row_seeds(seed, _ints(numbers, batch.size, "indices", device))
+        jobs = _ints(seed, batch.size, "seeds", device)
+        own = row_seeds(jobs, _ints(numbers, batch.size, "indices", device))
     else:
         own = row_seeds(0, _ints(seeds, batch.size, "seeds", device))
     if len(prefixes) != batch.size:
@@ -87,6 +90,7 @@ def make_session(
         prefix_scored=prefix_scored,
         eos_at_limit=eos_at_limit,
         texts=tuple(texts),
+        batch=batch,
     )
 
 
