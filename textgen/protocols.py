@@ -283,6 +283,7 @@ class Session:
     eos_at_limit: bool = False
     texts: tuple[str, ...] = ()
     batch: Batch | None = None
+    settled: Settled | None = None
 
 
 class Companion(Protocol):

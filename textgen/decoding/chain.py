@@ -111,8 +111,8 @@ class Chain:
         """
         return dataclasses.replace(
             self,
-            strategy=_bound(self.strategy, tokenizer, load),
-            filters=tuple(_bound(each, tokenizer, load) for each in self.filters),
+            strategy=bound(self.strategy, tokenizer, load),
+            filters=tuple(bound(each, tokenizer, load) for each in self.filters),
         )
 
     def decode(self, session: Session) -> Hypotheses:
@@ -127,7 +127,8 @@ class Chain:
         return decode(self.strategy, dataclasses.replace(session, filters=filters))
 
 
-def _bound(plugin: T, tokenizer: Tokenizer, load: Load | None) -> T:
+def bound(plugin: T, tokenizer: Tokenizer, load: Load | None) -> T:
+    """One plugin for a model's vocabulary; see ``Chain.bind``."""
     equip = getattr(plugin, "equip", None)
     if load is not None and callable(equip):
         plugin = equip(load)

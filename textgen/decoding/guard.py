@@ -61,20 +61,25 @@ def apply_filters(
     """
     allowed = unfiltered
     for each in filters:
-        allowed = _apply(each, allowed, beam)
+        allowed = apply_one(each, allowed, beam)
     allowed = allowed.index_fill(-1, forbidden, -_INFINITY)
     best = allowed.amax(-1)  # (B, K); NaN wins
     if best.is_cpu:
         if math.isfinite(float(best.sum())):
             return allowed
         if not bool((best < _INFINITY).all()):
-            raise _culprit(filters, unfiltered, beam)
+            raise culprit(filters, unfiltered, beam)
     column = allowed.select(-1, eos)
     column.copy_(torch.where(best == -_INFINITY, unfiltered.select(-1, eos), column))
     return allowed
 
 
-def _apply(one: Filter, scores: Tensor, beam: Beam) -> Tensor:
+def apply_one(one: Filter, scores: Tensor, beam: Beam) -> Tensor:
+    """Apply one filter to scores (B, K, V), and look at the shape and the type of its result.
+
+    Raises:
+        PluginError: if it raises or its result is of another shape or type.
+    """
     try:
         result = one(scores, beam)
     except TextgenError:
@@ -93,13 +98,13 @@ def _apply(one: Filter, scores: Tensor, beam: Beam) -> Tensor:
     return result
 
 
-def _culprit(filters: Sequence[Filter], unfiltered: Tensor, beam: Beam) -> TextgenError:
-    """Find the first filter whose result has NaN or +∞."""
+def culprit(filters: Sequence[Filter], unfiltered: Tensor, beam: Beam) -> TextgenError:
+    """The error that names the first filter whose result has NaN or +∞."""
     allowed = unfiltered
     if bool(allowed.isnan().any()):
         return not_a_number()
     for each in filters:
-        allowed = _apply(each, allowed, beam)
+        allowed = apply_one(each, allowed, beam)
         if not bool((allowed < _INFINITY).all()):
             return broken(each, "filter", "it returned NaN or +∞; −∞ forbids a token.")
     return broken(filters[-1], "filter", "it returned NaN or +∞; −∞ forbids a token.")

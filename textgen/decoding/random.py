@@ -50,18 +50,19 @@ def _unit(bits: Tensor) -> Tensor:
     return (_shifted(bits, 12).double() + 0.5) * 2.0**-52
 
 
-def row_seeds(seed: int, indices: Tensor) -> Tensor:
+def row_seeds(seed: int | Tensor, indices: Tensor) -> Tensor:
     """Seeds for the sources of a job, each from the job's seed and the source's own number.
 
     Args:
-        seed: any integer.
+        seed: any integer, or (B,) int64 where the sources are of several jobs.
         indices: (B,) int64, for example the line numbers of the sources in a file.
 
     Returns:
         (B,) int64.
     """
-    base = torch.tensor(_signed(seed % (1 << 64)), dtype=torch.int64, device=indices.device)
-    return _fold(_fold(base, 0), indices)
+    if isinstance(seed, int):
+        seed = torch.tensor(_signed(seed % (1 << 64)), dtype=torch.int64, device=indices.device)
+    return _fold(_fold(seed, 0), indices)
 
 
 class RowRandom:

@@ -181,6 +181,8 @@ class _Search:
         try:
             self._record(parents, tokens, unfiltered, allowed)
             self._finish()
+            if self.session.settled is not None:
+                self._tell_settled()
             leaving = self._leaving(done)
             if self.going:
                 self._continue(parents, tokens, leaving)
@@ -267,6 +269,12 @@ class _Search:
             self.finished = self.finished | stopped
             if self.cut is not None:
                 self.cut = self.cut & ~stopped
+
+    def _tell_settled(self) -> None:
+        """A source's only row is what it will begin with: every later row continues it."""
+        settled = self.session.settled
+        if settled is not None and self.scores.shape[1] == 1 and self.session.samples == 1:
+            settled(self.sources, self.tokens.view(1)[:, 0], self.lengths[:, 0])
 
     def _leaving(self, done: Done | None) -> Tensor | None:
         """(B,) bool, which sources leave now; None for none. Ends the search after the last."""

@@ -91,6 +91,7 @@ def make_session(
         eos_at_limit=eos_at_limit,
         texts=tuple(texts),
         batch=batch,
+        settled=settled,
     )
 
 
