@@ -72,11 +72,31 @@ class Pool:
             best = [field.index_copy(0, beam.sources, values) for field, values in pairs]
         self._fields = best
 
-    def worst(self, sources: Tensor) -> Tensor:
-        """(B',) float32, the M-th best score of sources (B',); −inf with fewer than M."""
+    def worst(self, sources: Tensor, place: int | None = None) -> Tensor:
+        """(B',) float32, the score of sources (B',) at a place, 1 … M, by default M.
+
+        It is −inf where fewer have finished.
+        """
         if not self._fields:
             return torch.full(sources.shape, _DEAD, device=sources.device)
-        return self._fields[_SCORES][:, -1][sources]
+        return self._fields[_SCORES][:, (place or self.size) - 1][sources]
+
+    def best(self, sources: Tensor, steps: int) -> tuple[Tensor, Tensor]:
+        """The best hypothesis of sources (B',) so far.
+
+        Args:
+            sources: their numbers.
+            steps: T, at least as many as any hypothesis has.
+
+        Returns:
+            (B', T) int64 tokens, pad after the end, and (B',) float32 scores, −inf where none has
+            finished.
+        """
+        if not self._fields:
+            tokens = torch.full((len(sources), steps), self.marks.pad, device=sources.device)
+            return tokens, torch.full(sources.shape, _DEAD, device=sources.device)
+        tokens, scores = self._fields[0][:, 0][sources], self._fields[_SCORES][:, 0][sources]
+        return fit(tokens, (steps,), self.marks.pad), scores
 
     def result(self) -> Hypotheses | None:
         """The hypotheses, best first, M for each source; None if none ever finished."""
