@@ -4,6 +4,9 @@
 held to, and raise ``LawBroken`` for the first that it breaks.
 """
 
+from textgen.testing.filters import FILTER_LAWS, check_filter
+from textgen.testing.laws import Law, LawBroken
+from textgen.testing.strategies import STRATEGY_LAWS, check_strategy
 from textgen.testing.toy import (
     TOY_MARKS,
     FixedRandom,
@@ -16,13 +19,19 @@ from textgen.testing.toy import (
 from textgen.testing.vocabulary import ToyCompanion, ToyTokenizer, toy_load
 
 __all__ = [
+    "FILTER_LAWS",
+    "STRATEGY_LAWS",
     "TOY_MARKS",
     "FixedRandom",
+    "Law",
+    "LawBroken",
     "ToyCompanion",
     "ToyModel",
     "ToyState",
     "ToyTokenizer",
     "all_outputs",
+    "check_filter",
+    "check_strategy",
     "toy_beam",
     "toy_load",
     "toy_model",

@@ -108,7 +108,7 @@ class ToyModel:
         if state.source_lengths is not None:
             real = state.source_lengths.repeat_interleave(width)
             attention = self.look(history, real, state.positions)
-        new = replace(state, memory=memory.unflatten(0, (sources, width)), attention=attention)
+        new = replace(state, memory=memory.view(sources, width), attention=attention)
         return self.logits[language[:, None], history], new
 
     @staticmethod
