@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import functools
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
@@ -13,13 +12,15 @@ from torch import Tensor
 
 from textgen.data.tokenizers.base import TextTokenizer
 from textgen.data.tokenizers.stream_decoder import StreamDecoder
+from textgen.decoding.binding import Binder
 from textgen.decoding.chain import Chain
+from textgen.decoding.rowwise import rowwise
 from textgen.decoding.session import make_session
 from textgen.errors import UsageError
 from textgen.loading import LoadedModel, load_model
 from textgen.protocols import Batch, Beam, Hypotheses, Watch
 
-__all__ = ["Generation", "LoadedModel", "Request", "generate", "load_model"]
+__all__ = ["Generation", "LoadedModel", "Request", "generate", "generate_each", "load_model"]
 
 OnText = Callable[[int, str], None]
 """Called with a request's index and the text that has just become certain."""
@@ -36,6 +37,7 @@ class Request:
         stop: a continuation ends before the first of these texts.
         seed: of the random numbers.
         index: of the request in its job; requests with other indices draw other numbers.
+        chain: how to decode this one; None where it is as the others are.
     """
 
     prompt: str
@@ -44,6 +46,7 @@ class Request:
     stop: tuple[str, ...] = ()
     seed: int = 0
     index: int = 0
+    chain: Chain | None = None
 
 
 @dataclass(frozen=True)
@@ -84,36 +87,69 @@ def generate(
     Args:
         loaded: a language model.
         requests: may be endless; they are read as they are needed.
-        chain: how to decode.
+        chain: how to decode where a request has no chain of its own.
         batch_size: requests decoded at once.
         on_text: told the text as it becomes certain, where one request with one sample is
-            decoded token by token; else all at the end.
+            decoded and the strategy can say it; else all at the end.
 
     Raises:
         UsageError: if the model is no language model.
     """
+    for found in generate_each(loaded, requests, chain, batch_size=batch_size, on_text=on_text):
+        yield from found
+
+
+def generate_each(
+    loaded: LoadedModel,
+    requests: Iterable[Request],
+    chain: Chain,
+    *,
+    batch_size: int = 16,
+    on_text: OnText | None = None,
+    binder: Binder | None = None,
+) -> Iterator[list[Generation]]:
+    """As ``generate``, a list for each request: its continuations, at most ``samples``.
+
+    Args:
+        loaded: a language model.
+        requests: may be endless.
+        chain: how to decode where a request has no chain of its own.
+        batch_size: requests decoded at once; those of one strategy make one search, whatever their
+            filters, limits, seeds and stop texts are.
+        on_text: see ``generate``.
+        binder: that makes chains ready for this model; None for a new one.
+
+    Raises:
+        UsageError: if the model is no language model, or a chain does not suit it.
+    """
     if loaded.kind != "language-model":
         raise UsageError(f"{loaded.name} is a {loaded.kind}: use textgen translate.")
-    chain = chain.bind(loaded.tokenizer, functools.partial(load_model, device=str(loaded.device)))
+    binder = binder or loaded.binder()
     remaining = iter(requests)
     while batch := list(itertools.islice(remaining, batch_size)):
-        for samples, group in itertools.groupby(batch, key=lambda each: each.samples):
-            yield from _generate_batch(loaded, list(group), samples, chain, on_text)
+        chains = [binder(request.chain or chain) for request in batch]
+        groups: dict[tuple[int, int], list[int]] = {}
+        for place, (request, own) in enumerate(zip(batch, chains, strict=True)):
+            groups.setdefault((id(own.strategy), request.samples), []).append(place)
+        results: dict[int, list[Generation]] = {}
+        for places in groups.values():
+            these, theirs = [batch[place] for place in places], [chains[place] for place in places]
+            found = _generate_batch(loaded, these, theirs, on_text)
+            results.update(zip(places, found, strict=True))
+        yield from (results[place] for place in range(len(batch)))
 
 
 def _generate_batch(
     loaded: LoadedModel,
-    requests: list[Request],
-    samples: int,
-    chain: Chain,
+    requests: Sequence[Request],
+    chains: Sequence[Chain],
     on_text: OnText | None,
-) -> Iterator[Generation]:
-    """Requests with the same number of samples, decoded together."""
-    tokenizer = loaded.tokenizer
+) -> list[list[Generation]]:
+    """Requests with the same strategy and number of samples, decoded together."""
+    tokenizer, samples = loaded.tokenizer, requests[0].samples
     prompts = [tokenizer.encode(request.prompt) for request in requests]
     writers = [_Writer(tokenizer, *pair, on_text) for pair in zip(requests, prompts, strict=True)]
     streaming = on_text is not None and len(requests) == 1 and samples == 1
-    watch = _watch(writers, streaming=streaming)
     session = make_session(
         loaded.model,
         Batch(len(requests)),
@@ -122,14 +158,20 @@ def _generate_batch(
         limits=[request.max_tokens for request in requests],
         seeds=[_mixed(request.seed, request.index) for request in requests],
         samples=samples,
-        watch=watch,
+        watch=_watch(writers),
         texts=[request.prompt for request in requests],
+        settled=writers[0].settled if streaming else None,
     )
-    hypotheses = chain.decode(session)
-    for row, writer in enumerate(writers):
-        for sample in range(hypotheses.tokens.shape[1]):
-            if torch.isfinite(hypotheses.scores[row, sample]):
-                yield writer.generation(hypotheses, row, sample)
+    together = replace(chains[0], filters=rowwise([chain.filters for chain in chains]))
+    hypotheses = together.decode(session)
+    return [
+        [
+            writer.generation(hypotheses, row, sample)
+            for sample in range(hypotheses.tokens.shape[1])
+            if torch.isfinite(hypotheses.scores[row, sample])
+        ]
+        for row, writer in enumerate(writers)
+    ]
 
 
 def _mixed(seed: int, index: int) -> int:
@@ -156,6 +198,7 @@ class _Writer:
         self._decoder = StreamDecoder(tokenizer, self.previous)
         self._pending = ""
         self._written = ""
+        self._settled = 0  # tokens told so far
 
     def text(self, tokens: Sequence[int]) -> str:
         """The continuation; a prompt that ends in white space has its space already."""
@@ -170,6 +213,13 @@ class _Writer:
         """Whether a stop text is complete within these last tokens."""
         tail = self.tokenizer.decode(tokens)
         return any(stop in tail for stop in self.request.stop)
+
+    def settled(self, sources: Tensor, tokens: Tensor, lengths: Tensor) -> None:
+        """Take in what is certain of the only request; see ``textgen.protocols.Settled``."""
+        del sources
+        for token in tokens[0, self._settled : int(lengths[0])].tolist():
+            self.push(token)
+            self._settled += 1
 
     def push(self, token: int) -> None:
         """Tell ``on_text`` what has become certain; what may begin a stop text waits."""
@@ -215,18 +265,11 @@ class _Writer:
         return Generation(prompt, index, sample, text, tuple(tokens), log_prob, finished)
 
 
-def _watch(writers: list[_Writer], *, streaming: bool) -> Watch | None:
-    """What looks at each step: streams the only row, and stops rows at their stop texts."""
-    stopping = any(writer.request.stop for writer in writers)
-    if not streaming and not stopping:
+def _watch(writers: list[_Writer]) -> Watch | None:
+    """What looks at each step and stops rows at their stop texts."""
+    if not any(writer.request.stop for writer in writers):
         return None
-
-    def watch(beam: Beam) -> Tensor | None:
-        if streaming and beam.width == 1:
-            writers[0].push(int(beam.tokens[0, 0, -1]))
-        return _stopped(beam, writers) if stopping else None
-
-    return watch
+    return lambda beam: _stopped(beam, writers)
 
 
 def _stopped(beam: Beam, writers: list[_Writer]) -> Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ from torch import nn
 from textgen.checkpoint import CONFIG, find_model, load_weights, read_config
 from textgen.config import structure
 from textgen.data.tokenizers import TextTokenizer, load_tokenizer
+from textgen.decoding.binding import Binder
 from textgen.errors import CheckpointError, ConfigError, UsageError
 from textgen.models.ensemble import Average, Ensemble
 from textgen.models.language_model import LanguageModel
@@ -72,6 +74,10 @@ class LoadedModel:
                 "there is `textgen generate`."
             )
         return self.source_tokenizer
+
+    def binder(self) -> Binder:
+        """What makes chains ready for the model; plugins that ask for models find them by name."""
+        return Binder(self.tokenizer, functools.partial(load_model, device=str(self.device)))
 
 
 def resolve_device(name: str) -> torch.device:

@@ -149,7 +149,7 @@ def test_attention_that_waits_is_bounded(
     loaded: LoadedModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = texts(translate(loaded, LINES, chain("greedy"), TranslationOptions(attention=True)))
-    monkeypatch.setattr("textgen.translation.lines._WEIGHTS", 300)
+    monkeypatch.setattr("textgen.translation.grouping._WEIGHTS", 300)
     assert (
         texts(translate(loaded, LINES, chain("greedy"), TranslationOptions(attention=True)))
         == whole

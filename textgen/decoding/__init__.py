@@ -13,7 +13,9 @@ from textgen.decoding.random import RowRandom, row_seeds
 from textgen.decoding.scoring import rescore, score, token_log_probs
 from textgen.decoding.search import Done, Picker, search
 from textgen.decoding.session import make_session, padded
+from textgen.decoding.settled import telling
 from textgen.decoding.top import Moves, argmax, best_moves
+from textgen.decoding.track import Track
 
 __all__ = [
     "Done",
@@ -21,6 +23,7 @@ __all__ = [
     "Picker",
     "Pool",
     "RowRandom",
+    "Track",
     "argmax",
     "best_first",
     "best_moves",
@@ -39,6 +42,7 @@ __all__ = [
     "score",
     "search",
     "take",
+    "telling",
     "token_log_probs",
     "worth",
 ]

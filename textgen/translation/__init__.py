@@ -1,9 +1,8 @@
 """Source lines in, translations out: one for each line, in order."""
 
+from textgen.translation.grouping import SourceLine, TranslationOptions
 from textgen.translation.length import MaxLength
 from textgen.translation.lines import (
-    SourceLine,
-    TranslationOptions,
     default_length,
     translate,
     translate_windows,

@@ -1,0 +1,175 @@
+"""Lines to translate, with all that is their own, in groups that are decoded together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from textgen.decoding.binding import Binder
+from textgen.decoding.chain import Chain
+from textgen.loading import LoadedModel
+from textgen.translation.length import MaxLength
+
+_CHARACTERS_PER_TOKEN = 64  # of an over-long line no more than this is looked at
+_WEIGHTS = 1 << 25  # attention weights that may wait for their turn
+
+
+@dataclass(frozen=True)
+class TranslationOptions:
+    """How lines are translated.
+
+    Attributes:
+        candidates: translations wanted for each line.
+        batch_tokens: source tokens decoded at once, padding included.
+        window: most lines that are read ahead and grouped by length.
+        max_source: source tokens after which a line is cut.
+        max_length: of a translation; None takes the model's own.
+        attention: keep the attention.
+        seed: for strategies that draw lots.
+    """
+
+    candidates: int = 1
+    batch_tokens: int = 1024
+    window: int = 1024
+    max_source: int = 1000
+    max_length: MaxLength | None = None
+    attention: bool = False
+    seed: int = 0
+
+
+class SourceLine(NamedTuple):
+    """A line to translate, a forced beginning of its translation, and what is its own.
+
+    Attributes:
+        text: the line.
+        prefix: with which its translation begins.
+        chain: how to decode it; None as the others.
+        candidates: translations wanted; None as of the others.
+        max_length: of its translation; None as of the others.
+        seed: None that of the others.
+        number: by which its random numbers differ from other lines' of the same seed; None its
+            place in the input.
+    """
+
+    text: str
+    prefix: str = ""
+    chain: Chain | None = None
+    candidates: int | None = None
+    max_length: MaxLength | None = None
+    seed: int | None = None
+    number: int | None = None
+
+
+@dataclass(frozen=True)
+class Line:
+    """A line that is ready to be decoded.
+
+    Attributes:
+        index: its place in the input.
+        text: as it came.
+        tokens: of the source, without eos; none of a blank line.
+        cut: whether there were more.
+        prefix: tokens of the forced beginning.
+        limit: most tokens of a translation.
+        candidates: translations wanted.
+        chain: bound to the model.
+        lot: seed and number of its random numbers.
+    """
+
+    index: int
+    text: str
+    tokens: list[int]
+    cut: bool
+    prefix: list[int]
+    limit: int
+    candidates: int
+    chain: Chain
+    lot: tuple[int, int]
+
+
+class Encoder:
+    """Makes lines ready.
+
+    Args:
+        loaded: the translator.
+        chain: of lines that have none of their own.
+        options: of lines that have none of their own.
+        max_length: likewise.
+        binder: makes chains ready for the model.
+    """
+
+    def __init__(
+        self,
+        loaded: LoadedModel,
+        chain: Chain,
+        options: TranslationOptions,
+        max_length: MaxLength,
+        binder: Binder,
+    ) -> None:
+        self.loaded, self.options, self.max_length = loaded, options, max_length
+        self.chain, self.binder = binder(chain), binder
+
+    def __call__(self, index: int, line: SourceLine) -> Line:
+        """A line with its tokens.
+
+        Raises:
+            UsageError: if its own chain does not suit the model.
+        """
+        loaded, options = self.loaded, self.options
+        text = line.text.strip()
+        most = options.max_source * _CHARACTERS_PER_TOKEN
+        tokens = loaded.require_source().encode(text[:most]) if text else []
+        whole = loaded.tokenizer.kind in {"characters", "bytes"}
+        prefix = line.prefix if whole else line.prefix.strip()
+        kept = tokens[: options.max_source]
+        return Line(
+            index=index,
+            text=line.text,
+            tokens=kept,
+            cut=len(tokens) > options.max_source or len(text) > most,
+            prefix=loaded.tokenizer.encode(prefix),
+            limit=(line.max_length or self.max_length).of(len(kept) + 1),
+            candidates=line.candidates or options.candidates,
+            chain=self.chain if line.chain is None else self.binder(line.chain),
+            lot=(
+                options.seed if line.seed is None else line.seed,
+                index if line.number is None else line.number,
+            ),
+        )
+
+
+def parts(window: Sequence[Line], *, attention: bool) -> list[list[Line]]:
+    """A window in parts whose attention, if it is kept, may wait in memory for its turn."""
+    found: list[list[Line]] = [[]]
+    weights = 0
+    for line in window:
+        more = line.candidates * (len(line.tokens) + 1) * line.limit if attention else 0
+        if found[-1] and weights + more > _WEIGHTS:
+            found.append([])
+            weights = 0
+        found[-1].append(line)
+        weights += more
+    return found if window else []
+
+
+def batches(window: Sequence[Line], batch_tokens: int) -> list[list[Line]]:
+    """Lines of one strategy and like length together, the batch of the first line first.
+
+    Blank lines stand apart.
+    """
+    groups: dict[tuple[int, int], list[Line]] = {}
+    blank = [line for line in window if not line.tokens]
+    for line in window:
+        if line.tokens:
+            groups.setdefault((id(line.chain.strategy), line.candidates), []).append(line)
+    found = [blank] if blank else []
+    for group in groups.values():
+        batch: list[Line] = []
+        for line in sorted(group, key=lambda each: (len(each.tokens), each.index)):
+            if batch and (len(line.tokens) + 1) * (len(batch) + 1) > batch_tokens:
+                found.append(batch)
+                batch = []
+            batch.append(line)
+        found.append(batch)
+    return sorted(found, key=lambda each: min(line.index for line in each))
