@@ -46,10 +46,14 @@ class BeamSearch:
     def __call__(self, session: Session) -> Hypotheses:
         """Decode; (B, n_best) hypotheses."""
         wanted = session if self.coverage == 0 else replace(session, attention=True)
-        running = RunningBeam(self, wanted)
+        running = self.running(wanted)
         rest = search(wanted, running.pick, carry=self.width, done=running.done)
         found = running.pool.result() or rest
         return found if session.attention else replace(found, attention=None)
+
+    def running(self, session: Session) -> RunningBeam:
+        """What picks and keeps the hypotheses of one search."""
+        return RunningBeam(self, session)
 
     def penalty(self, lengths: Tensor) -> Tensor:
         """What log-probabilities are divided by, for lengths |Y| of any shape."""
@@ -94,6 +98,14 @@ class RunningBeam:
         """Rows that go on, then rows that end."""
         return continuations(log_probs, self.live(beam), self.options.width, beam.marks)
 
+    def sums(self, beam: Beam) -> Tensor:
+        """(B, K) ≤ 0, what rows are worth before any penalty; it never grows with a token."""
+        return beam.scores
+
+    def rank(self, beam: Beam) -> Tensor:
+        """(B, K) scores by which finished rows are ranked."""
+        return self.options.rank(replace(beam, scores=self.sums(beam)))
+
     def live(self, beam: Beam) -> Tensor:
         """(B, K) scores of what goes on, −inf for the rest; to be asked once at each step.
 
@@ -101,14 +113,14 @@ class RunningBeam:
         its neighbours would change what it says.
         """
         if beam.step == 0:
-            self.pool.add(beam, self.options.rank)  # sources whose limit is 0
+            self.pool.add(beam, self.rank)  # sources whose limit is 0
         ended = beam.finished | self.over[beam.sources].unsqueeze(1)
-        return beam.scores.masked_fill(ended, _DEAD)
+        return self.sums(beam).masked_fill(ended, _DEAD)
 
     def done(self, beam: Beam) -> Tensor:
         """(B,) bool: sources whose result is settled."""
-        self.pool.add(beam, self.options.rank)
-        running = beam.scores.masked_fill(beam.finished, _DEAD).amax(1)
+        self.pool.add(beam, self.rank)
+        running = self.sums(beam).masked_fill(beam.finished, _DEAD).amax(1)
         if self.stop == "provable":
             worst = self.pool.worst(beam.sources, self.n_best)
             over = worst >= running / self.ceiling[beam.sources]

@@ -1,0 +1,148 @@
+"""Shallow fusion of a language model into beam search."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+import torch
+from annotated_types import Ge, Gt
+from torch import Tensor
+
+from textgen.decoding import follow_state, require_same_vocabulary, token_log_probs
+from textgen.errors import UsageError
+from textgen.protocols import Batch, Beam, Companion, Hypotheses, Load, Pick, Session, Tokenizer
+from textgen_decoders.beam import BeamSearch, RunningBeam
+
+_FLOOR = -1e9  # nats; what a language model thinks impossible is unwanted and not forbidden
+
+
+@dataclass(frozen=True)
+class ShallowFusion:
+    """Beam search in which a language model of the target side has its say at every step.
+
+    Tokens are chosen, and hypotheses ranked, by log P(Y | X) + λ · log P_LM(Y) in the place of
+    log P(Y | X); penalties and stopping are those of beam search. λ = 0 is beam search; λ is not
+    negative, or an end could not be told from the best that may still come. The language model
+    reads bos and the forced beginning as the translator does, and ends its sentences with eos:
+    train it on single sentences. The recorded log-probabilities stay those of the model that
+    decodes; what ranks is in the scores.
+    Gülçehre et al. 2015, "On using monolingual corpora in neural machine translation".
+
+    Example: --decode shallow-fusion:lm=checkpoints/lm,weight=0.2,width=5
+    """
+
+    lm: Annotated[str, "folder or name of a language model of the same target vocabulary"]
+    weight: Annotated[float, Ge(0), "weight λ of its log-probabilities"] = 0.2
+    width: Annotated[int, Ge(1), "hypotheses K that go on at every step"] = 5
+    length: Annotated[Literal["none", "average", "gnmt"], "how length is made up for"] = "average"
+    alpha: Annotated[float, Ge(0), "strength α of the length penalty"] = 1.0
+    coverage: Annotated[float, Ge(0), "strength β of the coverage penalty; needs attention"] = 0.0
+    n_best: Annotated[int | None, Ge(1), "hypotheses returned; none: as many as samples"] = None
+    stop: Annotated[
+        Literal["provable", "patience", "first"],
+        "when a source is done: nothing better can come; patience × width or n_best have finished",
+    ] = "provable"
+    patience: Annotated[float, Gt(0), "for stop=patience (Kasai et al. 2022)"] = 1.0
+
+    def equip(self, load: Load) -> FusedBeam:
+        """Load the language model.
+
+        Raises:
+            UsageError: if it is none.
+        """
+        companion = load(self.lm)
+        if companion.kind != "language-model":
+            raise UsageError(
+                f"shallow-fusion: {self.lm} is a {companion.kind}, but a language model is needed. "
+                "`textgen train lm` makes one."
+            )
+        return FusedBeam(
+            width=self.width,
+            length=self.length,
+            alpha=self.alpha,
+            coverage=self.coverage,
+            n_best=self.n_best,
+            stop=self.stop,
+            patience=self.patience,
+            lm=companion,
+            weight=self.weight,
+        )
+
+    def __call__(self, session: Session) -> Hypotheses:
+        """Refuse: the language model is not there.
+
+        Raises:
+            UsageError: always; ``equip`` gives what decodes.
+        """
+        del session
+        raise UsageError(
+            f"shallow-fusion: the language model {self.lm} is not loaded; give the chain a way to "
+            "load models, as in chain.bind(tokenizer, load_model)."
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class FusedBeam(BeamSearch):
+    """``ShallowFusion`` with its language model."""
+
+    lm: Companion
+    weight: float = 0.2
+
+    def bind(self, tokenizer: Tokenizer) -> FusedBeam:
+        """See that the language model speaks the same tokens."""
+        require_same_vocabulary(self.lm, tokenizer, "shallow-fusion")
+        return self
+
+    def running(self, session: Session) -> RunningBeam:
+        """What picks and keeps the hypotheses of one search."""
+        return _RunningFusion(self, session)
+
+
+class _RunningFusion(RunningBeam):
+    """A beam search with the state of a language model beside that of the session's model."""
+
+    def __init__(self, options: FusedBeam, session: Session) -> None:
+        super().__init__(options, session)
+        self.model, self.weight, self.session = options.lm.model, options.weight, session
+        self.state: Any = None
+        self.sources = torch.arange(len(session.limit), device=session.limit.device)
+        self.shares = torch.zeros(len(session.limit), 1, device=session.limit.device)  # (B, K)
+
+    def sums(self, beam: Beam) -> Tensor:
+        """(B, K) of both models."""
+        return beam.scores + self.shares
+
+    def pick(self, log_probs: Tensor, beam: Beam) -> Pick:
+        """Rows that go on, then rows that end, by the sum of both models."""
+        features = self._begin(beam.width) if self.state is None else self._read(beam)
+        scores = torch.log_softmax(self.model.output(features), -1, dtype=torch.float32)
+        scores = self.weight * scores.clamp(min=_FLOOR)  # (B, K, V)
+        parents, tokens = super().pick(log_probs + scores, beam)
+        totals = (self.shares.unsqueeze(2) + scores).flatten(1)
+        rows = torch.zeros_like(tokens) if parents is None else parents
+        self.shares = totals.gather(1, rows * scores.shape[2] + tokens)
+        return Pick(parents, tokens)
+
+    def _begin(self, width: int) -> Tensor:
+        """Read the prefixes: features (B, K, F) at their ends."""
+        prefix, lengths = self.session.prefix, self.session.prefix_lengths
+        features, state = self.model.features(prefix, self.model.begin(Batch(len(prefix))), lengths)
+        self.state = state.select(lengths.new_zeros(len(prefix), width))
+        if self.session.prefix_scored and prefix.shape[1] > 1:
+            costs = token_log_probs(self.model, features[:, :-1], prefix[:, 1:]).clamp(min=_FLOOR)
+            place = torch.arange(costs.shape[1], device=costs.device)
+            given = costs.masked_fill(place >= lengths.unsqueeze(1) - 1, 0.0)
+            self.shares = self.weight * given.sum(1, keepdim=True)
+        self.shares = self.shares.expand(-1, width)
+        return features[self.sources, lengths - 1].unsqueeze(1).expand(-1, width, -1)
+
+    def _read(self, beam: Beam) -> Tensor:
+        """Read the newest tokens: features (B, K, F) after them."""
+        self.state = follow_state(self.state, self.sources, beam)
+        stay = torch.searchsorted(self.sources, beam.sources)
+        self.shares = self.shares[:, : beam.width].index_select(0, stay)
+        self.sources = beam.sources
+        newest = beam.tokens[:, :, -1]
+        features, self.state = self.model.features(newest.reshape(-1, 1), self.state)
+        return features.reshape(*newest.shape, -1)
