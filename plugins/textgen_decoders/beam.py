@@ -9,7 +9,7 @@ import torch
 from annotated_types import Ge, Gt
 from torch import Tensor
 
-from textgen.decoding import Pool, best_moves, search
+from textgen.decoding import Done, Pool, best_moves, search, telling
 from textgen.errors import UsageError
 from textgen.protocols import Beam, Hypotheses, Marks, Pick, Session
 
@@ -47,7 +47,10 @@ class BeamSearch:
         """Decode; (B, n_best) hypotheses."""
         wanted = session if self.coverage == 0 else replace(session, attention=True)
         running = self.running(wanted)
-        rest = search(wanted, running.pick, carry=self.width, done=running.done)
+        done: Done = running.done
+        if running.n_best == 1:
+            done = telling(done, session, running.pool, running.bound)
+        rest = search(wanted, running.pick, carry=self.width, done=done)
         found = running.pool.result() or rest
         return found if session.attention else replace(found, attention=None)
 
@@ -96,7 +99,7 @@ class RunningBeam:
 
     def pick(self, log_probs: Tensor, beam: Beam) -> Pick:
         """Rows that go on, then rows that end."""
-        return continuations(log_probs, self.live(beam), self.options.width, beam.marks)
+        return Pick(*continuations(log_probs, self.live(beam), self.options.width, beam.marks))
 
     def sums(self, beam: Beam) -> Tensor:
         """(B, K) ≤ 0, what rows are worth before any penalty; it never grows with a token."""
@@ -117,6 +120,10 @@ class RunningBeam:
         ended = beam.finished | self.over[beam.sources].unsqueeze(1)
         return self.sums(beam).masked_fill(ended, _DEAD)
 
+    def bound(self, beam: Beam) -> Tensor:
+        """(B, K) the best score that rows which go on can reach."""
+        return self.sums(beam) / self.ceiling[beam.sources].unsqueeze(1)
+
     def done(self, beam: Beam) -> Tensor:
         """(B,) bool: sources whose result is settled."""
         self.pool.add(beam, self.rank)
@@ -132,7 +139,9 @@ class RunningBeam:
         return over
 
 
-def continuations(log_probs: Tensor, scores: Tensor, width: int, marks: Marks) -> Pick:
+def continuations(
+    log_probs: Tensor, scores: Tensor, width: int, marks: Marks
+) -> tuple[Tensor, Tensor]:
     """The best rows that go on, then the best that end, each by rank.
 
     Args:
@@ -142,7 +151,7 @@ def continuations(log_probs: Tensor, scores: Tensor, width: int, marks: Marks) -
         marks: spare rows get bos, which is forbidden: they are dead.
 
     Returns:
-        M = min(2 · width, K · V) rows: parents and tokens (B, M).
+        (B, M) parents and (B, M) tokens of M = min(2 · width, K · V) rows.
     """
     best, parents, tokens = best_moves(log_probs, scores, 2 * width)
     ends = tokens == marks.eos
@@ -151,4 +160,4 @@ def continuations(log_probs: Tensor, scores: Tensor, width: int, marks: Marks) -
     ends = tokens == marks.eos
     place = torch.arange(order.shape[1], device=order.device)
     usable = torch.where(ends, order < width, place < width) & (best != _DEAD)
-    return Pick(parents, torch.where(usable, tokens, marks.bos))
+    return parents, torch.where(usable, tokens, marks.bos)

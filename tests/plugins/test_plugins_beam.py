@@ -191,3 +191,30 @@ def test_attention_that_was_not_asked_for_is_not_returned() -> None:
     wanted = decode(BeamSearch(coverage=0.3), replace(session, attention=True)).attention
     assert wanted is not None
     assert wanted.shape[3] == 3
+
+
+@pytest.mark.parametrize(
+    "search",
+    [BeamSearch(1), BeamSearch(4, stop="first"), BeamSearch(3, stop="patience"), BeamSearch(3)],
+)
+def test_a_source_that_is_over_finds_nothing_more_while_it_waits_for_others(
+    search: BeamSearch,
+) -> None:
+    for seed in range(7):
+        session = session_of(random_model(vocabulary=7, seed=seed), 12, size=9)
+        prefixes = torch.tensor([[1, 3 + row % 4] for row in range(9)])
+        together = decode(search, replace(session, prefix=prefixes))
+        for row in range(9):
+            one = session_of(random_model(vocabulary=7, seed=seed), 12, size=row + 1)
+            alone = replace(
+                one,
+                state=one.state.keep(torch.tensor([row])),
+                prefix=prefixes[row : row + 1],
+                prefix_lengths=one.prefix_lengths[row:],
+                limit=one.limit[row:],
+            )
+            found = decode(search, alone)
+            length = int(found.lengths[0, 0])
+            assert together.tokens[row, 0, : together.lengths[row, 0]].tolist() == (
+                found.tokens[0, 0, :length].tolist()
+            )
