@@ -99,6 +99,16 @@ def generate(
         yield from found
 
 
+def require_language_model(loaded: LoadedModel) -> None:
+    """See that a model continues texts.
+
+    Raises:
+        UsageError: if it is no language model.
+    """
+    if loaded.kind != "language-model":
+        raise UsageError(f"{loaded.name} is a {loaded.kind}: use textgen translate.")
+
+
 def generate_each(
     loaded: LoadedModel,
     requests: Iterable[Request],
@@ -122,8 +132,7 @@ def generate_each(
     Raises:
         UsageError: if the model is no language model, or a chain does not suit it.
     """
-    if loaded.kind != "language-model":
-        raise UsageError(f"{loaded.name} is a {loaded.kind}: use textgen translate.")
+    require_language_model(loaded)
     binder = binder or loaded.binder()
     remaining = iter(requests)
     while batch := list(itertools.islice(remaining, batch_size)):

@@ -87,6 +87,8 @@ def workshop(tmp_path_factory: pytest.TempPathFactory) -> Path:
         if Path(name).suffix in {".txt", ".en", ".de"} and "/" not in name:
             (folder / name).write_text(TEXT, encoding="utf-8")
     (folder / "prompts.txt").write_text("The \nA dog\n\n", encoding="utf-8")
+    (folder / "requests.jsonl").write_text('{"prompt": "A ", "seed": 3}\n{}\n', encoding="utf-8")
+    (folder / "sources.jsonl").write_text('{"source": "3 May 2021", "beam": 2}\n', encoding="utf-8")
     rows = "".join(f'{number},"{line}"\n' for number, line in enumerate(LINES))
     (folder / "posts.csv").write_text(f"id,text\n{rows}", encoding="utf-8")
     pairs = "".join(f"{line}\t{line}\n" for line in LINES)

@@ -10,7 +10,7 @@ import click
 from textgen.cli.options import all_of, chosen, kept_option, plugin_registries, plugins_option
 
 if TYPE_CHECKING:
-    from textgen.decoding.chain import Chain
+    from textgen.decoding.chain import Chain, Registries
 
 decoding_options = all_of(
     [
@@ -27,12 +27,19 @@ decoding_options = all_of(
             help="Change the probabilities before the choice; repeatable, in this order.",
         ),
         kept_option(
+            "--repetition-penalty",
+            type=float,
+            metavar="X",
+            help="Short for --filter repetition-penalty:X; short forms act in this order.",
+        ),
+        kept_option(
             "--temperature", type=float, metavar="T", help="Short for --filter temperature:T."
         ),
         kept_option(
             "--top-k", type=click.IntRange(min=0), metavar="K", help="Short for --filter top-k:K."
         ),
         kept_option("--top-p", type=float, metavar="P", help="As --filter nucleus:P."),
+        kept_option("--min-p", type=float, metavar="M", help="Short for --filter min-p:M."),
         kept_option(
             "--beam",
             type=click.IntRange(min=1),
@@ -54,22 +61,46 @@ class Decoding:
     top_k: int | None
     top_p: float | None
     beam: int | None
+    min_p: float | None
+    repetition_penalty: float | None
+
+    def chain(self, registries: Registries, default: str) -> Chain:
+        """The strategy and filters that are named.
+
+        Args:
+            registries: where they are looked up.
+            default: SPEC of the strategy where none is named.
+
+        Raises:
+            PluginError: for unknown names.
+            ConfigError: for wrong options.
+            UsageError: for two strategies at once.
+        """
+        from textgen.decoding.chain import Flags, resolve
+
+        flags = Flags(
+            temperature=self.temperature,
+            top_k=self.top_k,
+            top_p=self.top_p,
+            beam=self.beam,
+            min_p=self.min_p,
+            repetition_penalty=self.repetition_penalty,
+        )
+        return resolve(self.decode, self.filters, registries, flags, default=default)
+
+
+def chosen_registries() -> Registries:
+    """Where the running command looks plugins up."""
+    from textgen.decoding.chain import Registries
+
+    return Registries(*plugin_registries())
 
 
 def chosen_chain(default: str = "sample") -> Chain:
-    """The strategy and filters that the running command's options name.
+    """The strategy and filters that the running command's options name; see ``Decoding.chain``."""
+    return chosen(Decoding).chain(chosen_registries(), default)
 
-    Args:
-        default: SPEC of the strategy where they name none.
 
-    Raises:
-        PluginError: for unknown names.
-        ConfigError: for wrong options.
-        UsageError: for two strategies at once.
-    """
-    from textgen.decoding.chain import Flags, Registries, resolve
-
-    decoding = chosen(Decoding)
-    flags = Flags(decoding.temperature, decoding.top_k, decoding.top_p, decoding.beam)
-    registries = Registries(*plugin_registries())
-    return resolve(decoding.decode, decoding.filters, registries, flags, default=default)
+def in_words(chain: Chain) -> str:
+    """The filters in their order, then the strategy."""
+    return " | ".join(chain.description)

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
-from textgen.cli.decoding_options import chosen_chain, decoding_options
+from textgen.cli.decoding_options import chosen_chain, decoding_options, in_words
 from textgen.cli.failures import complain
+from textgen.cli.generation_output import generation_as_dict, print_generation
 from textgen.cli.lazy import examples
 from textgen.cli.options import device_option, model_option, whole_number
-from textgen.cli.output import json_lines_option, print_json
+from textgen.cli.output import json_lines_option, jsonl_option, print_json
 from textgen.errors import DataError, UsageError
 
 if TYPE_CHECKING:
     from textgen.decoding.chain import Chain
-    from textgen.inference import Generation, LoadedModel, Request
+    from textgen.inference import LoadedModel, Request
 
 STDIN = "-"
 REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
@@ -31,6 +32,7 @@ REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
         'textgen generate --model checkpoints/py --prompt "The " --temperature 0.8 --top-p 0.9',
         'textgen generate --model checkpoints/py --prompt "The " --beam 5 --max-tokens 60',
         "textgen generate --model checkpoints/py --prompt - --samples 2 --json < prompts.txt",
+        "textgen generate --model checkpoints/py --max-tokens 60 --jsonl < requests.jsonl",
     ),
 )
 @model_option
@@ -56,6 +58,7 @@ REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 @device_option
 @click.option("-v", "--verbose", is_flag=True, help="Say how it is decoded.")
 @json_lines_option
+@jsonl_option
 def command(
     *,
     model: str,
@@ -68,11 +71,17 @@ def command(
     device: str,
     verbose: bool,
     as_json: bool,
+    jsonl: bool,
 ) -> None:
     """Continue a prompt.
 
     Without --decode the text is sampled, or searched for if --beam says so. Filters act in the
-    order given; the short forms act in the order temperature, top-k, top-p.
+    order given; the short forms act in the order repetition-penalty, temperature, top-k, top-p,
+    min-p.
+
+    --jsonl requests have the keys prompt, decode, filters (a list), temperature, top_k, top_p,
+    min_p, repetition_penalty, beam, seed, samples, max_tokens and stop (a text or a list); what one
+    does not say it takes from the options here.
     """
     from textgen.inference import Request, generate, load_model
 
@@ -80,8 +89,16 @@ def command(
         raise UsageError("--stop: an empty text would stop at once.")
     chain = chosen_chain()
     if verbose:
-        complain(f"decode: {_in_words(chain)}")
+        complain(f"decode: {in_words(chain)}")
+    if jsonl and prompt == STDIN:
+        raise UsageError("--jsonl reads requests from stdin: --prompt cannot read it too.")
     loaded = load_model(model, device)
+    if jsonl:
+        from textgen.cli.generate_requests import answer_requests
+
+        default = Request(_as_text(prompt), samples, max_tokens, stop, seed)
+        answer_requests(loaded, default, chain, batch_size)
+        return
     requests = (
         Request(text, samples=samples, max_tokens=max_tokens, stop=stop, seed=seed, index=index)
         for index, text in enumerate(_prompts(prompt))
@@ -93,9 +110,9 @@ def command(
         batch_size = 1  # who types a prompt waits for its text
     for generation in generate(loaded, requests, chain, batch_size=batch_size):
         if as_json:
-            print_json(_as_dict(generation, chain, seed))
+            print_json(generation_as_dict(generation, chain, seed))
         else:
-            _print(generation)
+            print_generation(generation)
         sys.stdout.flush()
 
 
@@ -112,39 +129,13 @@ def _stream(loaded: LoadedModel, requests: Iterable[Request], chain: Chain) -> N
             click.echo()
 
 
-def _print(generation: Generation) -> None:
-    """A text with a line above it that says whose it is."""
-    click.echo(f"--- prompt {generation.index + 1}, sample {generation.sample + 1} ---")
-    click.echo(generation.prompt + generation.text)
-
-
-def _as_dict(generation: Generation, chain: Chain, seed: int) -> dict[str, Any]:
-    """What --json tells of one text."""
-    return {
-        "index": generation.index,
-        "sample": generation.sample,
-        "prompt": generation.prompt,
-        "text": generation.text,
-        "tokens": len(generation.tokens),
-        "log_prob": generation.log_prob,
-        "finished": generation.finished,
-        "decode": _in_words(chain),
-        "seed": seed,
-    }
-
-
-def _in_words(chain: Chain) -> str:
-    """The filters in their order, then the strategy."""
-    return " | ".join(chain.description)
-
-
 def _prompts(prompt: str) -> Iterator[str]:
     """The prompts: the one given, or the lines of stdin as they come.
 
     A line of stdin that is not UTF-8 still gets its text; what it lacks is told on stderr.
     """
     if prompt != STDIN:
-        yield _as_text(prompt.encode("utf-8", "surrogateescape"))
+        yield _as_text(prompt)
         return
     if sys.stdin.isatty():
         complain("Prompts, one a line; Ctrl-D ends them.")
@@ -157,9 +148,9 @@ def _prompts(prompt: str) -> Iterator[str]:
         yield text
 
 
-def _as_text(data: bytes) -> str:
+def _as_text(prompt: str) -> str:
     """The prompt of the command line as UTF-8 text."""
     try:
-        return data.decode("utf-8")
+        return prompt.encode("utf-8", "surrogateescape").decode("utf-8")
     except UnicodeDecodeError as error:
         raise DataError(f"--prompt: byte {error.start + 1} is not UTF-8 text.") from None

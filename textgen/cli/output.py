@@ -13,6 +13,12 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print one JS
 json_lines_option = click.option(
     "--json", "as_json", is_flag=True, help="Print one JSON object a line."
 )
+jsonl_option = click.option(
+    "--jsonl",
+    is_flag=True,
+    help="Read requests from stdin, one JSON object a line, each with options of its own; "
+    "print as many answers, in order.",
+)
 
 
 def print_json(item: Mapping[str, Any]) -> None:

@@ -11,12 +11,12 @@ from typing import IO, TYPE_CHECKING, BinaryIO
 
 import click
 
-from textgen.cli.decoding_options import chosen_chain, decoding_options
+from textgen.cli.decoding_options import chosen_chain, decoding_options, in_words
 from textgen.cli.failures import complain
 from textgen.cli.lazy import SeveralCommand, examples
 from textgen.cli.line_reader import LineReader
 from textgen.cli.options import chosen
-from textgen.cli.output import json_lines_option
+from textgen.cli.output import json_lines_option, jsonl_option
 from textgen.cli.progress import counting
 from textgen.cli.translating import (
     DEFAULT_DECODE,
@@ -29,7 +29,9 @@ from textgen.cli.translation_output import Layout, Writer
 from textgen.errors import DataError, UsageError
 
 if TYPE_CHECKING:
-    from textgen.translation import SourceLine, Translation
+    from textgen.decoding.chain import Chain
+    from textgen.loading import LoadedModel
+    from textgen.translation import SourceLine, Translation, TranslationOptions
 
 _FILE = click.Path(path_type=Path, dir_okay=False)
 
@@ -43,6 +45,7 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
         "textgen translate --model checkpoints/dates --n-best 3 --scores < dates.txt",
         "textgen translate --model checkpoints/dates --json --alignments links.txt < dates.txt",
         "textgen translate --model checkpoints/dates checkpoints/dates-2 < dates.txt",
+        "textgen translate --model checkpoints/dates --jsonl < sources.jsonl",
     ),
 )
 @models_option
@@ -85,6 +88,7 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
 @translating_options
 @click.option("-v", "--verbose", is_flag=True, help="Say how it is decoded.")
 @json_lines_option
+@jsonl_option
 def command(
     *,
     n_best: int | None,
@@ -95,22 +99,30 @@ def command(
     prefix: Path | None,
     verbose: bool,
     as_json: bool,
+    jsonl: bool,
 ) -> None:
     """Translate the lines of stdin.
 
     One line comes out for each line that goes in, in order: a blank one for a blank one. Output
     appears while the input is still coming. Without --decode it is a beam search of width 5.
-    """
-    from textgen.translation import translate_windows
 
+    --jsonl requests have the keys source, prefix, decode, filters (a list), temperature, top_k,
+    top_p, min_p, repetition_penalty, beam, seed, n_best and max_length; what one does not say it
+    takes from the options here. The answers are those of --json.
+    """
+    as_json = as_json or jsonl
+    if jsonl and (alignments is not None or prefix is not None):
+        raise UsageError(
+            "--jsonl: the requests have a prefix, the answers attention; --prefix and --alignments "
+            "are for plain lines."
+        )
     if dictionary is not None and not replace_unknown:
         raise UsageError("--dictionary goes with --replace-unknown.")
     if as_json and scores:
         raise UsageError("--scores is for plain lines: --json has the scores anyway.")
     words = _read_dictionary(dictionary) if replace_unknown else None
     chain = chosen_chain(DEFAULT_DECODE)
-    translating = chosen(Translating)
-    options = translating.options(
+    options = chosen(Translating).options(
         candidates=n_best or 1,
         attention=as_json or alignments is not None or replace_unknown,
     )
@@ -118,12 +130,32 @@ def command(
     if alignments is not None and not loaded.attends:
         raise UsageError(f"--alignments: {loaded.name} has no attention to align by.")
     if verbose:
-        complain(f"decode: {' | '.join(chain.description)}")
+        complain(f"decode: {in_words(chain)}")
+    layout = Layout(n_best is not None, scores, as_json, words, in_words(chain))
+    if jsonl:
+        from textgen.cli.translate_requests import answer_requests
+
+        answer_requests(loaded, layout, chain, options)
+        return
+    _translate_lines(loaded, layout, chain, options, alignments=alignments, prefix=prefix)
+
+
+def _translate_lines(
+    loaded: LoadedModel,
+    layout: Layout,
+    chain: Chain,
+    options: TranslationOptions,
+    *,
+    alignments: Path | None,
+    prefix: Path | None,
+) -> None:
+    """Translate and write line by line."""
+    from textgen.translation import translate_windows
+
     stdin, total = _stdin(), _lines_to_show()
     reader = LineReader(stdin)
     forced = None if prefix is None else _lines(prefix)
-    windows = _with_prefixes(reader.groups(translating.window), forced, prefix)
-    layout = Layout(n_best is not None, scores, as_json, words)
+    windows = _with_prefixes(reader.groups(options.window), forced, prefix)
     cut = 0
     with _opened(alignments) as file, _progress(total) as tell:
         writer = Writer(loaded, layout, file)

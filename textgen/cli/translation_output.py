@@ -27,12 +27,14 @@ class Layout:
         scores: write scores too.
         as_json: write an object for each line.
         dictionary: for unknown words, None where they stay.
+        decode: filters and strategy in words.
     """
 
     n_best: bool = False
     scores: bool = False
     as_json: bool = False
     dictionary: Mapping[str, str] | None = None
+    decode: str = ""
 
 
 class Writer:
@@ -51,7 +53,7 @@ class Writer:
         """Write one line's translations at once."""
         best = translation.candidates[0]
         if self.layout.as_json:
-            print_json(self._as_dict(translation))
+            print_json(self.as_dict(translation))
             self._align(translation, best)
         elif self.layout.n_best:
             for candidate in translation.candidates:
@@ -92,7 +94,7 @@ class Writer:
             links = word_links(self.loaded, translation, candidate)
             self.alignments.write(format_pharaoh(links) + "\n")
 
-    def _as_dict(self, translation: Translation) -> dict[str, Any]:
+    def as_dict(self, translation: Translation) -> dict[str, Any]:
         """What --json tells of one line: the best translation, then all if several are wanted."""
         tokenizer = self.loaded.require_source()
         tokens = [tokenizer.piece(token) for token in translation.source_tokens]
@@ -103,6 +105,7 @@ class Writer:
             "source_tokens": [*tokens, tokenizer.piece(tokenizer.marks.eos)],
             "cut": translation.cut,
             **candidates[0],
+            "decode": self.layout.decode,
         }
         if self.layout.n_best:
             found["candidates"] = candidates

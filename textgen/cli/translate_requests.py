@@ -1,0 +1,89 @@
+"""``textgen translate --jsonl``: requests in, translations out."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated
+
+from annotated_types import Ge
+
+from textgen.cli.decoding_options import Decoding, chosen_registries, in_words
+from textgen.cli.options import chosen
+from textgen.cli.requests import Answer, Chains, OwnDecoding, answer_all, read_request
+from textgen.cli.translating import DEFAULT_DECODE
+from textgen.cli.translation_output import Layout, Writer
+from textgen.translation import MaxLength, SourceLine, TranslationOptions, translate_windows
+
+if TYPE_CHECKING:
+    from textgen.decoding.chain import Chain
+    from textgen.loading import LoadedModel
+
+
+@dataclass(frozen=True)
+class OwnTranslation(OwnDecoding):
+    """What a request may say."""
+
+    source: str = dataclasses.field(kw_only=True)
+    n_best: Annotated[int, Ge(1)] | None = None
+    max_length: str | None = None
+    prefix: str = ""
+
+
+@dataclass(frozen=True)
+class _Ready:
+    """A request and how it is answered."""
+
+    line: SourceLine
+    writer: Writer
+    seed: int
+    number: int
+
+
+def answer_requests(
+    loaded: LoadedModel, layout: Layout, default_chain: Chain, options: TranslationOptions
+) -> None:
+    """Answer the requests of stdin.
+
+    A request with a seed of its own draws what it draws alone, by that seed; one without draws by
+    the command's seed and the number of its line.
+
+    Args:
+        loaded: a translator.
+        layout: of answers, as the command's options want it.
+        default_chain: of the command's options.
+        options: what requests do not say, they take from here.
+
+    Raises:
+        UsageError: if the command's chain does not suit the model.
+    """
+    binder = loaded.binder()
+    binder(default_chain)
+    chains = Chains(chosen(Decoding), chosen_registries(), DEFAULT_DECODE, binder)
+
+    def read(text: str, number: int) -> _Ready:
+        own = read_request(OwnTranslation, text)
+        chain = chains(own)
+        line = SourceLine(
+            own.source,
+            prefix=own.prefix,
+            chain=chain,
+            candidates=own.n_best,
+            max_length=None if own.max_length is None else MaxLength.parse(own.max_length),
+            seed=own.seed,
+            number=number if own.seed is None else 0,
+        )
+        lists = layout.n_best or own.n_best is not None
+        its = dataclasses.replace(layout, n_best=lists, decode=in_words(chain))
+        seed = options.seed if own.seed is None else own.seed
+        return _Ready(line, Writer(loaded, its, None), seed, number)
+
+    def work(ready: Sequence[_Ready]) -> Iterator[Answer]:
+        lines = [each.line for each in ready]
+        found = translate_windows(loaded, [lines], default_chain, options, binder=binder)
+        for each, translation in zip(ready, found, strict=True):
+            numbered = dataclasses.replace(translation, index=each.number)
+            yield [{**each.writer.as_dict(numbered), "seed": each.seed}]
+
+    answer_all(options.window, read, work)
