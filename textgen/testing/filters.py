@@ -105,54 +105,51 @@ def _forbidden(case: FilterCase) -> str:
 
 
 def _repeat(case: FilterCase) -> str:
-    for task in case.tasks():
-        for rows, width in (((1,), 1), (ROWS, WIDTH)):
-            found = []
-            for seed in (0, 1):
-                with torch.random.fork_rng(devices=[]):
-                    torch.manual_seed(seed)
-                    found.append(case.run(task, rows, Script(rows, width)))
-            evidence = difference(task, found[0], found[1], ("first", "again"))
-            if evidence:
-                return evidence
+    for rows, width in (((1,), 1), (ROWS, WIDTH)):
+        found = []
+        for seed in (0, 1):
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed(seed)
+                found.append(case.run(rows, Script(rows, width)))
+        evidence = difference(case.task, found[0], found[1], ("first", "again"))
+        if evidence:
+            return evidence
     return ""
 
 
 def _duplicates(case: FilterCase) -> str:
-    for task in case.tasks():
-        for rows in ((1,), ROWS):
-            script = Chorus(rows, WIDTH)
-            found = case.run(task, rows, script, random=FixedRandom(_SAME_FOR_ALL))
-            for (step, line, row), (history, scores) in found.items():
-                first = found.get((step, line, 0))
-                if first is None or first[0] != history or alike(first[1], scores):
-                    continue
-                return (
-                    f"{task.kind}, {task.name(line)}, step {step}, rows 0 and {row} with the "
-                    f"tokens {list(history)}:\n{shown(first[1])}\n{shown(scores)}"
-                )
+    for rows in ((1,), ROWS):
+        script = Chorus(rows, WIDTH)
+        found = case.run(rows, script, random=FixedRandom(_SAME_FOR_ALL))
+        for (step, line, row), (history, scores) in found.items():
+            first = found.get((step, line, 0))
+            if first is None or first[0] != history or alike(first[1], scores):
+                continue
+            return (
+                f"{case.task.name(line)}, step {step}, rows 0 and {row} with the tokens "
+                f"{list(history)}:\n{shown(first[1])}\n{shown(scores)}"
+            )
     return ""
 
 
 def _history(case: FilterCase) -> str:
     """Every row of a search whose rows move, against one row that says the same."""
     random = FixedRandom(_SAME_FOR_ALL)
-    for task in case.tasks():
-        moved = case.run(task, ROWS, Script(ROWS, WIDTH), random=random)
-        for line in ROWS:
-            own = {place: value for place, value in moved.items() if place[1] == line}
-            for history in _longest({tokens for tokens, _ in own.values()}):
-                alone = case.run(task, (line,), Replay(history), random=random)
-                for (step, _, row), (tokens, scores) in sorted(own.items()):
-                    if tokens != history[:step] or (step, line, 0) not in alone:
-                        continue
-                    if not alike(alone[step, line, 0][1], scores):
-                        return (
-                            f"{task.kind}, {task.name(line)}, step {step}, the tokens "
-                            f"{list(tokens)}:\nas the only row of its source         "
-                            f"{shown(alone[step, line, 0][1])}\n"
-                            f"as row {row} of {WIDTH}, after rows have moved  {shown(scores)}"
-                        )
+    moved = case.run(ROWS, Script(ROWS, WIDTH), random=random)
+    for line in ROWS:
+        own = {place: value for place, value in moved.items() if place[1] == line}
+        for history in _longest({tokens for tokens, _ in own.values()}):
+            alone = case.run((line,), Replay(history), random=random)
+            for (step, _, row), (tokens, scores) in sorted(own.items()):
+                if tokens != history[:step] or (step, line, 0) not in alone:
+                    continue
+                single = alone[step, line, 0][1]
+                if not alike(single, scores):
+                    return (
+                        f"{case.task.name(line)}, step {step}, the tokens {list(tokens)}:\n"
+                        f"as the only row of its source         {shown(single)}\n"
+                        f"as row {row} of {WIDTH}, after rows have moved  {shown(scores)}"
+                    )
     return ""
 
 
@@ -166,29 +163,27 @@ def _longest(histories: set[tuple[int, ...]]) -> list[tuple[int, ...]]:
 
 
 def _neighbours(case: FilterCase) -> str:
-    for task in case.tasks():
-        alone: Rows = {}
-        for row in ROWS:
-            alone |= case.run(task, (row,), Script((row,), WIDTH))
-        pairs = [(one, (one + 1) % len(LINES)) for one in ROWS]
-        for rows in (*pairs, *(pair[::-1] for pair in pairs), ROWS, ROWS[::-1]):
-            together = case.run(task, rows, Script(rows, WIDTH))
-            wanted = {place: value for place, value in alone.items() if place[1] in rows}
-            others = f"in the batch of lines {list(rows)}"
-            evidence = difference(task, wanted, together, ("alone", others))
-            if evidence:
-                return evidence
+    alone: Rows = {}
+    for row in ROWS:
+        alone |= case.run((row,), Script((row,), WIDTH))
+    pairs = [(one, (one + 1) % len(LINES)) for one in ROWS]
+    for rows in (*pairs, (3, 0), (4, 1), ROWS, ROWS[::-1]):
+        together = case.run(rows, Script(rows, WIDTH))
+        wanted = {place: value for place, value in alone.items() if place[1] in rows}
+        others = f"in the batch of lines {list(rows)}"
+        evidence = difference(case.task, wanted, together, ("alone", others))
+        if evidence:
+            return evidence
     return ""
 
 
 def _padding(case: FilterCase) -> str:
-    for task in case.tasks():
-        for row in ROWS:
-            plain = case.run(task, (row,), Script((row,), 1))
-            wide = case.run(task, (row,), Script((row,), 1), padding=3)
-            evidence = difference(task, plain, wide, ("plain", "with 3 more pads in its prefix"))
-            if evidence:
-                return evidence
+    for row in ROWS:
+        plain = case.run((row,), Script((row,), 1))
+        wide = case.run((row,), Script((row,), 1), padding=3)
+        evidence = difference(case.task, plain, wide, ("plain", "with 3 more pads in its prefix"))
+        if evidence:
+            return evidence
     return ""
 
 
@@ -205,12 +200,12 @@ FILTER_LAWS: Mapping[str, Law[FilterCase]] = {
     ),
     "padding": Law("the padding of the prefixes is not looked at.", _padding),
     "duplicates": Law("rows with the same history are treated alike.", _duplicates),
-    "history": Law(
-        "what a row gets depends on its own history, wherever the search has moved it.", _history
-    ),
     "neighbours": Law(
         "what a row gets depends neither on the other sources of the batch nor on their order.",
         _neighbours,
+    ),
+    "history": Law(
+        "what a row gets depends on its own history, wherever the search has moved it.", _history
     ),
 }
 

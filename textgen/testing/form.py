@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -14,6 +14,7 @@ from textgen.testing.laws import Law, shown
 from textgen.testing.lines import ROWS, Task
 from textgen.testing.outcomes import (
     TOLERANCE,
+    Looks,
     Outcome,
     StrategyCase,
     bare,
@@ -32,6 +33,22 @@ _SAMPLES = 3
 def _answer(case: StrategyCase) -> str:
     for task in case.tasks(lines=bare([3])):
         case.decode(task.session((0,)))
+    return ""
+
+
+def _session(case: StrategyCase) -> str:
+    """The session's own tensors, before and after."""
+    for task in case.tasks():
+        session = task.session(ROWS)
+        names = ("prefix", "prefix_lengths", "limit")
+        before = [getattr(session, name).clone() for name in names]
+        memory = session.state.memory.clone()
+        case.decode(session)
+        for name, values in zip(names, before, strict=True):
+            if not torch.equal(getattr(session, name), values):
+                return f"{task.kind}: session.{name} was changed."
+        if not torch.equal(session.state.memory, memory):
+            return f"{task.kind}: session.state was changed."
     return ""
 
 
@@ -200,7 +217,8 @@ def _dead(case: StrategyCase) -> str:
             for place in rows:
                 for each in outcomes(found, place, 1):
                     impossible = set(each.tokens) - {4, TOY_MARKS.eos}
-                    if impossible or not bool(each.log_probs.isfinite().all()):
+                    known = bool(each.log_probs.isfinite().all())
+                    if impossible or not each.tokens or not known:
                         return f"{where}, {task.name(place)}: a dead row came back:\n{each}"
             dead = found.scores == _NOTHING
             if (found.lengths[dead] != 0).any() or found.finished[dead].any():
@@ -230,54 +248,19 @@ def _attention(case: StrategyCase) -> str:
                 if found.attention is not None:
                     return "A language model has no attention, but some is there."
                 continue
-            evidence = _Looks(wanted, found).wrong(task, rows)
+            evidence = Looks(wanted, found).wrong(task, rows)
             if evidence:
                 return evidence
     return ""
 
 
-@dataclass(frozen=True)
-class _Looks:
-    """The attention of hypotheses against that of a teacher-forced pass."""
-
-    session: Session
-    found: Hypotheses
-
-    def wrong(self, task: Task, rows: Sequence[int]) -> str:
-        """The first token whose attention is another's."""
-        given = self.found.attention
-        if given is None:
-            return "Attention was asked for and is None."
-        expected = (*self.found.tokens.shape, max(task.positions(row) for row in rows))
-        if tuple(given.shape) != expected:
-            return f"Attention has shape {tuple(given.shape)}, expected (B, K, T, S) = {expected}."
-        for source, row in (self.found.scores > _NOTHING).nonzero().tolist():
-            length = int(self.found.lengths[source, row])
-            wanted = self._forced(source, self.found.tokens[source, row, :length].tolist())
-            if not torch.allclose(given[source, row, :length], wanted, rtol=0, atol=TOLERANCE):
-                return (
-                    f"{task.name(rows[source])}, hypothesis {row}: the weights of its first token "
-                    f"are {shown(given[source, row, 0])}, a teacher-forced pass has "
-                    f"{shown(wanted[0])}; all its tokens are "
-                    f"{self.found.tokens[source, row, :length].tolist()}"
-                )
-        return ""
-
-    def _forced(self, source: int, tokens: list[int]) -> Tensor:
-        """(T, S) weights of the positions that choose each token."""
-        start = int(self.session.prefix_lengths[source])
-        said = [*self.session.prefix[source, :start].tolist(), *tokens]
-        state = self.session.state.keep(torch.tensor([source]))
-        _, state = self.session.model.features(torch.tensor([said]), state)
-        weights: Tensor = state.attention[0, start - 1 : start - 1 + len(tokens)]
-        return weights
-
-
 FORM_LAWS: Mapping[str, Law[StrategyCase]] = {
     "answer": Law("it decodes one short line without raising.", _answer),
+    "session": Law("the session is not changed.", _session),
     "hypotheses": Law(
         "it returns hypotheses of the right types, and at least one for each source.", _hypotheses
     ),
+    "dead-rows": Law("where there are fewer outputs than rows, the spare ones stay dead.", _dead),
     "best-first": Law("the hypotheses of a source are ranked by their scores.", _best_first),
     "padding": Law("pad stands after the end of a hypothesis, and nowhere else.", _padding),
     "eos": Law("eos ends a hypothesis; finished says that it was not cut by the limit.", _eos),
@@ -286,7 +269,6 @@ FORM_LAWS: Mapping[str, Law[StrategyCase]] = {
         "token_log_probs are the model's own, unfiltered, and log_probs their sum.", _rescoring
     ),
     "prefix": Law("every hypothesis continues its own source's prefix, of any length.", _prefix),
-    "dead-rows": Law("where there are fewer outputs than rows, the spare ones stay dead.", _dead),
     "no-sources": Law("no sources give no hypotheses.", _nobody),
     "attention": Law(
         "asked for, each token comes with the attention by which it was chosen.", _attention

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from textgen.decoding import decode
 from textgen.protocols import Beam, Filter, Hypotheses, Session, Strategy
+from textgen.testing.laws import shown
 from textgen.testing.lines import KINDS, ROWS, Kind, Line, Task
 from textgen.testing.toy import TOY_MARKS, ToyModel
 from textgen.testing.vocabulary import ToyTokenizer, toy_task_model
@@ -89,6 +90,43 @@ def unlike(one: Sequence[Outcome], other: Sequence[Outcome]) -> str:
     if len(one) != len(other):
         return f"{len(one)} hypotheses\n{len(other)} hypotheses"
     return ""
+
+
+@dataclass(frozen=True)
+class Looks:
+    """The attention of hypotheses against that of a teacher-forced pass."""
+
+    session: Session
+    found: Hypotheses
+
+    def wrong(self, task: Task, rows: Sequence[int]) -> str:
+        """The first token whose attention is another's."""
+        given = self.found.attention
+        if given is None:
+            return "Attention was asked for and is None."
+        expected = (*self.found.tokens.shape, max(task.positions(row) for row in rows))
+        if tuple(given.shape) != expected:
+            return f"Attention has shape {tuple(given.shape)}, expected (B, K, T, S) = {expected}."
+        for source, row in (self.found.scores > _NOTHING).nonzero().tolist():
+            length = int(self.found.lengths[source, row])
+            wanted = self._forced(source, self.found.tokens[source, row, :length].tolist())
+            if not torch.allclose(given[source, row, :length], wanted, rtol=0, atol=TOLERANCE):
+                return (
+                    f"{task.name(rows[source])}, hypothesis {row}: the weights of its first token "
+                    f"are {shown(given[source, row, 0])}, a teacher-forced pass has "
+                    f"{shown(wanted[0])}; all its tokens are "
+                    f"{self.found.tokens[source, row, :length].tolist()}"
+                )
+        return ""
+
+    def _forced(self, source: int, tokens: list[int]) -> Tensor:
+        """(T, S) weights of the positions that choose each token."""
+        start = int(self.session.prefix_lengths[source])
+        said = [*self.session.prefix[source, :start].tolist(), *tokens]
+        state = self.session.state.keep(torch.tensor([source]))
+        _, state = self.session.model.features(torch.tensor([said]), state)
+        weights: Tensor = state.attention[0, start - 1 : start - 1 + len(tokens)]
+        return weights
 
 
 @dataclass(frozen=True)
