@@ -26,8 +26,8 @@ class StochasticBeam:
     it begins gives each token v the value g_v = log P + s_v + noise, and of these the largest,
     Z = max g_v, is moved to G: G_v = −log(e^−G − e^−Z + e^−g_v). The K largest G_v go on; what has
     ended keeps its G and its place. The filters decide what P is drawn from: temperature makes the
-    outputs more or less alike. scores are G, in whose order hypotheses are returned; log_probs are
-    the model's own.
+    outputs more or less alike. The scores that hypotheses are ranked by are their G (0 where the
+    limit leaves no room to speak); their log-probabilities are the model's own.
     Kool, van Hoof & Welling 2019, "Stochastic beams and where to find them: the Gumbel-top-k trick
     for sampling sequences without replacement".
 
@@ -66,7 +66,10 @@ class _Running:
         total = follow(self.log_probs, self.sources, here).unsqueeze(2)
         total = total + torch.log_softmax(log_probs, -1, dtype=torch.float64)  # (B, K, V)
         noise = -(-beam.random.uniform(beam, size, _STREAM).log()).log()
-        perturbed = conditioned(total + noise, before)
+        noisy = total + noise
+        if beam.step == 0:  # nothing is known yet of the largest, but where nothing can be said
+            before = noisy.amax(2).masked_fill(beam.finished, 0.0)
+        perturbed = conditioned(noisy, before)
         best, index = perturbed.flatten(1).topk(min(self.width, perturbed[0].numel()), 1)
         parents = index.div(size, rounding_mode="floor")
         self.perturbed, self.sources = best, beam.sources

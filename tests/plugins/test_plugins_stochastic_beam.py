@@ -121,6 +121,16 @@ def test_a_gumbel_is_moved_to_its_new_largest() -> None:
     torch.testing.assert_close(far.amax(2), largest * 500)
 
 
+def test_the_largest_score_is_a_gumbel_variable() -> None:
+    """log of a sum of probabilities that is 1, plus noise: P(G ≤ g) = exp(−e^−g)."""
+    model = random_model(vocabulary=6, spread=1.0, seed=5)
+    session = make_session(model, Batch(DRAWS), [[]] * DRAWS, marks=MARKS, limits=2, seed=3)
+    largest = decode(StochasticBeam(3), session).scores[:, 0].double()
+    quantiles = torch.exp(-torch.exp(-largest)).sort().values
+    even = (torch.arange(DRAWS, dtype=torch.float64) + 0.5) / DRAWS
+    assert float((quantiles - even).abs().max()) * DRAWS**0.5 < 1.63  # Kolmogorov, 1 %
+
+
 def session_of(model: FakeModel, rows: list[int], **options: object) -> Session:
     prefixes = [[1], [1, 4, 5, 3], [1, 5], [1, 3, 3], [1, 7, 7, 7, 7], [1, 7]] * 2
     limits = [5, 30, 17, 0, 9, 12, 3, 25, 2, 6, 20, 1]
