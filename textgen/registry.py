@@ -66,6 +66,7 @@ def parse_spec(text: str) -> Spec:
     """Take ``beam:width=5`` or ``temperature:0.8`` apart.
 
     A backslash before a comma keeps it in the value; so does a value in TOML's quotes or brackets.
+    So it does with a backslash or, outside quotes, a quote; before anything else it stays.
 
     Raises:
         PluginError: for an empty name or an option given twice.
@@ -89,7 +90,7 @@ def parse_spec(text: str) -> Spec:
 
 
 def _split_commas(text: str) -> list[str]:
-    """Split at commas outside TOML's quotes and brackets; a backslash keeps the next character.
+    """Split at commas outside TOML's quotes and brackets; see ``parse_spec`` for backslashes.
 
     A quote or bracket opens something only where a value begins: ``don't`` holds no string.
     """
@@ -98,7 +99,9 @@ def _split_commas(text: str) -> list[str]:
     for character in characters:
         begins = depth > 0 or parts[-1].rstrip().endswith("=") or not parts[-1].strip()
         if character == "\\":
-            parts[-1] += next(characters, "\\")
+            following = next(characters, "\\")
+            bare = following in ",\\" or (following in "\"'" and not quote)
+            parts[-1] += following if bare else character + following
             continue
         if quote:
             quote = "" if character == quote else quote

@@ -3,7 +3,7 @@
 ``--decode NAME`` names a strategy, or a filter: then it means to sample with that filter first.
 Filters given by hand keep their order. The familiar flags (temperature, top-k, top-p, beam) are
 sugar for the same plugins, put in where the documented order has them: penalties and bans, minimum
-length, temperature, top-k, top-p, min-p, typical, epsilon, eta.
+length, forcing, temperature, top-k, top-p, min-p, typical, epsilon, eta, mirostat.
 """
 
 from __future__ import annotations
@@ -25,17 +25,22 @@ ORDER = (
     "repetition-penalty",
     "frequency-penalty",
     "presence-penalty",
+    "dry",
     "no-repeat-ngram",
     "banned",
     "allowed",
     "minimum-length",
+    "regex",
+    "prefix",
     "temperature",
+    "dynamic-temperature",
     "top-k",
     "nucleus",
     "min-p",
     "typical",
     "epsilon",
     "eta",
+    "mirostat",
 )
 _ALIASES = {"top-p": "nucleus"}
 
