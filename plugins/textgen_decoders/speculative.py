@@ -27,8 +27,10 @@ class Speculative:
     refused one is replaced by a token drawn from max(0, p − q), normalised. What comes out is
     distributed as p, the filtered distribution of the model that decodes, whatever the draft says.
     That model reads γ tokens in one call: one that is certain and γ − 1 that the draft proposes to
-    follow it; the call is spared for each of these that comes true in every row. So it pays for
-    one or a few texts at a time, for a large model, and for a draft that is often right. Each
+    follow it; the call is spared for each of these that comes true in every row. So it is for one
+    or a few texts at a time and a draft that is often right; time is won only where reading γ
+    tokens costs about as much as reading one, which is not so for an LSTM on a processor. The
+    draft may be a language model or, for a translator, a translator of the same target side. Each
     step has random numbers of its own: where a round begins does not change what is drawn.
     Leviathan, Kalman & Matias 2023, "Fast inference from transformers via speculative decoding";
     Chen et al. 2023, "Accelerating large language model decoding with speculative sampling".
