@@ -66,6 +66,7 @@ class BoundMBR:
         """Decode; (B, n_best) hypotheses, at most as many as there are candidates."""
         options = self.options
         beam = options.candidates == "beam"
+        session = replace(session, settled=None)  # neither search has the last word
         drawing = replace(session, samples=options.n, attention=session.attention and not beam)
         references = Sample()(drawing)
         candidates = references
