@@ -76,12 +76,15 @@ class DryTokens:
         matched = self._matched(row, lengths, beam)[:, :, :-1]  # (B, K, L − 1)
         following = row[:, :, 1:]
         matched = matched.masked_fill(torch.isin(following, self._numbers(row)), 0)
-        longest = torch.zeros(log_probs.shape, dtype=torch.int64, device=row.device)
-        longest = longest.scatter_reduce(2, following, matched, "amax")  # (B, K, V)
-        power = (longest - self.options.allowed).clamp(min=0).double()
-        penalty = (self.options.m * self.options.base**power).clamp(max=_MOST)
-        penalty = penalty.where(longest >= self.options.allowed, 0.0)
-        return log_probs - penalty.to(log_probs.dtype)
+        costs = self._costs(matched).to(log_probs.dtype)  # the longest match costs most
+        penalty = torch.zeros_like(log_probs).scatter_reduce(2, following, costs, "amax")
+        return log_probs - penalty
+
+    def _costs(self, matched: Tensor) -> Tensor:
+        """Nats, float64, for matches of given lengths, of any shape."""
+        beyond = matched - self.options.allowed
+        costs = self.options.m * self.options.base ** beyond.clamp(min=0).double()
+        return costs.clamp(max=_MOST).masked_fill(beyond < 0, 0.0)
 
     def _numbers(self, like: Tensor) -> Tensor:
         return torch.tensor(self.breakers, dtype=torch.int64, device=like.device)

@@ -49,28 +49,27 @@ class _Running:
     def __init__(self, options: Mirostat) -> None:
         self.options = options
         self.bound: Tensor | None = None  # (B, K) float64, μ
-        self.offered = self.sources = torch.empty(0)  # (B, K, V) bits; (B,) of the last call
+        # of the last call: bits of what was left (B, K, V), its mass (B, K), sources (B,)
+        self.bits = self.mass = self.sources = torch.empty(0)
 
     def __call__(self, log_probs: Tensor, beam: Beam) -> Tensor:
         """(B, K, V) scores, −inf for what is too surprising."""
         bound = self._bound(beam)
-        excess = _bits(log_probs) - bound.unsqueeze(2)
-        dropped = (excess > _ROUNDING) & (log_probs < log_probs.amax(-1, keepdim=True))
-        left = log_probs.masked_fill(dropped, float("-inf"))
-        self.bound, self.offered, self.sources = bound, _bits(left), beam.sources
-        return left
+        bits = torch.log_softmax(log_probs, -1, dtype=torch.float64) / -math.log(2)
+        dropped = bits > bound.unsqueeze(2) + _ROUNDING
+        dropped &= log_probs < log_probs.amax(-1, keepdim=True)
+        self.bits = bits.masked_fill_(dropped, float("inf"))
+        self.mass = torch.exp2(-self.bits).sum(-1)
+        self.bound, self.sources = bound, beam.sources
+        return log_probs.masked_fill(dropped, float("-inf"))
 
     def _bound(self, beam: Beam) -> Tensor:
         """(B, K) μ after what was chosen last; what was not offered (pad) teaches nothing."""
         tau = self.options.tau
         if self.bound is None:
             return torch.full_like(beam.scores, 2 * tau, dtype=torch.float64)
-        bound = follow(self.bound, self.sources, beam)
-        offered = follow(self.offered, self.sources, beam)
-        surprise = offered.gather(2, beam.tokens[:, :, -1:]).squeeze(2)
+        bound, bits, mass = (
+            follow(each, self.sources, beam) for each in (self.bound, self.bits, self.mass)
+        )
+        surprise = bits.gather(2, beam.tokens[:, :, -1:]).squeeze(2) + mass.log2()
         return bound - self.options.eta * torch.where(surprise.isfinite(), surprise - tau, 0.0)
-
-
-def _bits(log_probs: Tensor) -> Tensor:
-    """(B, K, V) float64 surprise −log₂ p."""
-    return torch.log_softmax(log_probs, -1, dtype=torch.float64) / -math.log(2)

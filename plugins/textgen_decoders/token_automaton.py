@@ -94,9 +94,11 @@ class TokenAutomaton:
         """(V,) the state after each token; −1 for those that may not come."""
         sets = self._walk(members, context)
         row = np.full(len(sets), _DEAD, dtype=np.int32)
-        keys = sets * 2 + self._surfaces.then
-        for key in np.unique(keys[sets >= 0]).tolist():
-            row[keys == key] = self._state(key // 2, key % 2)
+        real = sets >= 0
+        keys, which = np.unique((sets * 2 + self._surfaces.then)[real], return_inverse=True)
+        row[real] = np.array([self._state(key // 2, key % 2) for key in keys.tolist()], np.int32)[
+            which
+        ]
         if ACCEPT in self._sets[members]:
             row[self._marks.eos] = self._state(members, context)
         return row
