@@ -9,6 +9,8 @@ import pytest
 from textgen.config import describe
 from textgen.decoding.chain import default_registries
 from textgen.testing import check_filter, check_strategy
+from textgen.testing.lines import KINDS as KINDS_OF_MODELS
+from textgen.testing.lines import Kind
 
 REGISTRIES = default_registries()
 
@@ -33,19 +35,32 @@ FILTERS: dict[str, tuple[str, ...]] = {
     "xtc": ("xtc:q=0.5,t=0.1",),
 }
 STRATEGIES: dict[str, tuple[str, ...]] = {
+    "best-of": (
+        "best-of:n=6,n_best=2",
+        "best-of:n=4,candidates=beam,model=toy-translator",
+        "best-of:n=4,lm=toy",
+        "best-of:n=4,channel=toy-translator,lm=toy",
+    ),
     "beam": (
         "beam:width=1",
         "beam:width=3,length=gnmt,alpha=0.6",
         "beam:width=3,length=none,n_best=2,stop=first",
         "beam:width=3,stop=patience,patience=2",
     ),
+    "constrained": ('constrained:["a"],width=4', 'constrained:["ab","c"],width=6,n_best=3'),
+    "contrastive": ("contrastive:k=3,alpha=0.5",),
+    "diverse-beam": ("diverse-beam",),
+    "mbr": ("mbr:n=6", "mbr:n=4,candidates=beam,width=3,utility=bleu"),
     "shallow-fusion": ("shallow-fusion:lm=toy,weight=0.3,width=3",),
     "speculative": ("speculative:draft=toy", "speculative:draft=translator,tokens=3"),
 }
 
-# Whether a strategy draws lots: then other seeds must give other results, and else the same.
+# Whether a strategy draws lots, by its name or as it is asked for: then other seeds must give other results, and else the same.
 RANDOM = {
     "beam": False,
+    "best-of": True,
+    "best-of:n=4,candidates=beam,model=toy-translator": False,
+    "constrained": False,
     "contrastive": False,
     "diverse-beam": False,
     "greedy": False,
@@ -54,6 +69,12 @@ RANDOM = {
     "shallow-fusion": False,
     "speculative": True,
     "stochastic-beam": True,
+}
+
+# Those that work with one kind of model only, and must refuse the other in one line.
+KINDS: dict[str, tuple[Kind, ...]] = {
+    "best-of:n=4,candidates=beam,model=toy-translator": ("translator",),
+    "best-of:n=4,channel=toy-translator,lm=toy": ("translator",),
 }
 
 
@@ -80,4 +101,5 @@ def test_every_filter_keeps_the_laws(spec: str) -> None:
 @pytest.mark.parametrize("spec", specs("strategy", STRATEGIES))
 def test_every_strategy_keeps_the_laws(spec: str) -> None:
     strategy = REGISTRIES.strategies.build(spec)
-    check_strategy(strategy, random=RANDOM.get(spec.partition(":")[0]))
+    random = RANDOM.get(spec, RANDOM.get(spec.partition(":")[0]))
+    check_strategy(strategy, random=random, kinds=KINDS.get(spec, KINDS_OF_MODELS))
