@@ -23,6 +23,7 @@ _EVALUATE = LazyGroup(
         "bleu": "textgen.cli.evaluate_bleu",
         "translation": "textgen.cli.evaluate_translation",
         "alignment": "textgen.cli.evaluate_alignment",
+        "decoding": "textgen.cli.evaluate_decoding",
     },
     help="Measure models and what they write.",
     epilog=examples("textgen evaluate perplexity --model checkpoints/py valid.txt"),

@@ -154,6 +154,8 @@ class Report:
         exact: share of the lines that equal a reference, outer spaces aside.
         seconds: that it took to translate.
         decode: filters and strategy.
+        log_prob: sum of the log-probabilities of all translations, nats.
+        tokens: of all translations, eos counted.
     """
 
     translations: Sequence[str]
@@ -161,6 +163,8 @@ class Report:
     exact: float
     seconds: float
     decode: Sequence[str]
+    log_prob: float = 0.0
+    tokens: int = 0
 
     @property
     def speed(self) -> float:
@@ -175,6 +179,8 @@ class Report:
             "decode": " | ".join(self.decode),
             "seconds": round(self.seconds, 3),
             "sentences_per_second": round(self.speed, 3),
+            "log_prob": self.log_prob,
+            "tokens": self.tokens,
         }
 
     def __str__(self) -> str:
@@ -207,14 +213,18 @@ def translate_and_score(
         raise DataError("There are no lines to translate.")
     began = time.perf_counter()
     found: list[str] = []
+    log_prob, tokens = 0.0, 0
     with counting("lines") as progress:
         for translation in translate(loaded, lines, chain, options):
             found.append(translation.text)
+            log_prob += translation.candidates[0].log_prob
+            tokens += len(translation.candidates[0].tokens)
             progress(len(found), len(lines))
     seconds = time.perf_counter() - began
     named = {f"reference {number}": text for number, text in enumerate(references, start=1)}
     scores = score_translations({loaded.name: found}, named)[0]
-    return Report(found, scores, _exact(found, references), seconds, chain.description)
+    exact = _exact(found, references)
+    return Report(found, scores, exact, seconds, chain.description, log_prob, tokens)
 
 
 def _exact(found: Sequence[str], references: Sequence[Sequence[str]]) -> float:
