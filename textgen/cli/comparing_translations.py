@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from textgen.loading import LoadedModel
 
 
+WARM_UP = 64
+"""Lines that each strategy translates before it is timed."""
+
+
 @dataclass(frozen=True)
 class TranslationRow:
     """What came of one way to translate.
@@ -111,8 +115,8 @@ def compare_translations(
     options = TranslationOptions(seed=seed)
 
     def work(each: Wanted) -> Report:
-        for _ in translate(loaded, lines[:1], each.chain, options):
-            pass  # what is compiled or loaded on the first call is not timed
+        for _ in translate(loaded, lines[:WARM_UP], each.chain, options):
+            pass  # what is compiled for a shape when it is first seen is not timed
         return translate_and_score(loaded, lines, references, each.chain, options)
 
     rows, points = [], []

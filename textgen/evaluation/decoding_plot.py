@@ -69,11 +69,11 @@ def _panel(axes: Axes, rows: Sequence[Row], field: str, label: str) -> Labels:
         axes.scatter(
             [x],
             [y],
-            s=150 if human else 30,
+            s=230 if human else 30,
             c=ORANGE if human else BLUE,
             marker="*" if human else "o",
             linewidths=0,
-            zorder=3,
+            zorder=2.5 if human else 3,
         )
         names.add(x, y, row.name, ORANGE if human else TEXT, first=human)
     axes.margins(x=0.14, y=0.12)
