@@ -17,6 +17,10 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 torch.set_num_threads(1)
 
+collect_ignore = [
+    "example_package"
+]  # a project of its own: test_testing_example_package.py runs it
+
 # the same examples each time, however slow the machine
 settings.register_profile("tests", deadline=None, derandomize=True)
 settings.load_profile("tests")

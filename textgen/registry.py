@@ -24,7 +24,7 @@ from types import ModuleType
 from typing import Any, Generic, TypeVar, cast
 
 from textgen.config import parse_value, structure
-from textgen.errors import ConfigError, PluginError, nearest
+from textgen.errors import ConfigError, PluginError, TextgenError, nearest
 
 T = TypeVar("T")
 
@@ -199,7 +199,7 @@ class Registry(Generic[T]):
         """Make a plugin from ``name:key=value``.
 
         Raises:
-            PluginError: if it is unknown or cannot be loaded.
+            PluginError: if it is unknown, cannot be loaded or cannot be made.
             ConfigError: if options are unknown or out of range, all of them at once.
         """
         spec = parse_spec(spec) if isinstance(spec, str) else spec
@@ -207,10 +207,18 @@ class Registry(Generic[T]):
         where = f"{self.kind} {entry.name}"
         if not callable(factory):
             raise PluginError(f"The {where} of {entry.origin} is no factory: it cannot be called.")
-        if isinstance(factory, type) and dataclasses.is_dataclass(factory):
-            made = structure(factory, _named(factory, spec, where), where=where)
-        else:
-            made = _call(factory, spec, where, entry.origin)
+        try:
+            if isinstance(factory, type) and dataclasses.is_dataclass(factory):
+                made = structure(factory, _named(factory, spec, where), where=where)
+            else:
+                made = _call(factory, spec, where, entry.origin)
+        except (TextgenError, OSError, MemoryError):
+            raise
+        except Exception as error:
+            what = f"its factory raised {type(error).__name__}: {error}"
+            raise PluginError(
+                f"The {where} of {entry.origin} breaks its contract: {what}"
+            ) from error
         if not callable(made):
             raise PluginError(
                 f"The {where} of {entry.origin} breaks its contract: "

@@ -34,7 +34,9 @@ class Drafter:
 
     def __init__(self, companion: Companion, session: Session) -> None:
         self.companion, self.model, self.session = companion, companion.model, session
-        self.filters = [each for each in session.filters if not hasattr(each, "start")]
+        self.filters = [
+            each for each in session.filters if not callable(getattr(each, "start", None))
+        ]
         self.forbidden = session.prefix.new_tensor([session.marks.pad, session.marks.bos])
         self.sources = torch.arange(len(session.limit), device=session.limit.device)
         self.proposed = session.prefix[:, :0].unsqueeze(1)

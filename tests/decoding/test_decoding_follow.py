@@ -101,3 +101,18 @@ def test_a_start_that_fails_is_named(what: Any, message: str) -> None:
     )
     with pytest.raises(PluginError, match=f"The filter Stubborn.*{message}"):
         decode(Sample(), session)
+
+
+@dataclass(frozen=True)
+class Warm:
+    """A filter with an option of that name."""
+
+    start: float = 2.0
+
+    def __call__(self, log_probs: Tensor, beam: Beam) -> Tensor:
+        return log_probs / self.start if beam.step == 0 else log_probs
+
+
+def test_an_option_may_be_called_start() -> None:
+    session = make_session(random_model(), Batch(1), [[1]], marks=MARKS, limits=3, filters=[Warm()])
+    assert decode(Sample(), session).tokens.shape[0] == 1

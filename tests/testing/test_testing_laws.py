@@ -55,7 +55,8 @@ STRATEGIES: dict[str, tuple[str, ...]] = {
     "speculative": ("speculative:draft=toy", "speculative:draft=translator,tokens=3"),
 }
 
-# Whether a strategy draws lots, by its name or as it is asked for: then other seeds must give other results, and else the same.
+# Whether a strategy draws lots, by its name or as it is asked for: other seeds must then give other
+# results, and else the same.
 RANDOM = {
     "beam": False,
     "best-of": True,

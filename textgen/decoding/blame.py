@@ -44,13 +44,23 @@ def title(plugin: Any) -> str:
 def origin(plugin: Any) -> str:
     """Package and version, or the file, in which a plugin is defined."""
     plugin = _bare(plugin)
-    module = getattr(plugin, "__module__", None) or type(plugin).__module__
-    for group in ("textgen.filters", "textgen.strategies"):
-        for point in importlib.metadata.entry_points(group=group):
-            if point.module == module and point.dist is not None:
-                return f"of {point.dist.name} {point.dist.version}"
-    file = getattr(sys.modules.get(str(module)), "__file__", None)
+    module = str(getattr(plugin, "__module__", None) or type(plugin).__module__)
+    points = [
+        point
+        for group in ("textgen.filters", "textgen.strategies")
+        for point in importlib.metadata.entry_points(group=group)
+        if point.dist is not None and _package(point.module) == _package(module)
+    ]
+    points.sort(key=lambda point: point.module != module)  # its own module before its package
+    if points and points[0].dist is not None:
+        return f"of {points[0].dist.name} {points[0].dist.version}"
+    file = getattr(sys.modules.get(module), "__file__", None)
     return f"of {file or module}"
+
+
+def _package(module: str) -> str:
+    """The top-level package or module that a module belongs to."""
+    return module.partition(".")[0]
 
 
 def _bare(plugin: Any) -> Callable[..., Any]:

@@ -14,7 +14,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeVar, cast
 
-from textgen.errors import PluginError, UsageError, nearest
+from textgen.decoding.blame import broken
+from textgen.errors import PluginError, TextgenError, UsageError, nearest
 from textgen.protocols import Filter, Hypotheses, Load, Session, Strategy, Tokenizer
 from textgen.registry import Registry, Spec, parse_spec
 
@@ -133,12 +134,30 @@ class Chain:
 
 
 def bound(plugin: T, tokenizer: Tokenizer, load: Load | None) -> T:
-    """One plugin for a model's vocabulary; see ``Chain.bind``."""
-    equip = getattr(plugin, "equip", None)
-    if load is not None and callable(equip):
-        plugin = equip(load)
-    bind = getattr(plugin, "bind", None)
-    return cast("T", bind(tokenizer)) if callable(bind) else plugin
+    """One plugin for a model's vocabulary; see ``Chain.bind``.
+
+    Raises:
+        PluginError: if its ``equip`` or ``bind`` raises anything else, or gives no plugin.
+    """
+    equipped = plugin if load is None else _ready(plugin, "equip", load)
+    return _ready(equipped, "bind", tokenizer)
+
+
+def _ready(plugin: T, method: str, given: Any) -> T:
+    """What a plugin's method gives, where it has it."""
+    prepare = getattr(plugin, method, None)
+    if not callable(prepare):
+        return plugin
+    try:
+        ready = prepare(given)
+    except (TextgenError, OSError, MemoryError):
+        raise
+    except Exception as error:
+        what = f"its {method} raised {type(error).__name__}: {error}"
+        raise broken(plugin, "plugin", what) from error
+    if not callable(ready):
+        raise broken(plugin, "plugin", f"its {method} gave {type(ready).__name__}, not a plugin.")
+    return cast("T", ready)
 
 
 def default_registries() -> Registries:

@@ -28,7 +28,7 @@ def started(one: Filter, session: Session) -> Filter:
         PluginError: if it raises, or gives what cannot be called.
     """
     start = getattr(one, "start", None)
-    if start is None:
+    if not callable(start):  # an option may have this name
         return one
     try:
         ready = start(session)

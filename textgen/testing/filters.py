@@ -9,7 +9,7 @@ from torch import Tensor
 
 from textgen.protocols import Filter, Load
 from textgen.testing.filter_case import WIDTH, FilterCase, Rows, alike, difference
-from textgen.testing.laws import Law, bound_filter, obey, shown
+from textgen.testing.laws import Law, made_ready, obey, shown
 from textgen.testing.lines import KINDS, LINES, ROWS, Kind
 from textgen.testing.playing import (
     Call,
@@ -235,5 +235,5 @@ def check_filter(
         LawBroken: for the first law that it breaks, with the smallest case that shows it.
         UsageError: if it cannot be made ready, or ``laws`` names none.
     """
-    case = FilterCase(bound_filter(one, load), tuple(kinds), may_revive)
+    case = FilterCase(made_ready(one, load), tuple(kinds), may_revive)
     obey(case, FILTER_LAWS, one, "filter", only=laws)

@@ -9,7 +9,7 @@ from typing import Any, Generic, TypeVar
 from torch import Tensor
 
 from textgen.decoding.blame import origin, title
-from textgen.decoding.chain import Chain
+from textgen.decoding.chain import bound
 from textgen.errors import PluginError, UsageError, nearest
 from textgen.protocols import Load
 from textgen.testing.vocabulary import ToyTokenizer
@@ -95,19 +95,9 @@ def known(laws: Mapping[str, Any], names: Sequence[str]) -> None:
             raise UsageError(f"There is no law {name!r}.{nearest(name, laws)}")
 
 
-def bound_filter(one: T, load: Load) -> T:
-    """A filter made ready for the toy vocabulary, as the command line does it."""
-    chain = Chain(_nobody, (one,), [])  # type: ignore[arg-type]
-    return chain.bind(ToyTokenizer(), load).filters[0]  # type: ignore[return-value]
-
-
-def bound_strategy(one: T, load: Load) -> T:
-    """A strategy made ready for the toy vocabulary, as the command line does it."""
-    return Chain(one, (), []).bind(ToyTokenizer(), load).strategy  # type: ignore[return-value, arg-type]
-
-
-def _nobody(session: Any) -> Any:
-    raise NotImplementedError(session)
+def made_ready(plugin: T, load: Load) -> T:
+    """A plugin for the toy vocabulary, equipped and bound as the command line does it."""
+    return bound(plugin, ToyTokenizer(), load)
 
 
 def shown(values: Tensor) -> str:

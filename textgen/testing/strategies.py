@@ -8,7 +8,7 @@ from textgen.errors import PluginError, UsageError
 from textgen.protocols import Load, Strategy
 from textgen.testing.conduct import CONDUCT_LAWS
 from textgen.testing.form import FORM_LAWS
-from textgen.testing.laws import Law, bound_strategy, obey
+from textgen.testing.laws import Law, made_ready, obey
 from textgen.testing.lines import KINDS, Kind, Task
 from textgen.testing.outcomes import StrategyCase
 from textgen.testing.vocabulary import toy_load
@@ -66,6 +66,6 @@ def check_strategy(
         UsageError: if it cannot be made ready, or ``laws`` or ``refuses`` names none.
     """
     case = StrategyCase(
-        bound_strategy(strategy, load), strategy, tuple(kinds), random, frozenset(refuses)
+        made_ready(strategy, load), strategy, tuple(kinds), random, frozenset(refuses)
     )
     obey(case, STRATEGY_LAWS, strategy, "strategy", only=laws, refuses=refuses)

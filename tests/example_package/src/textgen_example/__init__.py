@@ -1,0 +1,1 @@
+"""Two decoding plugins for textgen."""
