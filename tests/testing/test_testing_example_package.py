@@ -66,9 +66,9 @@ def generated(model: Path, **variables: str | Path) -> dict[str, object]:
 
 def test_installed_it_is_used_by_name(installed: Path, model: Path, folder: Path) -> None:
     answer = generated(model, PYTHONPATH=installed)
-    wanted = ["cool-down:start=2.0,end=0.5,rate=0.2", "tournament:n=2"]
-    assert answer["chain"] == wanted
-    assert str(answer["text"]).startswith("To ")
+    for part in ("cool-down:start=2.0,end=0.5,rate=0.2", "tournament:n=2"):
+        assert part in str(answer["decode"])
+    assert answer["tokens"] == 12
     dropped = folder / "dropped"
     dropped.mkdir()
     for file in ("cool_down.py", "tournament.py"):
