@@ -144,9 +144,13 @@ class Registry(Generic[T]):
 
     def entries(self) -> list[Entry]:
         """All plugins of the kind by name, duplicates included, none imported."""
+        points = importlib.metadata.entry_points(group=self.group)
+        # a distribution's name and version take long to read: once for all of its plugins
+        dists = {id(point.dist): point.dist for point in points}
+        titles = {key: _title(dist) for key, dist in dists.items() if dist is not None}
         found = [
-            Entry(point.name, _distribution(point), point.value)
-            for point in importlib.metadata.entry_points(group=self.group)
+            Entry(point.name, titles.get(id(point.dist), point.value), point.value)
+            for point in points
         ]
         for folder in plugin_folders(self.folders):
             found += [
@@ -248,9 +252,8 @@ def _call(factory: Any, spec: Spec, where: str, origin: str) -> Any:
         raise ConfigError([f"{where} (of {origin}): {error}."]) from error
 
 
-def _distribution(point: importlib.metadata.EntryPoint) -> str:
-    dist = point.dist
-    return f"{dist.name} {dist.version}" if dist is not None else point.value
+def _title(dist: importlib.metadata.Distribution) -> str:
+    return f"{dist.name} {dist.version}"
 
 
 def _top_level_names(path: Path) -> set[str]:
