@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from textgen.decoding import follow, search, take
+from textgen.decoding.blame import title
 from textgen.errors import PluginError, UsageError
 from textgen.protocols import Beam, Filter, Hypotheses, Pick, Session, Tokenizer
 from textgen.testing import (
@@ -343,8 +344,7 @@ def test_a_bad_strategy_breaks_its_law(law: str, bad: Any, said: dict[str, Any])
         check_strategy(bad, **said)
     assert caught.value.law == law, str(caught.value)
     assert caught.value.evidence
-    name = getattr(bad, "__name__", type(bad).__name__)
-    assert str(caught.value).startswith(f"The strategy {name}, of ")
+    assert str(caught.value).startswith(f"The strategy {title(bad)}, of ")
     assert STRATEGY_LAWS[law].says in str(caught.value)
 
 

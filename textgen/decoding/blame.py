@@ -35,27 +35,42 @@ class BadPickError(PluginError):
 
 
 def title(plugin: Any) -> str:
-    """The name of a function, or of the class of anything else."""
+    """The name by which a plugin is asked for, if it is known, and its function's or class's."""
     plugin = _bare(plugin)
-    name = getattr(plugin, "__qualname__", type(plugin).__qualname__)
-    return str(name).rpartition("<locals>.")[2]
+    full = str(getattr(plugin, "__qualname__", type(plugin).__qualname__))
+    own, outer = full.rpartition("<locals>.")[2], full.partition(".")[0]
+    names = [
+        point.name
+        for point in _points()
+        if point.module == _module(plugin) and point.attr.partition(".")[0] == outer
+    ]
+    return f"{names[0]!r} ({own})" if names else own
 
 
 def origin(plugin: Any) -> str:
     """Package and version, or the file, in which a plugin is defined."""
-    plugin = _bare(plugin)
-    module = str(getattr(plugin, "__module__", None) or type(plugin).__module__)
-    points = [
-        point
-        for group in ("textgen.filters", "textgen.strategies")
-        for point in importlib.metadata.entry_points(group=group)
-        if point.dist is not None and _package(point.module) == _package(module)
-    ]
+    module = _module(_bare(plugin))
+    points = [point for point in _points() if _package(point.module) == _package(module)]
     points.sort(key=lambda point: point.module != module)  # its own module before its package
     if points and points[0].dist is not None:
         return f"of {points[0].dist.name} {points[0].dist.version}"
     file = getattr(sys.modules.get(module), "__file__", None)
     return f"of {file or module}"
+
+
+def _points() -> list[importlib.metadata.EntryPoint]:
+    """The plugins of installed packages."""
+    return [
+        point
+        for group in ("textgen.filters", "textgen.strategies")
+        for point in importlib.metadata.entry_points(group=group)
+        if point.dist is not None
+    ]
+
+
+def _module(plugin: Any) -> str:
+    """The module in which a bare plugin is defined."""
+    return str(getattr(plugin, "__module__", None) or type(plugin).__module__)
 
 
 def _package(module: str) -> str:
