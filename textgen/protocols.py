@@ -206,7 +206,8 @@ class Hypotheses:
         log_probs: (B, K) float32, sum of the unfiltered log-probabilities of the tokens
             (forced prefixes beyond bos included when ``prefix_scored``).
         token_log_probs: (B, K, T) float32.
-        finished: (B, K) bool: ended by eos or a stop, not by the limit.
+        finished: (B, K) bool: ended by eos or a stop, not by the limit; False too where what was
+            asked for (a phrase that must appear) could not be done.
         attention: (B, K, T, S) or None.
     """
 

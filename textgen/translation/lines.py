@@ -87,8 +87,8 @@ def translate_windows(
 
 
 def default_length(loaded: LoadedModel) -> MaxLength:
-    """Three times what the training pairs make likely, and ten."""
-    return MaxLength(3 * loaded.target_ratio, 10)
+    """Twice what the training pairs make likely, and ten."""
+    return MaxLength(2 * loaded.target_ratio, 10)
 
 
 def _translate(
