@@ -1,15 +1,21 @@
-"""Ensembles: several folders as one model, if they fit together."""
+"""Folders as models: ensembles, if they fit together, and other precisions."""
 
+import copy
 from pathlib import Path
 
 import pytest
 import torch
 
 from small_models import save_language_model, save_translator
+from textgen.decoding import make_session, padded, rescore
 from textgen.decoding.chain import default_registries, resolve
 from textgen.errors import CheckpointError, UsageError
 from textgen.evaluation.forced_alignment import force
+from textgen.inference import Request, generate
 from textgen.loading import load_ensemble, load_model
+from textgen.models.config import TranslatorConfig
+from textgen.models.translator import Translator
+from textgen.protocols import Batch, Marks
 from textgen.translation import TranslationOptions, translate
 
 LINES = ["To be, or not to be,", "The slings", "Whether 'tis nobler in the mind"]
@@ -62,3 +68,35 @@ def test_what_does_not_fit_is_refused(folders: list[str], tmp_path: Path) -> Non
         load_ensemble([folders[0], "nowhere"], "cpu")
     with pytest.raises(UsageError, match="name one"):
         load_ensemble([], "cpu")
+
+
+@pytest.mark.parametrize("cell", ["rnn", "lstm", "lstm-1997", "lstm-peephole", "gru", "gru-fused"])
+def test_bfloat16_decodes_with_nearly_the_same_probabilities(cell: str) -> None:
+    config = TranslatorConfig(hidden=16, embedding=8, cell=cell)  # type: ignore[arg-type]
+    torch.manual_seed(3)
+    exact = Translator(config, 20, 20).eval()
+    rough = copy.deepcopy(exact).bfloat16()
+    source, lengths = padded([[5, 6, 7, 2], [8, 2]], 0)
+    batch, prefixes = Batch(2, source, lengths), [[1], [1, 9]]
+    marks = Marks(0, 1, 2, 3)
+    session = make_session(rough, batch, prefixes, marks=marks, limits=8, attention=True)
+    found = resolve("beam:width=3", [], default_registries()).decode(session)
+    assert found.token_log_probs.dtype == torch.float32
+    again = make_session(exact, batch, prefixes, marks=marks, limits=8)
+    torch.testing.assert_close(rescore(again, found), found.token_log_probs, atol=0.05, rtol=0.02)
+    assert not torch.equal(rescore(again, found), found.token_log_probs)
+
+
+def test_a_precision_goes_along_with_the_model(folders: list[str], tmp_path: Path) -> None:
+    loaded = load_ensemble(folders, "cpu", precision="bfloat16")
+    assert loaded.precision == "bfloat16"
+    assert {each.dtype for each in loaded.model.parameters()} == {torch.bfloat16}
+    rough = load_model(str(save_language_model(tmp_path)), "cpu", "bfloat16")
+    exact = load_model(str(tmp_path), "cpu")
+    requests = [Request("To be", max_tokens=40), Request("Whether", max_tokens=9)]
+    chain = resolve("greedy", [], default_registries())
+    texts = [generate(each, requests, chain) for each in (rough, exact)]
+    for one, other in zip(*texts, strict=True):
+        assert one.text[:5] == other.text[:5]
+    with pytest.raises(UsageError, match=r"no precision 'half'\. Allowed: float32, bfloat16"):
+        load_model(folders[0], "cpu", "half")

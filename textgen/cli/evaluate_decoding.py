@@ -107,7 +107,7 @@ def command(
 def _load(models: Models) -> LoadedModel:
     from textgen.loading import load_ensemble
 
-    return load_ensemble(models.models, models.device, models.ensemble)
+    return load_ensemble(models.models, models.device, models.ensemble, models.precision)
 
 
 def _tell(ways: list[Wanted], *, verbose: bool) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from textgen.cli.lazy import examples
-from textgen.cli.options import chosen, device_option, model_option
+from textgen.cli.options import chosen, device_option, model_option, precision_option
 from textgen.cli.output import json_option, print_json, print_table
 from textgen.cli.progress import counting
 from textgen.cli.texts import OneText, one_text
@@ -33,12 +33,14 @@ if TYPE_CHECKING:
     "--held-out", is_flag=True, help="Only the part of the text that the training held out."
 )
 @device_option
+@precision_option
 @json_option
 def command(
     *,
     model: str,
     held_out: bool,
     device: str,
+    precision: str,
     as_json: bool,
 ) -> None:
     """Measure the perplexity of a text under a language model.
@@ -50,7 +52,7 @@ def command(
     from textgen.inference import load_model
 
     source = chosen(OneText).open()
-    loaded = load_model(model, device)
+    loaded = load_model(model, device, precision)
     if held_out:
         source = _held_out(loaded, source)
     with counting("tokens") as progress:

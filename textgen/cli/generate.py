@@ -12,7 +12,7 @@ from textgen.cli.decoding_options import chosen_chain, decoding_options, in_word
 from textgen.cli.failures import complain
 from textgen.cli.generation_output import generation_as_dict, print_generation
 from textgen.cli.lazy import examples
-from textgen.cli.options import device_option, model_option, whole_number
+from textgen.cli.options import device_option, model_option, precision_option, whole_number
 from textgen.cli.output import json_lines_option, jsonl_option, print_json
 from textgen.errors import DataError, UsageError
 
@@ -56,6 +56,7 @@ REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 @click.option("--stop", multiple=True, metavar="TEXT", help="End before this text; repeatable.")
 @whole_number("--batch-size", 16, "Prompts at once; the texts do not depend on it.")
 @device_option
+@precision_option
 @click.option("-v", "--verbose", is_flag=True, help="Say how it is decoded.")
 @json_lines_option
 @jsonl_option
@@ -69,6 +70,7 @@ def command(
     stop: tuple[str, ...],
     batch_size: int,
     device: str,
+    precision: str,
     verbose: bool,
     as_json: bool,
     jsonl: bool,
@@ -92,7 +94,7 @@ def command(
         complain(f"decode: {in_words(chain)}")
     if jsonl and prompt == STDIN:
         raise UsageError("--jsonl reads requests from stdin: --prompt cannot read it too.")
-    loaded = load_model(model, device)
+    loaded = load_model(model, device, precision)
     if jsonl:
         from textgen.cli.generate_requests import answer_requests
 

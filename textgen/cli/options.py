@@ -72,6 +72,13 @@ device_option = click.option(
     show_default=True,
     help="Where to compute.",
 )
+precision_option = click.option(
+    "--precision",
+    type=click.Choice(["float32", "bfloat16"]),
+    default="float32",
+    show_default=True,
+    help="Of the weights; bfloat16 is faster where the processor has it, and less exact.",
+)
 plugins_option = kept_option(
     "--plugins",
     multiple=True,

@@ -47,6 +47,13 @@ models_option = all_of(
             show_default=True,
             help="Where to compute.",
         ),
+        kept_option(
+            "--precision",
+            type=click.Choice(["float32", "bfloat16"]),
+            default="float32",
+            show_default=True,
+            help="Of the weights; bfloat16 is faster where the processor has it, and less exact.",
+        ),
     ]
 )
 
@@ -58,6 +65,7 @@ class Models:
     models: tuple[str, ...]
     ensemble: Any
     device: str
+    precision: str
 
     def load(self) -> LoadedModel:
         """Load the model, or the ensemble.
@@ -68,7 +76,7 @@ class Models:
         """
         from textgen.loading import load_ensemble
 
-        loaded = load_ensemble(self.models, self.device, self.ensemble)
+        loaded = load_ensemble(self.models, self.device, self.ensemble, self.precision)
         loaded.require_source()
         return loaded
 
