@@ -1,4 +1,4 @@
-"""A tour in about four minutes: a language model and a translator from built-in corpora.
+"""A tour in about four minutes: the bundled models, then two from built-in corpora.
 
 The language model is trained on a built-in text and writes with every strategy; the translator
 learns dates, is measured on unseen ones and shows what it attends to.
@@ -49,6 +49,11 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=1.0, help="of training")
     options = parser.parse_args()
     began = time.monotonic()
+    textgen("models")
+    bundled = ("generate", "--model", "shakespeare", "--prompt", "ROMEO:")
+    textgen(*bundled, "--temperature", "0.7", "--max-tokens", "200", "--seed", "1")
+    textgen("translate", "--model", "dates", stdin="March 5, 2024\n")
+
     model = str(options.out / CORPUS)
 
     train = ("train", "lm", "--corpus", CORPUS, "--recipe", "char-small", "--overwrite")

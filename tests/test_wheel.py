@@ -58,6 +58,7 @@ def test_the_wheel_holds_both_packages_and_what_they_read(wheel: Path) -> None:
         "textgen_decoders",
     }
     assert {"textgen/py.typed", "textgen_decoders/nucleus.py"} <= names
+    assert "textgen/_bundled/checkpoints/shakespeare/model.safetensors" in names
     for kind, folder in (("corpora/*.toml", "_bundled/"), ("textgen/recipes_data/*.toml", "")):
         sources = list(ROOT.glob(kind))
         assert sources, kind

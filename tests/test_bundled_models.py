@@ -1,0 +1,48 @@
+"""The models that travel with the package: there, whole, and able."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from textgen.checkpoint import TRAINING, known_models
+from textgen.data.files import open_text
+from textgen.decoding.chain import default_registries, resolve
+from textgen.evaluation.perplexity import perplexity
+from textgen.inference import Request, generate
+from textgen.loading import load_model
+from textgen.translation import translate
+
+SPOKEN = "HAMLET:\nGood morrow, my lord, and what is the news with you?\n"
+
+
+def test_shakespeare_prefers_its_own_kind_of_text(tmp_path: Path) -> None:
+    loaded = load_model("shakespeare", "cpu")
+    figures = []
+    for name, text in (("spoken", SPOKEN), ("reversed", SPOKEN[::-1])):
+        (tmp_path / name).write_text(text, encoding="utf-8")
+        figures.append(perplexity(loaded, open_text(tmp_path / name)).nats_per_character)
+    assert figures[0] < 2.0
+    assert figures[1] > 3.0
+
+
+def test_shakespeare_goes_on_with_words() -> None:
+    loaded = load_model("shakespeare", "cpu")
+    chain = resolve("greedy", [], default_registries())
+    (found,) = generate(loaded, [Request("KING RICHARD", max_tokens=60)], chain)
+    assert " the " in found.text
+
+
+def test_dates_are_translated() -> None:
+    loaded = load_model("dates", "cpu")
+    chain = resolve("beam:width=3", [], default_registries())
+    typed = ["March 5, 2024", "the 21st of November 1987", ""]
+    texts = [each.text for each in translate(loaded, typed, chain)]
+    assert texts == ["2024 03 05", "1987 11 21", ""]
+
+
+def test_what_is_bundled_is_small_and_has_no_training_state() -> None:
+    bundled = [folder for folder in known_models() if folder.parent.name == "bundled"]
+    assert [folder.name for folder in bundled] == ["dates", "shakespeare"]
+    for folder in bundled:
+        assert not (folder / TRAINING).exists()
+        assert sum(file.stat().st_size for file in folder.iterdir()) < 5_000_000
