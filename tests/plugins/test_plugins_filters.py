@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import math
 import re
-from collections.abc import Sequence
 from dataclasses import replace
 from fractions import Fraction
 
@@ -21,6 +20,7 @@ from textgen.decoding import make_session
 from textgen.decoding.chain import default_registries, resolve
 from textgen.errors import UsageError
 from textgen.protocols import Batch, Beam, Filter, Marks
+from textgen.testing import ToyTokenizer
 from textgen_decoders.allowed import Allowed
 from textgen_decoders.banned import Banned
 from textgen_decoders.epsilon import Epsilon
@@ -248,26 +248,11 @@ def test_minimum_length_counts_generated_tokens() -> None:
     assert forbidden(MinimumLength(0), BEAM) == [[]]
 
 
-class Letters:
-    """A tokenizer of single letters with one pair, "ab", as a token of its own."""
+class Letters(ToyTokenizer):
+    """The toy vocabulary without its last two tokens."""
 
-    pieces = ("", "", "", "?", "a", "b", "c", " ", "ab", "\n")
+    pieces = ToyTokenizer.pieces[:10]
     size = len(pieces)
-    marks = Marks(0, 1, 2, 3)
-
-    def encode(self, text: str) -> list[int]:
-        found = []
-        while text:
-            piece = "ab" if text.startswith("ab") else text[0]
-            found.append(self.pieces.index(piece, 4) if piece in self.pieces[4:] else 3)
-            text = text[len(piece) :]
-        return found
-
-    def decode(self, tokens: Sequence[int]) -> str:
-        return "".join(self.pieces[token] for token in tokens)
-
-    def piece(self, token: int) -> str:
-        return self.pieces[token]
 
 
 def test_logit_bias_names_tokens_by_text_or_number() -> None:

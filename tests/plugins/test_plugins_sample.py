@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections import Counter
-
 import pytest
 import torch
 
-from fakes import MARKS, FakeModel, all_outputs, make_beam, random_model
+from fakes import MARKS, random_model
+from frequencies import counted, probabilities, require_fit
 from textgen.decoding import decode, make_session
 from textgen.protocols import Batch, Filter
 from textgen_decoders.nucleus import Nucleus
@@ -19,20 +18,6 @@ DRAWS = 20_000
 LIMIT = 3
 
 
-def exact(model: FakeModel, output: tuple[int, ...], filters: list[Filter]) -> float:
-    """Probability of an output, step by step, in float64."""
-    probability, memory = 1.0, (MARKS.bos + 1) % 13
-    for token in output:
-        scores = model.logits[0, memory].log_softmax(0)
-        scores[[MARKS.pad, MARKS.bos]] = float("-inf")
-        scores = scores[None, None]
-        for one in filters:
-            scores = one(scores, make_beam([[[]]]))
-        probability *= float(scores.double().softmax(2)[0, 0, token])
-        memory = (5 * memory + token + 1) % 13
-    return probability
-
-
 @pytest.mark.parametrize("filters", [[], [Temperature(1.7)], [Nucleus(0.9), TopK(3)]])
 def test_frequencies_are_the_probabilities(filters: list[Filter]) -> None:
     model = random_model(vocabulary=6, spread=0.8, seed=2)
@@ -41,19 +26,7 @@ def test_frequencies_are_the_probabilities(filters: list[Filter]) -> None:
         samples=4, filters=filters,
     )  # fmt: skip
     found = decode(Sample(), session)
-    rows = zip(found.tokens.flatten(0, 1).tolist(), found.lengths.flatten().tolist(), strict=True)
-    counts = Counter(tuple(tokens[:length]) for tokens, length in rows)
-    probabilities = {output: exact(model, output, filters) for output in all_outputs(6, LIMIT)}
-    assert sum(probabilities.values()) == pytest.approx(1)
-    assert all(probabilities[output] > 0 for output in counts)
-    cells = [output for output, each in probabilities.items() if each * DRAWS >= 5]
-    statistic = sum(
-        (counts[output] - probabilities[output] * DRAWS) ** 2 / (probabilities[output] * DRAWS)
-        for output in cells
-    )
-    degrees = len(cells) - 1
-    assert degrees > 5
-    assert abs(statistic - degrees) < 4 * (2 * degrees) ** 0.5
+    require_fit(counted(found), probabilities(model, LIMIT, filters), DRAWS)
 
 
 def test_a_forbidden_token_is_never_drawn() -> None:

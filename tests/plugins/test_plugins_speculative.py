@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from fakes import MARKS, FakeModel, all_outputs, make_beam, random_model
+from fakes import MARKS, FakeModel, random_model
+from frequencies import counted, probabilities, require_fit
 from small_models import save_language_model, save_translator
 from textgen.decoding import decode, make_session, rescore
 from textgen.decoding.chain import default_registries, resolve
@@ -44,25 +44,6 @@ def near(model: FakeModel, noise: float) -> FakeModel:
     return FakeModel(model.logits + noise * torch.randn(model.logits.shape, generator=generator))
 
 
-def exact(model: FakeModel, output: tuple[int, ...], filters: list[Filter]) -> float:
-    """Probability of an output, step by step, in float64."""
-    probability, memory = 1.0, (MARKS.bos + 1) % 13
-    for token in output:
-        scores = model.logits[0, memory].log_softmax(0)
-        scores[[MARKS.pad, MARKS.bos]] = float("-inf")
-        scores = scores[None, None]
-        for one in filters:
-            scores = one(scores, make_beam([[[]]]))
-        probability *= float(scores.double().softmax(2)[0, 0, token])
-        memory = (5 * memory + token + 1) % 13
-    return probability
-
-
-def outputs(found: Hypotheses) -> Counter[tuple[int, ...]]:
-    rows = zip(found.tokens.flatten(0, 1).tolist(), found.lengths.flatten().tolist(), strict=True)
-    return Counter(tuple(tokens[:length]) for tokens, length in rows)
-
-
 def many(model: FakeModel, filters: list[Filter], seed: int = 1) -> Session:
     return make_session(
         model, Batch(DRAWS // 4), [[]] * (DRAWS // 4), marks=MARKS, limits=LIMIT, seed=seed,
@@ -78,25 +59,14 @@ ADVERSARIAL = -2.0  # times the logits: what the model thinks likely, the draft 
 def test_frequencies_are_the_probabilities(filters: list[Filter], scale: float) -> None:
     model = random_model(vocabulary=6, spread=0.8, seed=2)
     found = decode(drafted(FakeModel(model.logits * scale), 3), many(model, filters))
-    counts = outputs(found)
-    probabilities = {output: exact(model, output, filters) for output in all_outputs(6, LIMIT)}
-    assert sum(probabilities.values()) == pytest.approx(1)
-    assert all(probabilities[output] > 0 for output in counts)
-    cells = [output for output, each in probabilities.items() if each * DRAWS >= 5]
-    statistic = sum(
-        (counts[output] - probabilities[output] * DRAWS) ** 2 / (probabilities[output] * DRAWS)
-        for output in cells
-    )
-    degrees = len(cells) - 1
-    assert degrees > 5
-    assert abs(statistic - degrees) < 4 * (2 * degrees) ** 0.5
+    require_fit(counted(found), probabilities(model, LIMIT, filters), DRAWS)
 
 
 def test_frequencies_are_those_of_plain_sampling() -> None:
     model = random_model(vocabulary=6, spread=0.8, seed=2)
     filters: list[Filter] = [XTC(q=0.5, t=0.1), Temperature(1.3)]
-    one = outputs(decode(drafted(near(model, 0.5)), many(model, filters)))
-    other = outputs(decode(Sample(), many(model, filters, seed=99)))
+    one = counted(decode(drafted(near(model, 0.5)), many(model, filters)))
+    other = counted(decode(Sample(), many(model, filters, seed=99)))
     cells = [output for output in one | other if one[output] + other[output] >= 10]
     statistic = sum(
         (one[output] - other[output]) ** 2 / (one[output] + other[output]) for output in cells

@@ -8,52 +8,20 @@ import pytest
 import torch
 from torch import Tensor
 
-from fakes import MARKS, FakeModel, all_outputs, make_beam, random_model
+from fakes import MARKS, FakeModel, all_outputs, random_model
+from frequencies import Output, probabilities, require_fit
 from textgen.decoding import decode, make_session, rescore
 from textgen.protocols import Batch, Beam, Filter, Hypotheses, Session
 from textgen_decoders.stochastic_beam import StochasticBeam, conditioned
 from textgen_decoders.temperature import Temperature
 from textgen_decoders.top_k import TopK
 
-Output = tuple[int, ...]
 DRAWS = 12_000
-
-
-def probabilities(model: FakeModel, limit: int, filters: list[Filter]) -> dict[Output, float]:
-    """All outputs after bos and their filtered, renormalised probability in float64."""
-    found = {}
-    for output in all_outputs(model.vocabulary_size, limit):
-        probability, memory = 1.0, (MARKS.bos + 1) % 13
-        for token in output:
-            scores = model.logits[0, memory].log_softmax(0)
-            scores[[MARKS.pad, MARKS.bos]] = float("-inf")
-            scores = scores[None, None]
-            for one in filters:
-                scores = one(scores, make_beam([[[]]]))
-            probability *= float(scores.double().softmax(2)[0, 0, token])
-            memory = (5 * memory + token + 1) % 13
-        if probability:
-            found[output] = probability
-    assert sum(found.values()) == pytest.approx(1)
-    return found
 
 
 def outputs(found: Hypotheses, row: int) -> list[Output]:
     alive = int((found.scores[row] > float("-inf")).sum())
     return [tuple(found.tokens[row, k, : found.lengths[row, k]].tolist()) for k in range(alive)]
-
-
-def chi_square(counts: Counter[object], exact: dict[object, float], draws: int) -> None:
-    """The counts agree with the probabilities: within four deviations of the statistic."""
-    assert sum(exact.values()) == pytest.approx(1)
-    cells = [each for each, probability in exact.items() if probability * draws >= 5]
-    statistic = sum(
-        (counts[each] - exact[each] * draws) ** 2 / (exact[each] * draws) for each in cells
-    )
-    degrees = len(cells) - 1
-    assert degrees > 5
-    assert abs(statistic - degrees) < 4 * (2 * degrees) ** 0.5
-    assert not set(counts) - set(exact)
 
 
 def drawn(model: FakeModel, width: int, limit: int, filters: list[Filter]) -> list[list[Output]]:
@@ -68,7 +36,7 @@ def drawn(model: FakeModel, width: int, limit: int, filters: list[Filter]) -> li
 def test_one_sample_is_a_plain_sample(filters: list[Filter]) -> None:
     model = random_model(vocabulary=6, spread=0.8, seed=2)
     counts: Counter[object] = Counter(each[0] for each in drawn(model, 1, 3, filters))
-    chi_square(counts, dict(probabilities(model, 3, filters)), DRAWS)
+    require_fit(counts, dict(probabilities(model, 3, filters)), DRAWS)
 
 
 @pytest.mark.parametrize("filters", [[], [Temperature(0.7)]])
@@ -83,7 +51,7 @@ def test_two_samples_are_draws_without_replacement_in_their_order(filters: list[
         if one != two
     }
     counts: Counter[object] = Counter(tuple(each) for each in drawn(model, 2, 2, filters))
-    chi_square(counts, pairs, DRAWS)
+    require_fit(counts, pairs, DRAWS)
 
 
 def test_inclusion_probabilities_of_three() -> None:
