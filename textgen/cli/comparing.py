@@ -47,9 +47,8 @@ FOR_TRANSLATIONS = (
     "greedy",
     *(f"beam:width={width}" for width in (1, 2, 3, 5, 8, 12, 20)),
     "diverse-beam",
-    "stochastic-beam",
-    "mbr",
-    "best-of",
+    "epsilon:0.02 | mbr",
+    "temperature:0.5 | best-of",
     "sample",
 )
 """What is compared on a translator when nothing is named."""
