@@ -8,6 +8,8 @@ from pathlib import Path
 
 # the tensors of tests are small: more threads only wait for each other, in child processes too
 os.environ["OMP_NUM_THREADS"] = "1"
+# no test waits for a network
+os.environ["HF_HUB_OFFLINE"] = os.environ["HF_DATASETS_OFFLINE"] = "1"
 
 import pytest
 import torch

@@ -16,6 +16,7 @@ _ATTACHED = re.compile(r"\w[.,](?= |$)")
 _ESCAPED = re.compile(r"&(?:apos|quot|amp|lt|gt|#91|#93|#124);| @[-/,.]@ ")
 _SUBWORDS = re.compile(r"@@(?= |$)|▁")
 _FEW_LETTERS = 30
+_ORDER = 4  # of the longest n-grams that BLEU counts
 
 
 @dataclass(frozen=True)
@@ -71,6 +72,18 @@ def text_warnings(
     if not lowercase:
         found += _case(looks)
     return tuple(found)
+
+
+def too_short_for_bleu(references: Sequence[tuple[str, Sequence[str]]]) -> tuple[str, ...]:
+    """Say if BLEU has nothing to count, where its tokenizer takes words as spaces part them."""
+    if any(len(line.split()) >= _ORDER for _, text in references for line in text):
+        return ()
+    sentence = (
+        f"No reference has {_ORDER} words with spaces between them: BLEU counts sequences of up to "
+        f"{_ORDER} and is next to 0 whatever the translation. Look at chrF, or choose a tokenizer "
+        "that is made for the language."
+    )
+    return (sentence,)
 
 
 def _preprocessed(name: str, look: _Look, lines: int) -> list[str]:

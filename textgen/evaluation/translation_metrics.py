@@ -17,7 +17,7 @@ from typing import Annotated, Any, Literal
 from annotated_types import Ge
 
 from textgen.errors import DataError, UsageError, nearest
-from textgen.evaluation.text_warnings import text_warnings
+from textgen.evaluation.text_warnings import text_warnings, too_short_for_bleu
 
 METRICS = ("bleu", "chrf", "ter")
 Paired = Literal["bootstrap", "randomisation"]
@@ -135,12 +135,15 @@ def score_translations(
     else:
         found = _paired(systems, streams, metrics, options)
     pairs = list(references.items())
+    by_spaces = "bleu" in metrics and options.tokenizer == MetricOptions.tokenizer
+    short = too_short_for_bleu(pairs) if by_spaces else ()
     return [
         SystemScores(
             name,
             lines,
             found[name],
             text_warnings(name, text, pairs, lowercase=options.lowercase)
+            + short
             + _few_lines(options, lines),
         )
         for name, text in systems.items()
