@@ -236,7 +236,9 @@ def _named(factory: type[Any], spec: Spec, where: str) -> dict[str, Any]:
     fields = [field.name for field in dataclasses.fields(factory) if field.init]
     if len(spec.positional) > len(fields):
         extra = spec.positional[len(fields)]
-        raise ConfigError([f"{where}: {extra!r} is one value too many.{nearest('', fields)}"])
+        allowed = nearest("", fields)
+        hint = f" A value with a comma stands in quotes: {fields[0]}='…,…'." if fields else ""
+        raise ConfigError([f"{where}: {extra!r} is one value too many.{allowed}{hint}"])
     named = dict(zip(fields, spec.positional, strict=False))
     twice = named.keys() & spec.options.keys()
     if twice:

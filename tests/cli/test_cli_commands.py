@@ -313,3 +313,18 @@ def test_plugins_are_listed_and_shown(tmp_path: Path, capsys: pytest.CaptureFixt
             "help": "probability mass to keep",
         }
     ]
+
+
+def test_what_cannot_be_decoded_is_told_before_any_text(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    job = ("generate", "--model", "shakespeare", "--prompt", "KING", "--max-tokens", "4")
+    for wrong in ("regex:(a", "shallow-fusion:lm=nowhere", "shallow-fusion:lm=dates"):
+        assert guarded([*job, "--decode", wrong]) != 0
+        printed = capsys.readouterr()
+        assert not printed.out
+        assert printed.err.startswith("Error: ")
+    assert guarded([*job, "--filter", "regex:[a-z]{2,3}"]) == 2
+    assert "A value with a comma stands in quotes: pattern='" in capsys.readouterr().err
+    assert guarded([*job, "--filter", "regex:pattern='[a-z]{2,3}'"]) == 0
+    assert 6 <= len(capsys.readouterr().out.strip()) <= 7

@@ -120,15 +120,19 @@ def command(
 
 def _stream(loaded: LoadedModel, requests: Iterable[Request], chain: Chain) -> None:
     """Write the text of the only request while it comes into being."""
-    from textgen.inference import generate
+    from textgen.inference import generate_each, require_language_model
 
     def show(_: int, text: str) -> None:
         click.echo(text, nl=False)
 
+    require_language_model(loaded)
+    binder = loaded.binder()
+    binder(chain)  # what does not suit the model is told before any text
     for request in requests:
         click.echo(request.prompt, nl=False)
-        for _ in generate(loaded, [request], chain, batch_size=1, on_text=show):
-            click.echo()
+        for found in generate_each(loaded, [request], chain, on_text=show, binder=binder):
+            for _ in found:
+                click.echo()
 
 
 def _prompts(prompt: str) -> Iterator[str]:
