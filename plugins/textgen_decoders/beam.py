@@ -15,6 +15,18 @@ from textgen.protocols import Beam, Hypotheses, Marks, Pick, Session
 
 _DEAD = float("-inf")
 
+# the options of all searches that are beams
+Width = Annotated[int, Ge(1), "hypotheses K that go on at every step"]
+Length = Annotated[Literal["none", "average", "gnmt"], "how length is made up for"]
+Alpha = Annotated[float, Ge(0), "strength α of the length penalty"]
+Coverage = Annotated[float, Ge(0), "strength β of the coverage penalty; needs attention"]
+NBest = Annotated[int | None, Ge(1), "hypotheses returned; none: as many as samples"]
+Stop = Annotated[
+    Literal["provable", "patience", "first"],
+    "when a source is done: nothing better can come; patience × width or n_best have finished",
+]
+Patience = Annotated[float, Gt(0), "for stop=patience (Kasai et al. 2022)"]
+
 
 @dataclass(frozen=True)
 class BeamSearch:
@@ -32,16 +44,13 @@ class BeamSearch:
     Example: --decode beam:width=5,length=gnmt,alpha=0.6
     """
 
-    width: Annotated[int, Ge(1), "hypotheses K that go on at every step"] = 5
-    length: Annotated[Literal["none", "average", "gnmt"], "how length is made up for"] = "average"
-    alpha: Annotated[float, Ge(0), "strength α of the length penalty"] = 1.0
-    coverage: Annotated[float, Ge(0), "strength β of the coverage penalty; needs attention"] = 0.0
-    n_best: Annotated[int | None, Ge(1), "hypotheses returned; none: as many as samples"] = None
-    stop: Annotated[
-        Literal["provable", "patience", "first"],
-        "when a source is done: nothing better can come; patience × width or n_best have finished",
-    ] = "provable"
-    patience: Annotated[float, Gt(0), "for stop=patience (Kasai et al. 2022)"] = 1.0
+    width: Width = 5
+    length: Length = "average"
+    alpha: Alpha = 1.0
+    coverage: Coverage = 0.0
+    n_best: NBest = None
+    stop: Stop = "provable"
+    patience: Patience = 1.0
 
     def __call__(self, session: Session) -> Hypotheses:
         """Decode; (B, n_best) hypotheses."""

@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Annotated, Literal, NamedTuple
+from typing import Annotated, NamedTuple
 
 import torch
-from annotated_types import Ge, Gt
 from torch import Tensor
 
 from textgen.decoding import Pool, best_moves, follow, search
 from textgen.errors import UsageError
 from textgen.protocols import Beam, Hypotheses, Marks, Pick, Session, Tokenizer
-from textgen_decoders.beam import BeamSearch, RunningBeam
+from textgen_decoders.beam import (
+    Alpha,
+    BeamSearch,
+    Length,
+    NBest,
+    Patience,
+    RunningBeam,
+    Stop,
+    Width,
+)
 from textgen_decoders.candidates import beside, ranked
 from textgen_decoders.phrases import Met, Phrase, Phrases, compiled
 from textgen_decoders.words import numbers, spellings
@@ -40,15 +48,12 @@ class Constrained:
     """
 
     phrases: Annotated[list[str], "texts that must appear, or #NUMBER for a token"]
-    width: Annotated[int, Ge(1), "hypotheses K that go on at every step"] = 10
-    length: Annotated[Literal["none", "average", "gnmt"], "how length is made up for"] = "average"
-    alpha: Annotated[float, Ge(0), "strength α of the length penalty"] = 1.0
-    n_best: Annotated[int | None, Ge(1), "hypotheses returned; none: as many as samples"] = None
-    stop: Annotated[
-        Literal["provable", "patience", "first"],
-        "when a source is done: nothing better can come; patience × width or n_best have finished",
-    ] = "provable"
-    patience: Annotated[float, Gt(0), "for stop=patience (Kasai et al. 2022)"] = 1.0
+    width: Width = 10
+    length: Length = "average"
+    alpha: Alpha = 1.0
+    n_best: NBest = None
+    stop: Stop = "provable"
+    patience: Patience = 1.0
 
     def bind(self, tokenizer: Tokenizer) -> ConstrainedTokens:
         """Put tokens in the place of texts."""

@@ -3,17 +3,27 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Annotated, Literal
+from typing import Annotated
 
 import torch
-from annotated_types import Ge, Gt
+from annotated_types import Ge
 from torch import Tensor
 from torch.nn import functional as F
 
 from textgen.decoding import best_first, search, take
 from textgen.errors import UsageError
 from textgen.protocols import Beam, Hypotheses, Pick, Session
-from textgen_decoders.beam import BeamSearch, RunningBeam, continuations
+from textgen_decoders.beam import (
+    Alpha,
+    BeamSearch,
+    Coverage,
+    Length,
+    NBest,
+    Patience,
+    RunningBeam,
+    Stop,
+    continuations,
+)
 
 _DEAD = float("-inf")
 
@@ -38,15 +48,12 @@ class DiverseBeam:
     width: Annotated[int, Ge(1), "hypotheses K of all groups; a multiple of groups"] = 6
     groups: Annotated[int, Ge(1), "groups G"] = 3
     strength: Annotated[float, Ge(0), "nats λ for each time that a token was chosen"] = 0.5
-    length: Annotated[Literal["none", "average", "gnmt"], "how length is made up for"] = "average"
-    alpha: Annotated[float, Ge(0), "strength α of the length penalty"] = 1.0
-    coverage: Annotated[float, Ge(0), "strength β of the coverage penalty; needs attention"] = 0.0
-    n_best: Annotated[int | None, Ge(1), "hypotheses returned; none: as many as samples"] = None
-    stop: Annotated[
-        Literal["provable", "patience", "first"],
-        "when a group is done: nothing better can come; patience × K/G or ⌈n_best/G⌉ have finished",
-    ] = "provable"
-    patience: Annotated[float, Gt(0), "for stop=patience (Kasai et al. 2022)"] = 1.0
+    length: Length = "average"
+    alpha: Alpha = 1.0
+    coverage: Coverage = 0.0
+    n_best: NBest = None
+    stop: Stop = "provable"
+    patience: Patience = 1.0
 
     def __post_init__(self) -> None:
         """Refuse groups of different sizes."""

@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import torch
-from annotated_types import Ge, Gt
+from annotated_types import Ge
 from torch import Tensor
 
 from textgen.decoding import follow_state, require_same_vocabulary, token_log_probs
 from textgen.errors import UsageError
 from textgen.protocols import Batch, Beam, Companion, Hypotheses, Load, Pick, Session, Tokenizer
-from textgen_decoders.beam import BeamSearch, RunningBeam
+from textgen_decoders.beam import (
+    Alpha,
+    BeamSearch,
+    Coverage,
+    Length,
+    NBest,
+    Patience,
+    RunningBeam,
+    Stop,
+    Width,
+)
 
 _FLOOR = -1e9  # nats; what a language model thinks impossible is unwanted and not forbidden
 
@@ -34,16 +44,13 @@ class ShallowFusion:
 
     lm: Annotated[str, "folder or name of a language model of the same target vocabulary"]
     weight: Annotated[float, Ge(0), "weight λ of its log-probabilities"] = 0.2
-    width: Annotated[int, Ge(1), "hypotheses K that go on at every step"] = 5
-    length: Annotated[Literal["none", "average", "gnmt"], "how length is made up for"] = "average"
-    alpha: Annotated[float, Ge(0), "strength α of the length penalty"] = 1.0
-    coverage: Annotated[float, Ge(0), "strength β of the coverage penalty; needs attention"] = 0.0
-    n_best: Annotated[int | None, Ge(1), "hypotheses returned; none: as many as samples"] = None
-    stop: Annotated[
-        Literal["provable", "patience", "first"],
-        "when a source is done: nothing better can come; patience × width or n_best have finished",
-    ] = "provable"
-    patience: Annotated[float, Gt(0), "for stop=patience (Kasai et al. 2022)"] = 1.0
+    width: Width = 5
+    length: Length = "average"
+    alpha: Alpha = 1.0
+    coverage: Coverage = 0.0
+    n_best: NBest = None
+    stop: Stop = "provable"
+    patience: Patience = 1.0
 
     def equip(self, load: Load) -> FusedBeam:
         """Load the language model.

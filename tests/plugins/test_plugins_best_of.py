@@ -11,7 +11,7 @@ import torch
 
 from fakes import MARKS, FakeModel, random_model
 from small_models import save_language_model, save_translator
-from strategy_laws import LIMITS, PREFIXES, TEXTS, Jobs, keeps_the_laws, told
+from source_jobs import LIMITS, PREFIXES, TEXTS, Jobs, all_differ, told
 from textgen.data.tokenizers.characters import CharacterTokenizer
 from textgen.decoding import decode
 from textgen.decoding.chain import Chain, default_registries, resolve
@@ -189,8 +189,13 @@ def test_sources_must_be_known(options: BestOf) -> None:
         BestOf(4, model="same", channel="back", lm="text", alpha=0.3),
     ],
 )
-def test_it_keeps_the_laws(options: BestOf) -> None:
-    keeps_the_laws(ready(options).strategy, V, random=options.candidates == "sample")
+def test_hypotheses_differ_and_no_sources_are_no_trouble(options: BestOf) -> None:
+    for seed in range(2):
+        jobs = Jobs(random_model(V, seed=seed))
+        assert all_differ(
+            decode(ready(options).strategy, jobs.session(range(len(LIMITS)), samples=2))
+        )
+    assert decode(ready(options).strategy, jobs.session([], samples=2)).tokens.shape[0] == 0
 
 
 def test_a_language_model_of_other_tokens_reads_the_prompt(tmp_path: Path) -> None:

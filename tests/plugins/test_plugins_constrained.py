@@ -9,11 +9,12 @@ import torch
 from torch import Tensor
 
 from fakes import MARKS, FakeModel, all_outputs, random_model
-from strategy_laws import keeps_the_laws
+from source_jobs import LIMITS, Jobs, all_differ
 from textgen.decoding import decode, make_session
 from textgen.errors import UsageError
 from textgen.protocols import Batch, Beam, Session, Strategy
 from textgen.registry import Registry
+from textgen.testing import STRATEGY_LAWS, LawBroken, check_strategy
 from textgen_decoders.beam import BeamSearch
 from textgen_decoders.constrained import Constrained, ConstrainedTokens
 from textgen_decoders.phrases import Met, compiled
@@ -168,8 +169,18 @@ def test_the_session_may_force_the_end() -> None:
         ConstrainedTokens(BeamSearch(6, stop="first"), (one(4, 5), one(5, 6, 4))),
     ],
 )
-def test_it_keeps_the_laws(strategy: Strategy) -> None:
-    keeps_the_laws(strategy)
+def test_hypotheses_differ_and_no_sources_are_no_trouble(strategy: Strategy) -> None:
+    for seed in range(2):
+        jobs = Jobs(random_model(7, seed=seed))
+        assert all_differ(decode(strategy, jobs.session(range(len(LIMITS)), samples=2)))
+    assert decode(strategy, jobs.session([], samples=2)).tokens.shape[0] == 0
+
+
+def test_a_best_effort_keeps_the_laws_but_is_never_called_finished() -> None:
+    hopeless = Constrained(["#6"] * 8, width=6)
+    check_strategy(hopeless, random=False, laws=[name for name in STRATEGY_LAWS if name != "watch"])
+    with pytest.raises(LawBroken, match="as finished"):
+        check_strategy(hopeless, random=False, laws=["watch"])
 
 
 def test_the_automaton_counts_as_one_counts_by_hand() -> None:

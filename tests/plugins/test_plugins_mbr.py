@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fakes import MARKS, FakeModel, random_model
-from strategy_laws import keeps_the_laws
+from source_jobs import LIMITS, Jobs, all_differ
 from textgen.data.tokenizers.characters import CharacterTokenizer
 from textgen.decoding import decode, make_session
 from textgen.protocols import Batch, Session
@@ -128,8 +128,11 @@ def test_more_samples_than_candidates_are_as_many_as_there_are() -> None:
 @pytest.mark.parametrize(
     "strategy", [MBR(n=6), MBR(n=5, utility="bleu"), MBR(n=4, candidates="beam", width=3)]
 )
-def test_it_keeps_the_laws(strategy: MBR) -> None:
-    keeps_the_laws(strategy, random=True)
+def test_hypotheses_differ_and_no_sources_are_no_trouble(strategy: MBR) -> None:
+    for seed in range(2):
+        jobs = Jobs(random_model(7, seed=seed))
+        assert all_differ(decode(strategy, jobs.session(range(len(LIMITS)), samples=2)))
+    assert decode(strategy, jobs.session([], samples=2)).tokens.shape[0] == 0
 
 
 def test_it_is_asked_for_by_name() -> None:

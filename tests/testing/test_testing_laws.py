@@ -47,6 +47,8 @@ STRATEGIES: dict[str, tuple[str, ...]] = {
         "best-of:n=4,candidates=beam,model=toy-translator",
         "best-of:n=4,lm=toy",
         "best-of:n=4,channel=toy-translator,lm=toy",
+        "best-of:n=5,candidates=beam",
+        "best-of:n=4,model=toy-translator,channel=toy-translator,lm=toy,alpha=0.3",
     ),
     "beam": (
         "beam:width=1",
@@ -54,10 +56,19 @@ STRATEGIES: dict[str, tuple[str, ...]] = {
         "beam:width=3,length=none,n_best=2,stop=first",
         "beam:width=3,stop=patience,patience=2",
     ),
-    "constrained": ('constrained:["a"],width=4', 'constrained:["ab","c"],width=6,n_best=3'),
+    "constrained": (
+        'constrained:["a"],width=4',
+        'constrained:["ab","c"],width=6,n_best=3',
+        'constrained:["#5","#4","#5"],width=1',
+        'constrained:["ab"],width=6,stop=first',
+    ),
     "contrastive": ("contrastive:k=3,alpha=0.5",),
     "diverse-beam": ("diverse-beam",),
-    "mbr": ("mbr:n=6", "mbr:n=4,candidates=beam,width=3,utility=bleu"),
+    "mbr": (
+        "mbr:n=6",
+        "mbr:n=5,utility=bleu",
+        "mbr:n=4,candidates=beam,width=3,utility=bleu",
+    ),
     "shallow-fusion": ("shallow-fusion:lm=toy,weight=0.3,width=3",),
     "speculative": ("speculative:draft=toy", "speculative:draft=translator,tokens=3"),
 }
@@ -68,6 +79,7 @@ RANDOM = {
     "beam": False,
     "best-of": True,
     "best-of:n=4,candidates=beam,model=toy-translator": False,
+    "best-of:n=5,candidates=beam": False,
     "constrained": False,
     "contrastive": False,
     "diverse-beam": False,
@@ -83,6 +95,7 @@ RANDOM = {
 KINDS: dict[str, tuple[Kind, ...]] = {
     "best-of:n=4,candidates=beam,model=toy-translator": ("translator",),
     "best-of:n=4,channel=toy-translator,lm=toy": ("translator",),
+    "best-of:n=4,model=toy-translator,channel=toy-translator,lm=toy,alpha=0.3": ("translator",),
 }
 
 

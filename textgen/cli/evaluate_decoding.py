@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -147,18 +146,9 @@ def _are(names: Sequence[str]) -> str:
 
 
 def _pairs(known: KnownPairs, references: tuple[Path, ...]) -> tuple[list[str], list[list[str]]]:
-    """Lines to translate, and their translations."""
-    split = known.split_of_corpus()
-    if split is not None:
-        if references:
-            raise UsageError("--reference goes with --source: a corpus has its own translations.")
-        pairs = list(itertools.islice(split.pairs(), known.limit))
-        return [pair.source for pair in pairs], [[pair.target for pair in pairs]]
-    if not references:
-        raise UsageError("--source needs --reference FILE: the right translations.")
-    lines = known.lines(Path(str(known.source)))
-    texts = [known.lines(path) for path in references]
-    for path, text in zip(references, texts, strict=True):
+    """Lines to translate, and their translations: as many, before anything is decoded."""
+    lines, texts = known.texts(references)
+    for path, text in zip(references, texts, strict=False):
         if len(text) != len(lines):
             raise DataError(
                 f"{known.source} has {len(lines):,} lines, but {path} has {len(text):,}: line n of "

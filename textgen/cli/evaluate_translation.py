@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from pathlib import Path
 
 import click
@@ -22,7 +21,6 @@ from textgen.cli.translating import (
     translate_and_score,
     translating_options,
 )
-from textgen.errors import UsageError
 
 
 @click.command(
@@ -57,7 +55,7 @@ def command(*, references: tuple[Path, ...], output: Path | None, as_json: bool)
     The computation is sacreBLEU's on plain text; quote the signature with the score. "exact" is
     the share of the lines that equal a reference.
     """
-    lines, known = _texts(chosen(KnownPairs), references)
+    lines, known = chosen(KnownPairs).texts(references)
     chain = chosen_chain(DEFAULT_DECODE)
     options = chosen(Translating).options()
     report = translate_and_score(chosen(Models).load(), lines, known, chain, options)
@@ -72,20 +70,6 @@ def command(*, references: tuple[Path, ...], output: Path | None, as_json: bool)
         print_json(report.as_dict())
     else:
         _print(report)
-
-
-def _texts(pairs: KnownPairs, references: tuple[Path, ...]) -> tuple[list[str], list[list[str]]]:
-    """Lines to translate, and their translations."""
-    split = pairs.split_of_corpus()
-    if split is not None:
-        if references:
-            raise UsageError("--reference goes with --source: a corpus has its own translations.")
-        chosen_pairs = list(itertools.islice(split.pairs(), pairs.limit))
-        return [pair.source for pair in chosen_pairs], [[pair.target for pair in chosen_pairs]]
-    if not references:
-        raise UsageError("--source needs --reference FILE: the right translations.")
-    lines = pairs.lines(Path(str(pairs.source)))
-    return lines, [pairs.lines(path) for path in references]
 
 
 def _print(report: Report) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -66,6 +68,26 @@ class KnownPairs:
         if found is None:
             raise UsageError(f"The corpus {self.corpus!r} has no split {self.split!r}.")
         return found
+
+    def texts(self, references: Sequence[Path]) -> tuple[list[str], list[list[str]]]:
+        """Lines to translate, and their right translations: (lines, one list a reference).
+
+        Raises:
+            UsageError: if it is not said clearly where they are.
+            DataError: if a file cannot be read, or has no lines.
+        """
+        split = self.split_of_corpus()
+        if split is not None:
+            if references:
+                raise UsageError(
+                    "--reference goes with --source: a corpus has its own translations."
+                )
+            pairs = list(itertools.islice(split.pairs(), self.limit))
+            return [pair.source for pair in pairs], [[pair.target for pair in pairs]]
+        if not references:
+            raise UsageError("--source needs --reference FILE: the right translations.")
+        lines = self.lines(Path(str(self.source)))
+        return lines, [self.lines(path) for path in references]
 
     def lines(self, path: Path) -> list[str]:
         """The lines of a file that are used.
