@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from pathlib import Path
 
 # the tensors of tests are small: more threads only wait for each other, in child processes too
 os.environ["OMP_NUM_THREADS"] = "1"
+# a shell lets what it starts in the background ignore SIGINT, and child processes inherit that
+signal.signal(signal.SIGINT, signal.default_int_handler)
 # no test waits for a network
 os.environ["HF_HUB_OFFLINE"] = os.environ["HF_DATASETS_OFFLINE"] = "1"
 
