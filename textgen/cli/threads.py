@@ -1,0 +1,56 @@
+"""How many threads a command computes with."""
+
+from __future__ import annotations
+
+import os
+
+import click
+
+from textgen.cli.options import kept_option
+
+MOST = 1024
+"""More threads than this are a slip of the finger, and may not even start."""
+
+threads_option = kept_option(
+    "--threads",
+    type=click.IntRange(1, MOST),
+    metavar="N",
+    help="Processor threads of this process; without it torch decides.",
+)
+"""A kept option: a dataclass for ``chosen`` asks for it with ``threads: int | None``."""
+
+
+def set_threads(count: int | None) -> None:
+    """Let torch compute with so many threads.
+
+    Args:
+        count: at least 1. None leaves it to torch, but gives processes that torchrun started on
+            this machine an equal part of its cores, unless OMP_NUM_THREADS asks for several.
+    """
+    if count is None:
+        count = _share_of_cores()
+    if count is not None:
+        import torch
+
+        torch.set_num_threads(count)
+
+
+def _share_of_cores() -> int | None:
+    """Cores for each of the processes of torchrun on this machine; None where there is but one."""
+    processes = os.environ.get("LOCAL_WORLD_SIZE", "1")
+    # torchrun itself sets OMP_NUM_THREADS to 1 where nobody did
+    if not processes.isdecimal() or int(processes) <= 1 or _asked_for_several():
+        return None
+    return max(1, _cores() // int(processes))
+
+
+def _asked_for_several() -> bool:
+    asked = os.environ.get("OMP_NUM_THREADS", "1")
+    return asked.isdecimal() and int(asked) > 1
+
+
+def _cores() -> int:
+    """Cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
