@@ -133,6 +133,7 @@ def kernels(m: int, k: int, n: int, dtype: torch.dtype) -> dict[str, Work]:
     int8 means weights of 8 bits and a scale for each of the n columns; the rest is bfloat16 then.
     """
     if dtype == torch.int8:
+        k = -(-k // 32) * 32  # the kernel reads whole vectors
         left, scales = torch.randn(m, k).bfloat16(), torch.ones(n).bfloat16()
         small = torch.randint(-127, 128, (n, k), dtype=torch.int8)
         return {"int8": lambda: torch._weight_int8pack_mm(left, small, scales)}  # noqa: SLF001 no public name yet
