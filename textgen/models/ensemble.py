@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from textgen.errors import ConfigError
+from textgen.models.shortlist import Shortlist
 from textgen.protocols import Batch
 
 Average = Literal["probabilities", "log-probabilities"]
@@ -94,6 +95,11 @@ class Ensemble(nn.Module):
         if self.average == "probabilities":
             return torch.logsumexp(log_probs, dim=0) - math.log(len(self.models))
         return torch.log_softmax(log_probs.mean(0), dim=-1)
+
+    def restricted(self, shortlist: Shortlist) -> Ensemble:
+        """The ensemble of its members with the shortlist's tokens alone."""
+        members = [member.restricted(shortlist) for member in self._members()]
+        return Ensemble(members, self.average)
 
     def forward(self, tokens: Tensor, state: EnsembleState) -> tuple[Tensor, EnsembleState]:
         """Log-probabilities (N, T, V) after each token, and the new state."""

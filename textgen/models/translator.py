@@ -16,6 +16,7 @@ from textgen.models.config import TranslatorConfig
 from textgen.models.dropout import SequenceDropout, TokenEmbedding
 from textgen.models.encoder import RecurrentEncoder, at_end
 from textgen.models.recurrent import RecurrentStack
+from textgen.models.shortlist import Shortlist, Shortlisted
 from textgen.models.state import RecurrentState, flat_rows, source_rows
 from textgen.protocols import Batch
 
@@ -213,6 +214,14 @@ class Translator(nn.Module):
     def output(self, features: Tensor) -> Tensor:
         """(…, H) features to (…, V) logits."""
         return F.linear(self.narrow(features), self.projection.weight, self.projection.bias)
+
+    def restricted(self, shortlist: Shortlist) -> Shortlisted:
+        """The model with the shortlist's tokens alone; their weights are gathered once, here."""
+        layer = self.projection
+        weight, bias = layer.weight[shortlist.tokens], layer.bias[shortlist.tokens]
+        return Shortlisted(
+            self, lambda features: F.linear(self.narrow(features), weight, bias), shortlist
+        )
 
     def forward(self, tokens: Tensor, state: TranslatorState) -> tuple[Tensor, TranslatorState]:
         """Logits (N, T, V) after each token, and the new state."""
