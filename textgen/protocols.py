@@ -11,7 +11,7 @@ is ``session -> Hypotheses``.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, Self, TypeAlias, TypeVar
 
@@ -117,6 +117,34 @@ class Model(Protocol[StateT]):
 
     def __call__(self, tokens: Tensor, state: StateT) -> tuple[Tensor, StateT]:
         """``output(features(tokens, state))``: logits (N, T, V) and the new state."""
+
+
+class Choice(NamedTuple):
+    """One of the softmaxes whose product is the probability of a target.
+
+    Attributes:
+        rows: (n,) int64 in [0, N), the targets that it is a factor of.
+        logits: (n, C) of its C options.
+        targets: (n,) int64, the options taken.
+    """
+
+    rows: Tensor
+    logits: Tensor
+    targets: Tensor
+
+
+class FactoredOutput(Protocol):
+    """An output layer that needs not all V logits to judge a given token.
+
+    A model that has one names it ``factored``; training, validation and scoring then use it. Its
+    ``output`` gives all V log-probabilities as logits, so that every search works.
+    """
+
+    def choices(self, features: Tensor, targets: Tensor) -> Iterator[Choice]:
+        """The factors of each target's probability: features (N, F), targets (N,) int64."""
+
+    def token_log_probs(self, features: Tensor, targets: Tensor) -> Tensor:
+        """Log-probabilities (N,) of targets (N,), in memory that does not grow with N · V."""
 
 
 class Pick(NamedTuple):

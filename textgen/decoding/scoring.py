@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from textgen.decoding.session import device_of, padded
-from textgen.protocols import Batch, Hypotheses, Model, Session
+from textgen.protocols import Batch, FactoredOutput, Hypotheses, Model, Session
 
 _LOGITS_AT_ONCE = 1 << 24
 
@@ -18,13 +18,17 @@ def token_log_probs(model: Model[Any], features: Tensor, targets: Tensor) -> Ten
     """Log-probabilities of targets, in pieces so that not all logits exist at once.
 
     Args:
-        model: whose ``output`` is used.
+        model: whose ``factored`` output is used if it has one, else its ``output``.
         features: (N, T, F).
         targets: (N, T) int64.
 
     Returns:
         (N, T) float32, nats.
     """
+    factored: FactoredOutput | None = getattr(model, "factored", None)
+    if factored is not None:
+        flat = factored.token_log_probs(features.flatten(0, 1), targets.flatten())
+        return flat.view_as(targets).float()
     positions = max(1, _LOGITS_AT_ONCE // (max(1, features.shape[0]) * model.vocabulary_size))
     pieces = [
         torch.log_softmax(model.output(piece), -1, dtype=torch.float32)

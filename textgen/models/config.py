@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
 from annotated_types import Ge, Gt, Lt
+
+from textgen.errors import ConfigError
 
 CellName = Literal["rnn", "lstm", "lstm-1997", "lstm-peephole", "gru", "gru-fused"]
 Share = Annotated[float, Ge(0), Lt(1)]
@@ -26,8 +29,71 @@ class StackConfig:
     diagonal: Annotated[bool, "peepholes as vectors instead of matrices"] = False
 
 
+HEAD_LEAST, HEAD_MOST = 2000, 4000
+"""Tokens in the head of an adaptive softmax where nobody says how many."""
+
+
 @dataclass(frozen=True)
-class LanguageModelConfig(StackConfig):
+class OutputConfig:
+    """How features become probabilities."""
+
+    output: Annotated[
+        Literal["full", "adaptive"],
+        "adaptive: rare tokens in clusters, cheaper from ten thousand tokens on (Grave 2017)",
+    ] = "full"
+    cutoffs: Annotated[
+        tuple[Annotated[int, Ge(1)], ...],
+        "adaptive: ranks by frequency at which the clusters begin, as in [4000, 20000]; []: by V",
+    ] = ()
+    shrink: Annotated[int, Ge(1), "adaptive: factor by which each cluster's vectors narrow"] = 4
+
+    def output_problems(self, *, tied: bool, label_smoothing: float = 0.0) -> list[str]:
+        """What contradicts the choice of the output, one sentence each."""
+        problems = []
+        if any(left >= right for left, right in itertools.pairwise(self.cutoffs)):
+            problems.append(f"model.cutoffs: must increase, got {list(self.cutoffs)}.")
+        if self.cutoffs and self.output == "full":
+            problems.append("model.cutoffs: only model.output=adaptive has clusters.")
+        if tied and self.output == "adaptive":
+            problems.append(
+                "model.output: the vectors of an adaptive output differ in width and cannot be "
+                "tied: turn model.tied off, or set model.output=full."
+            )
+        if label_smoothing and self.output == "adaptive":
+            problems.append(
+                "training.label_smoothing: looks at every token, which model.output=adaptive "
+                "avoids: set it to 0, or model.output=full."
+            )
+        return problems
+
+    def cutoffs_for(self, size: int) -> tuple[int, ...]:
+        """The cutoffs of a vocabulary of ``size`` tokens; by default V/8 and then five-fold.
+
+        Raises:
+            ConfigError: if it is too small for them.
+        """
+        if self.cutoffs:
+            if self.cutoffs[-1] >= size:
+                problem = (
+                    f"model.cutoffs: {self.cutoffs[-1]:,} is no rank in a vocabulary of {size:,} "
+                    "tokens: all must be smaller than that."
+                )
+                raise ConfigError([problem])
+            return self.cutoffs
+        if size < 2 * HEAD_LEAST:
+            problem = (
+                f"model.output: adaptive is for large vocabularies, this one has {size:,} tokens "
+                f"and {2 * HEAD_LEAST:,} are needed: set model.output=full, or say model.cutoffs."
+            )
+            raise ConfigError([problem])
+        cutoffs = [min(max(size // 8, HEAD_LEAST), HEAD_MOST)]
+        while 5 * cutoffs[-1] <= size // 2:
+            cutoffs.append(5 * cutoffs[-1])
+        return tuple(cutoffs)
+
+
+@dataclass(frozen=True)
+class LanguageModelConfig(OutputConfig, StackConfig):
     """A recurrent language model."""
 
     embedding: Annotated[int | None, Gt(0), "width of the token vectors; none: as hidden"] = None

@@ -5,6 +5,8 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from textgen.errors import ConfigError
+from textgen.models.adaptive_softmax import AdaptiveSoftmax
 from textgen.models.config import LanguageModelConfig
 from textgen.models.dropout import SequenceDropout, TokenEmbedding
 from textgen.models.recurrent import RecurrentStack
@@ -18,27 +20,43 @@ class LanguageModel(nn.Module):
     Args:
         config: sizes and regularisation.
         vocabulary_size: V.
+
+    Attributes:
+        factored: the adaptive softmax that stands in for ``projection``, or None.
+
+    Raises:
+        ConfigError: if the output does not fit the vocabulary, or is adaptive and tied.
     """
 
     def __init__(self, config: LanguageModelConfig, vocabulary_size: int) -> None:
         super().__init__()
         self.config = config
         self.vocabulary_size = vocabulary_size
-        width, hidden = config.embedding_size, config.hidden
+        width = config.embedding_size
         self.embedding = TokenEmbedding(vocabulary_size, width, config.embedding_dropout)
         self.stack = RecurrentStack(width, config)
         self.input_dropout = SequenceDropout(config.dropout, variational=config.variational)
         self.output_dropout = SequenceDropout(
             config.output_dropout_share, variational=config.variational
         )
-        # a tied output needs features as wide as the token vectors
+        self._make_output(width)
+
+    def _make_output(self, width: int) -> None:
+        """The output layer; a tied one needs features as wide as the token vectors."""
+        config, hidden = self.config, self.config.hidden
+        if problems := config.output_problems(tied=config.tied):
+            raise ConfigError(problems)
+        self.factored: AdaptiveSoftmax | None = None
         self.narrow = (
             nn.Linear(hidden, width, bias=False)
             if config.tied and width != hidden
             else nn.Identity()
         )
-        output_width = width if config.tied else hidden
-        self.projection = nn.Linear(output_width, vocabulary_size)
+        if config.output == "adaptive":
+            cutoffs = config.cutoffs_for(self.vocabulary_size)
+            self.factored = AdaptiveSoftmax(hidden, self.vocabulary_size, cutoffs, config.shrink)
+            return
+        self.projection = nn.Linear(width if config.tied else hidden, self.vocabulary_size)
         nn.init.uniform_(self.projection.weight, -0.1, 0.1)
         nn.init.zeros_(self.projection.bias)
         if config.tied:
@@ -57,7 +75,10 @@ class LanguageModel(nn.Module):
         return self.output_dropout(outputs), state
 
     def output(self, features: Tensor) -> Tensor:
-        """(…, H) features to (…, V) logits."""
+        """(…, H) features to (…, V) logits; those of an adaptive output are log-probabilities."""
+        if self.factored is not None:
+            log_probs: Tensor = self.factored(features)
+            return log_probs
         return F.linear(self.narrow(features), self.projection.weight, self.projection.bias)
 
     def forward(self, tokens: Tensor, state: RecurrentState) -> tuple[Tensor, RecurrentState]:

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from annotated_types import Ge, Lt
 
 from textgen.data.tokenizers import TokenizerConfig
+from textgen.errors import ConfigError
 from textgen.models.config import LanguageModelConfig, TranslatorConfig
 from textgen.recipes.training import TrainingConfig
 
@@ -35,6 +36,19 @@ class LanguageModelRecipe:
     data: DataConfig = field(default_factory=DataConfig)
     model: LanguageModelConfig = field(default_factory=LanguageModelConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
+
+    def require_sound(self) -> None:
+        """Check that the training ends and that no two options exclude each other.
+
+        Raises:
+            ConfigError: with all options that do.
+        """
+        self.training.require_bound()
+        problems = self.model.output_problems(
+            tied=self.model.tied, label_smoothing=self.training.label_smoothing
+        )
+        if problems:
+            raise ConfigError(problems)
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,7 @@ from textgen.recipes.recipe import LANGUAGE_MODEL, LanguageModelRecipe
 from textgen.training.events import Event
 from textgen.training.fit import Validate, fit
 from textgen.training.folder import open_folder, saved_state, saving
+from textgen.training.frequency import count_targets
 from textgen.training.interrupts import Interrupts
 from textgen.training.precision import Arithmetic
 from textgen.training.validation import total_loss
@@ -73,11 +74,12 @@ def train_language_model(
 
     Raises:
         UsageError: if ``out`` holds a model and neither resume nor overwrite is given.
+        ConfigError: if options contradict each other, or the model does not fit the vocabulary.
         DataError: if a text cannot be used.
         CheckpointError: if files cannot be written, or those to resume from cannot be read.
         TrainingError: if the loss is no longer finite; what was saved before is kept.
     """
-    recipe.training.require_bound()
+    recipe.require_sound()
     config = as_dict(recipe)
     open_folder(out, LANGUAGE_MODEL, config, resume=resume, overwrite=overwrite)
     Arithmetic(recipe.training)  # no text is read for a device that is not there
@@ -95,9 +97,11 @@ def _train(
     if valid is None and recipe.data.valid_share > 0:
         train, valid = hold_out(train, recipe.data.valid_share, recipe.data.unit)
     tokenizer = load_tokenizer(out) if resume else _tokenizer(recipe, train)
-    texts = _read_texts(recipe, tokenizer, train, valid)
     torch.manual_seed(recipe.training.seed)
     model = LanguageModel(recipe.model, tokenizer.size)
+    texts = _read_texts(recipe, tokenizer, train, valid)
+    if model.factored is not None:
+        model.factored.order_by(count_targets(texts.train, tokenizer.size))
     facts = {"tokens": texts.train_counts.tokens, "characters": texts.train_counts.characters}
     state = saved_state(out, facts) if resume else None
     if not resume:

@@ -8,12 +8,19 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from textgen.errors import ConfigError
+from textgen.protocols import FactoredOutput
+
 CHUNK = 1 << 20
 """Logits that are worked on at a time on a CPU: as many as its cache holds."""
 
 
 def cross_entropy(
-    logits: Tensor, targets: Tensor, label_smoothing: float = 0.0
+    logits: Tensor,
+    targets: Tensor,
+    label_smoothing: float = 0.0,
+    *,
+    divisor: int | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Mean loss for training, and the plain sum for people.
 
@@ -23,14 +30,44 @@ def cross_entropy(
         logits: (N, V) of real positions only, any float type; the arithmetic is float32 or wider.
         targets: (N,) int64.
         label_smoothing: ε.
+        divisor: what the mean is taken over; None: the N rows. Needed where N is 0.
 
     Returns:
         The mean smoothed loss (differentiable once), and the sum of −log p(target) in nats
         (without a gradient); both scalars.
     """
     apply: Any = _CrossEntropy.apply
-    losses = apply(logits, targets, label_smoothing)
+    losses = apply(logits, targets, label_smoothing, divisor or len(logits))
     return cast("tuple[Tensor, Tensor]", losses)
+
+
+def output_loss(
+    model: Any, features: Tensor, targets: Tensor, label_smoothing: float = 0.0
+) -> tuple[Tensor, Tensor]:
+    """The losses of ``cross_entropy``, through a model's output layer.
+
+    A factored output is asked only for what the targets need.
+
+    Args:
+        model: a ``textgen.protocols.Model``.
+        features: (N, F) of real positions only.
+        targets: (N,) int64.
+        label_smoothing: ε.
+
+    Raises:
+        ConfigError: if the smoothing needs what a factored output does not compute.
+    """
+    factored: FactoredOutput | None = getattr(model, "factored", None)
+    if factored is None:
+        return cross_entropy(model.output(features), targets, label_smoothing)
+    if label_smoothing:
+        raise ConfigError(["training.label_smoothing: needs model.output=full."])
+    losses = [
+        cross_entropy(choice.logits, choice.targets, divisor=len(targets))
+        for choice in factored.choices(features, targets)
+    ]
+    means, sums = zip(*losses, strict=True)
+    return torch.stack(means).sum(), torch.stack(sums).sum()
 
 
 def token_nll(logits: Tensor, targets: Tensor) -> Tensor:
@@ -43,13 +80,13 @@ def token_nll(logits: Tensor, targets: Tensor) -> Tensor:
 
 
 class _CrossEntropy(torch.autograd.Function):
-    """Both losses, and ∂loss/∂logits = (softmax − target distribution) / N, chunk by chunk."""
+    """Both losses, and ∂loss/∂logits = (softmax − target distribution) / count, chunk by chunk."""
 
     @staticmethod
     def forward(
-        ctx: Any, logits: Tensor, targets: Tensor, smoothing: float
+        ctx: Any, logits: Tensor, targets: Tensor, smoothing: float, count: int
     ) -> tuple[Tensor, Tensor]:
-        count, size = logits.shape
+        size = logits.shape[1]
         gradient = torch.empty_like(logits)
         nll, spread = [], []
         for rows in _chunks(logits):
@@ -74,11 +111,11 @@ class _CrossEntropy(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, outer: Tensor, _: Tensor) -> tuple[Tensor, None, None]:
+    def backward(ctx: Any, outer: Tensor, _: Tensor) -> tuple[Tensor, None, None, None]:
         (gradient,) = ctx.saved_tensors
         if outer.device.type == "cpu" and outer.item() == 1:
-            return gradient, None, None
-        return gradient * outer, None, None
+            return gradient, None, None, None
+        return gradient * outer, None, None, None
 
 
 def _log_probs(logits: Tensor) -> Tensor:
@@ -90,4 +127,4 @@ def _chunks(logits: Tensor) -> list[slice]:
     """Slices of rows whose logits stay in the cache; a GPU takes all rows at once."""
     count, size = logits.shape
     step = max(1, CHUNK // size) if logits.device.type == "cpu" else max(1, count)
-    return [slice(start, start + step) for start in range(0, count, step)]
+    return [slice(start, start + step) for start in range(0, max(1, count), step)]

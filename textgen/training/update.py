@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from textgen.data.batching import TrainingBatch
 from textgen.errors import CheckpointError
 from textgen.protocols import Batch
-from textgen.training.loss import cross_entropy
+from textgen.training.loss import output_loss
 from textgen.training.precision import Arithmetic
 
 PAD = 0
@@ -44,7 +44,7 @@ class Learner:
             # rows that end early never go on: their state after the padding is not used
             features, state = self.model.features(batch.inputs, self._begin(batch))
             chosen, targets = select_real(features, batch.targets, real)
-            loss, nll = cross_entropy(self.model.output(chosen), targets, self.label_smoothing)
+            loss, nll = output_loss(self.model, chosen, targets, self.label_smoothing)
         loss.backward()  # type: ignore[no-untyped-call]
         self._carried = state.detach() if batch.lengths is None else None
         self._nll += nll

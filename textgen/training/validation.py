@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from textgen.data.batching import Batches
 from textgen.errors import DataError
+from textgen.protocols import FactoredOutput
 from textgen.training.loss import CHUNK, token_nll
 from textgen.training.precision import Arithmetic
 from textgen.training.update import begin_batch, real_positions, select_real, send, to_device
@@ -47,6 +48,9 @@ def total_loss(model: nn.Module, batches: Batches, arithmetic: Arithmetic) -> tu
 
 def _nll(model: Any, features: Tensor, targets: Tensor) -> Tensor:
     """Nats of all targets; the logits are made a part at a time, to bound their memory."""
+    factored: FactoredOutput | None = getattr(model, "factored", None)
+    if factored is not None:
+        return -factored.token_log_probs(features, targets).sum(dtype=torch.float64)
     rows = max(1, 4 * CHUNK // model.vocabulary_size)
     pairs = zip(torch.split(features, rows), torch.split(targets, rows), strict=True)
     parts = [
