@@ -13,6 +13,7 @@ LEVELS = {
     "errors": 0,
     "config": 1,
     "registry": 1,
+    "workers": 1,
     "checkpoint": 2,
     "decoding": 2,
     "testing": 2,

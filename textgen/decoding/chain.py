@@ -102,6 +102,12 @@ class Chain:
     filters: tuple[Filter, ...]
     description: list[str]
 
+    @property
+    def threads(self) -> bool:
+        """Whether it may run in several threads at once: no plugin has ``threads = False``."""
+        plugins: list[Any] = [self.strategy, *self.filters]
+        return all(getattr(each, "threads", True) is not False for each in plugins)
+
     def bind(self, tokenizer: Tokenizer, load: Load | None = None) -> Chain:
         """The chain for a model's vocabulary: plugins that name texts learn its tokens.
 

@@ -27,6 +27,11 @@ class TranslationOptions:
         max_length: of a translation; None takes the model's own.
         attention: keep the attention.
         seed: for strategies that draw lots.
+        workers: threads that decode at once, each a batch of its own, on the CPU; 1 decodes where
+            it is called. What a line gets does not depend on it.
+        shortlist: only so many likely target tokens of each source token are looked at, from the
+            lexicon in the model's folder, and the most frequent ones; log-probabilities are then
+            renormalised over what is looked at. None looks at the whole vocabulary.
     """
 
     candidates: int = 1
@@ -36,6 +41,8 @@ class TranslationOptions:
     max_length: MaxLength | None = None
     attention: bool = False
     seed: int = 0
+    workers: int = 1
+    shortlist: int | None = None
 
 
 class SourceLine(NamedTuple):
@@ -73,7 +80,7 @@ class Line:
         prefix: tokens of the forced beginning.
         limit: most tokens of a translation.
         candidates: translations wanted.
-        chain: bound to the model.
+        chain: its own, bound to the model; None as the others.
         lot: seed and number of its random numbers.
     """
 
@@ -84,7 +91,7 @@ class Line:
     prefix: list[int]
     limit: int
     candidates: int
-    chain: Chain
+    chain: Chain | None
     lot: tuple[int, int]
 
 
@@ -93,7 +100,6 @@ class Encoder:
 
     Args:
         loaded: the translator.
-        chain: of lines that have none of their own.
         options: of lines that have none of their own.
         max_length: likewise.
         binder: makes chains ready for the model.
@@ -102,13 +108,12 @@ class Encoder:
     def __init__(
         self,
         loaded: LoadedModel,
-        chain: Chain,
         options: TranslationOptions,
         max_length: MaxLength,
         binder: Binder,
     ) -> None:
         self.loaded, self.options, self.max_length = loaded, options, max_length
-        self.chain, self.binder = binder(chain), binder
+        self.binder = binder
 
     def __call__(self, index: int, line: SourceLine) -> Line:
         """A line with its tokens.
@@ -131,7 +136,7 @@ class Encoder:
             prefix=loaded.tokenizer.encode(prefix),
             limit=(line.max_length or self.max_length).of(len(kept) + 1),
             candidates=line.candidates or options.candidates,
-            chain=self.chain if line.chain is None else self.binder(line.chain),
+            chain=None if line.chain is None else self.binder(line.chain),
             lot=(
                 options.seed if line.seed is None else line.seed,
                 index if line.number is None else line.number,
@@ -153,21 +158,29 @@ def parts(window: Sequence[Line], *, attention: bool) -> list[list[Line]]:
     return found if window else []
 
 
-def batches(window: Sequence[Line], batch_tokens: int) -> list[list[Line]]:
+def batches(window: Sequence[Line], batch_tokens: int, workers: int = 1) -> list[list[Line]]:
     """Lines of one strategy and like length together, the batch of the first line first.
 
     Blank lines stand apart.
+
+    Args:
+        window: the lines.
+        batch_tokens: most source tokens of a batch, padding included.
+        workers: a window that is small is cut into so many batches at least, lines permitting.
     """
     groups: dict[tuple[int, int], list[Line]] = {}
     blank = [line for line in window if not line.tokens]
     for line in window:
         if line.tokens:
-            groups.setdefault((id(line.chain.strategy), line.candidates), []).append(line)
+            strategy = 0 if line.chain is None else id(line.chain.strategy)
+            groups.setdefault((strategy, line.candidates), []).append(line)
     found = [blank] if blank else []
+    tokens = sum(len(line.tokens) + 1 for line in window)
+    most = min(batch_tokens, -(-tokens // workers)) if workers > 1 else batch_tokens
     for group in groups.values():
         batch: list[Line] = []
         for line in sorted(group, key=lambda each: (len(each.tokens), each.index)):
-            if batch and (len(line.tokens) + 1) * (len(batch) + 1) > batch_tokens:
+            if batch and (len(line.tokens) + 1) * (len(batch) + 1) > most:
                 found.append(batch)
                 batch = []
             batch.append(line)

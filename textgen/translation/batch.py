@@ -1,0 +1,118 @@
+"""A batch of lines through a translator and a decoding chain."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+
+import torch
+
+from textgen.decoding.chain import Chain
+from textgen.decoding.rowwise import rowwise
+from textgen.decoding.session import make_session, padded
+from textgen.evaluation.forced_alignment import force
+from textgen.loading import LoadedModel
+from textgen.protocols import Batch, Hypotheses, Watch
+from textgen.translation.grouping import Line, TranslationOptions
+from textgen.translation.result import NOTHING, Candidate, Translation
+from textgen.translation.words import one_line
+
+
+def translate_batch(
+    loaded: LoadedModel,
+    chain: Chain,
+    batch: Sequence[Line],
+    options: TranslationOptions,
+    watch: Watch | None = None,
+) -> list[Translation]:
+    """Decode lines together.
+
+    Args:
+        loaded: the translator.
+        chain: of lines that have none of their own, bound to the model.
+        batch: lines whose chains have the same strategy, or blank ones.
+        options: whether to keep the attention.
+        watch: called after each step.
+
+    Returns:
+        One translation for each line, in their order.
+    """
+    if not batch[0].tokens:
+        return [Translation(line.index, line.text, (), line.cut, (NOTHING,)) for line in batch]
+    hypotheses = _decoded(loaded, chain, batch, options, watch)
+    found = []
+    for row, line in enumerate(batch):
+        candidates = [
+            _candidate(loaded, hypotheses, row, number, line)
+            for number in range(hypotheses.tokens.shape[1])
+            if number == 0 or torch.isfinite(hypotheses.scores[row, number])
+        ]
+        if line.prefix:
+            candidates = _with_forced(loaded, line, candidates, options)
+        tokens = tuple(line.tokens)
+        found.append(Translation(line.index, line.text, tokens, line.cut, tuple(candidates)))
+    return found
+
+
+def _decoded(
+    loaded: LoadedModel,
+    chain: Chain,
+    batch: Sequence[Line],
+    options: TranslationOptions,
+    watch: Watch | None,
+) -> Hypotheses:
+    """(B, K) hypotheses of the lines."""
+    marks, eos = loaded.tokenizer.marks, loaded.require_source().marks.eos
+    source, lengths = padded([[*line.tokens, eos] for line in batch], marks.pad, loaded.device)
+    session = make_session(
+        loaded.model,
+        Batch(len(batch), source, lengths),
+        [line.prefix for line in batch],
+        marks=marks,
+        limits=[line.limit for line in batch],
+        seed=[line.lot[0] for line in batch],
+        indices=[line.lot[1] for line in batch],
+        samples=batch[0].candidates,
+        attention=options.attention,
+        prefix_scored=True,
+        texts=[line.text.strip() for line in batch],
+        watch=watch,
+    )
+    chains = [line.chain or chain for line in batch]
+    filters = rowwise([each.filters for each in chains])
+    return dataclasses.replace(chains[0], filters=filters).decode(session)
+
+
+def _candidate(
+    loaded: LoadedModel, hypotheses: Hypotheses, row: int, number: int, line: Line
+) -> Candidate:
+    length = int(hypotheses.lengths[row, number])
+    tokens: list[int] = hypotheses.tokens[row, number, :length].tolist()
+    attention = None
+    if hypotheses.attention is not None:
+        weights = hypotheses.attention[row, number, :length, : len(line.tokens) + 1]
+        attention = weights.float().cpu().numpy().copy()
+    return Candidate(
+        text=one_line(loaded.tokenizer.decode([*line.prefix, *tokens])),
+        tokens=(*line.prefix, *tokens),
+        score=float(hypotheses.scores[row, number]),
+        log_prob=float(hypotheses.log_probs[row, number]),
+        token_log_probs=tuple(hypotheses.token_log_probs[row, number, :length].tolist()),
+        finished=bool(hypotheses.finished[row, number]),
+        attention=attention,
+    )
+
+
+def _with_forced(
+    loaded: LoadedModel, line: Line, candidates: Sequence[Candidate], options: TranslationOptions
+) -> list[Candidate]:
+    """What a search does not tell of the tokens that were forced, from one more reading."""
+    forced = force(loaded, [line.tokens] * len(candidates), [each.tokens for each in candidates])
+    return [
+        dataclasses.replace(
+            candidate,
+            token_log_probs=tuple(found.log_probs.tolist()),
+            attention=found.attention if options.attention else None,
+        )
+        for candidate, found in zip(candidates, forced, strict=True)
+    ]

@@ -1,0 +1,6 @@
+"""Work shared out over threads or processes; the results keep the order of the work."""
+
+from textgen.workers.ordered import Crew, ordered
+from textgen.workers.processes import processes
+
+__all__ = ["Crew", "ordered", "processes"]
