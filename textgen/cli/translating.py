@@ -49,10 +49,10 @@ models_option = all_of(
         ),
         kept_option(
             "--precision",
-            type=click.Choice(["float32", "bfloat16"]),
+            type=click.Choice(["float32", "bfloat16", "int8"]),
             default="float32",
             show_default=True,
-            help="Of the weights; bfloat16 is faster where the processor has it, and less exact.",
+            help="Of the weights: fewer bits are faster on most processors, and less exact.",
         ),
     ]
 )

@@ -19,6 +19,7 @@ from torch.nn import functional as F
 from typing_extensions import override
 
 from textgen.errors import ConfigError
+from textgen.models.products import Precision, Product, lay_out
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,9 @@ class Memory:
 
 class Score(nn.Module, ABC):
     """How well a query fits a state of the memory."""
+
+    def lay_out(self, precision: Precision | None) -> None:
+        """Get ready to be asked for single steps; None takes it back."""
 
     @abstractmethod
     def keys(self, states: Tensor) -> Tensor:
@@ -125,6 +129,11 @@ class AdditiveScore(Score):
         self.vector = nn.Parameter(torch.empty(1, hidden))
         for weight in (self.weight_query, self.weight_memory, self.vector):
             nn.init.xavier_uniform_(weight)
+        self._query: Product | None = None
+
+    @override
+    def lay_out(self, precision: Precision | None) -> None:
+        self._query = None if precision is None else lay_out(self.weight_query, None, precision)
 
     @override
     def keys(self, states: Tensor) -> Tensor:
@@ -132,7 +141,7 @@ class AdditiveScore(Score):
 
     @override
     def forward(self, queries: Tensor, keys: Tensor) -> Tensor:
-        sides = F.linear(queries, self.weight_query)
+        sides = _product(queries, self.weight_query, self._query)
         # (B, Q, 1, H) + (B, 1, S, H)
         joined = torch.tanh(sides.unsqueeze(2) + keys.unsqueeze(1))
         return F.linear(joined, self.vector).squeeze(-1)
@@ -164,6 +173,12 @@ class Attention(nn.Module):
         bound = math.sqrt(6 / (hidden + memory + hidden))
         for weight in (self.weight_context, self.weight_hidden):
             nn.init.uniform_(weight, -bound, bound)
+        self._hidden: Product | None = None
+
+    def lay_out(self, precision: Precision | None) -> None:
+        """Lay the weights out for single steps; None takes it back."""
+        self.score.lay_out(precision)
+        self._hidden = None if precision is None else lay_out(self.weight_hidden, None, precision)
 
     def memory(self, states: Tensor, lengths: Tensor) -> Memory:
         """What is kept of a source: states (B, S, M) and their lengths (B,) int64 ≥ 1."""
@@ -191,5 +206,12 @@ class Attention(nn.Module):
         weights = scores.softmax(dim=-1)
         context = torch.bmm(weights.to(memory.values.dtype), memory.values)
         context = context.reshape(rows, steps, -1)
-        vectors = torch.tanh(context + F.linear(hidden, self.weight_hidden))
+        vectors = torch.tanh(context + _product(hidden, self.weight_hidden, self._hidden))
         return vectors, weights.reshape(rows, steps, -1)
+
+
+def _product(values: Tensor, weight: Tensor, laid_out: Product | None) -> Tensor:
+    """(A, B, I) times Wᵀ, (A, B, O)."""
+    if laid_out is None:
+        return F.linear(values, weight)
+    return laid_out(values.flatten(0, 1)).view(*values.shape[:2], -1)

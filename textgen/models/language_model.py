@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from typing import Self
+
 from torch import Tensor, nn
 from torch.nn import functional as F
+from typing_extensions import override
 
 from textgen.errors import ConfigError
 from textgen.models.adaptive_softmax import AdaptiveSoftmax
 from textgen.models.config import LanguageModelConfig
 from textgen.models.dropout import SequenceDropout, TokenEmbedding
+from textgen.models.products import NUMBERS, LaidOutOutput, Precision, lay_out_output
 from textgen.models.recurrent import RecurrentStack
 from textgen.models.state import RecurrentState
+from textgen.models.stepping import StackStep
 from textgen.protocols import Batch
 
 
@@ -39,6 +44,8 @@ class LanguageModel(nn.Module):
         self.output_dropout = SequenceDropout(
             config.output_dropout_share, variational=config.variational
         )
+        self._step: StackStep | None = None
+        self._scores: LaidOutOutput | None = None
         self._make_output(width)
 
     def _make_output(self, width: int) -> None:
@@ -62,6 +69,30 @@ class LanguageModel(nn.Module):
         if config.tied:
             self.projection.weight = self.embedding.weight
 
+    def for_decoding(self, precision: Precision = "float32") -> Self:
+        """Lay the weights out for single steps, in place; ``train()`` takes it back.
+
+        The weights must not change afterwards.
+
+        Args:
+            precision: of weights and states; see ``textgen.models.products``.
+
+        Returns:
+            The model, in evaluation mode.
+        """
+        self.eval().to(NUMBERS[precision])
+        self._step = StackStep(self.stack, self.embedding.weight, precision)
+        if self.factored is None:
+            self._scores = lay_out_output(self.narrow, self.projection, precision)
+        return self
+
+    @override
+    def train(self, mode: bool = True) -> Self:
+        """As in torch; weights that will change are no longer laid out."""
+        if mode:
+            self._step = self._scores = None
+        return super().train(mode)
+
     def begin(self, batch: Batch) -> RecurrentState:
         """Zeros for ``batch.size`` rows."""
         return self.stack.zeros(batch.size)
@@ -70,6 +101,9 @@ class LanguageModel(nn.Module):
         self, tokens: Tensor, state: RecurrentState, lengths: Tensor | None = None
     ) -> tuple[Tensor, RecurrentState]:
         """Read tokens (N, T) int64; features are the stack's outputs (N, T, H)."""
+        if self._step is not None and tokens.shape[1] == 1:
+            last, state = self._step(tokens[:, 0], state)
+            return last.unsqueeze(1), state
         vectors = self.input_dropout(self.embedding(tokens))
         outputs, state = self.stack(vectors, state, lengths)
         return self.output_dropout(outputs), state
@@ -79,6 +113,8 @@ class LanguageModel(nn.Module):
         if self.factored is not None:
             log_probs: Tensor = self.factored(features)
             return log_probs
+        if self._scores is not None:
+            return self._scores(features)
         return F.linear(self.narrow(features), self.projection.weight, self.projection.bias)
 
     def forward(self, tokens: Tensor, state: RecurrentState) -> tuple[Tensor, RecurrentState]:

@@ -69,6 +69,8 @@ class RecurrentStack(nn.Module):
     ) -> tuple[Tensor, Layer]:
         """One layer over all steps."""
         recurrent: Tensor = cell.weight_recurrent
+        # single steps with weights laid out keep C in float32, beside weights of 16 bits
+        layer = tuple(part.to(recurrent.dtype) for part in layer)
         if self.training and self.config.drop_connect > 0:
             recurrent = F.dropout(recurrent, self.config.drop_connect)
         if lengths is not None:

@@ -9,15 +9,18 @@ from typing import Self
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from typing_extensions import override
 
 from textgen.errors import ConfigError
 from textgen.models.attention import Attention, Memory
 from textgen.models.config import TranslatorConfig
 from textgen.models.dropout import SequenceDropout, TokenEmbedding
 from textgen.models.encoder import RecurrentEncoder, at_end
+from textgen.models.products import NUMBERS, LaidOutOutput, Precision, lay_out_output
 from textgen.models.recurrent import RecurrentStack
 from textgen.models.shortlist import Shortlist, Shortlisted
 from textgen.models.state import RecurrentState, flat_rows, source_rows
+from textgen.models.stepping import StackStep
 from textgen.protocols import Batch
 
 
@@ -123,6 +126,35 @@ class Translator(nn.Module):
         self.input_dropout = SequenceDropout(config.dropout, variational=variational)
         self.output_dropout = SequenceDropout(config.output_dropout_share, variational=variational)
         self._make_output(hidden, width)
+        self._step: StackStep | None = None
+        self._scores: LaidOutOutput | None = None
+
+    def for_decoding(self, precision: Precision = "float32") -> Self:
+        """Lay the weights out for single steps, in place; ``train()`` takes it back.
+
+        The weights must not change afterwards.
+
+        Args:
+            precision: of weights and states; see ``textgen.models.products``.
+
+        Returns:
+            The model, in evaluation mode.
+        """
+        self.eval().to(NUMBERS[precision])
+        self._step = StackStep(self.stack, self.target_embedding.weight, precision)
+        self._scores = lay_out_output(self.narrow, self.projection, precision)
+        if self.attention is not None:
+            self.attention.lay_out(precision)
+        return self
+
+    @override
+    def train(self, mode: bool = True) -> Self:
+        """As in torch; weights that will change are no longer laid out."""
+        if mode:
+            self._step = self._scores = None
+            if self.attention is not None:
+                self.attention.lay_out(None)
+        return super().train(mode)
 
     def _make_output(self, hidden: int, width: int) -> None:
         """The output layer; a tied one needs features as wide as the token vectors."""
@@ -167,6 +199,8 @@ class Translator(nn.Module):
         self, tokens: Tensor, state: TranslatorState, lengths: Tensor | None = None
     ) -> tuple[Tensor, TranslatorState]:
         """Read target tokens (N, T); features are the attention vectors a (N, T, H)."""
+        if self._step is not None and tokens.shape[1] == 1:
+            return self._stepped(self._step, tokens[:, 0], state)
         vectors = self.input_dropout(self.target_embedding(tokens))
         if self.config.input_feeding:
             features, state = self._fed(vectors, state, lengths)
@@ -181,6 +215,15 @@ class Translator(nn.Module):
                 weights,
             )
         return self.output_dropout(features), state
+
+    def _stepped(
+        self, step: StackStep, tokens: Tensor, state: TranslatorState
+    ) -> tuple[Tensor, TranslatorState]:
+        """One token for each row, (N,), with weights laid out: features (N, 1, H)."""
+        fed = state.vector if self.config.input_feeding else None
+        hidden, decoder = step(tokens, state.decoder, fed)
+        features, weights = self._attend(hidden.unsqueeze(1), state)
+        return features, TranslatorState(decoder, hidden, features[:, 0], state.memory, weights)
 
     def _attend(self, outputs: Tensor, state: TranslatorState) -> tuple[Tensor, Tensor | None]:
         """Attention vectors (N, T, H) of stack outputs (N, T, H), all steps at once."""
@@ -213,12 +256,16 @@ class Translator(nn.Module):
 
     def output(self, features: Tensor) -> Tensor:
         """(…, H) features to (…, V) logits."""
+        if self._scores is not None:
+            return self._scores(features)
         return F.linear(self.narrow(features), self.projection.weight, self.projection.bias)
 
     def restricted(self, shortlist: Shortlist) -> Shortlisted:
         """The model with the shortlist's tokens alone; their weights are gathered once, here."""
         layer = self.projection
         weight, bias = layer.weight[shortlist.tokens], layer.bias[shortlist.tokens]
+        if self._scores is not None:
+            return Shortlisted(self, self._scores.with_last(weight, bias), shortlist)
         return Shortlisted(
             self, lambda features: F.linear(self.narrow(features), weight, bias), shortlist
         )

@@ -1,0 +1,92 @@
+"""Laid-out products: the same as plain ones, whatever the number of rows."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from textgen.models.products import (
+    FEW_ROWS,
+    NUMBERS,
+    Plain,
+    Precision,
+    Small,
+    lay_out,
+    lay_out_output,
+)
+
+PRECISIONS: list[Precision] = ["float32", "bfloat16", "int8"]
+TOLERANCE = {"float32": 1e-6, "bfloat16": 1e-2, "int8": 2e-2}
+
+
+def relative(found: torch.Tensor, exact: torch.Tensor) -> float:
+    return float((found.double() - exact).norm() / exact.norm())
+
+
+@pytest.mark.parametrize("precision", PRECISIONS)
+@pytest.mark.parametrize("biased", [False, True])
+@pytest.mark.parametrize("size", [33, 64])
+@pytest.mark.parametrize("rows", [1, 3, FEW_ROWS, FEW_ROWS + 1, 40])
+def test_products_are_those_of_float64(
+    precision: Precision, rows: int, size: int, biased: bool
+) -> None:
+    torch.manual_seed(0)
+    weight, inputs, addend = torch.randn(96, size), torch.randn(rows, size), torch.randn(rows, 96)
+    bias = torch.randn(96) if biased else None
+    exact = F.linear(inputs.double(), weight.double(), bias.double() if biased else None)  # type: ignore[union-attr]
+    product, numbers = lay_out(weight, bias, precision), NUMBERS[precision]
+    given = inputs.to(numbers)
+    assert product(given).dtype == numbers
+    assert relative(product(given), exact) < TOLERANCE[precision]
+    plus = product.plus(given, addend.to(numbers))
+    assert relative(plus, exact + addend.double()) < TOLERANCE[precision]
+
+
+@pytest.mark.parametrize("precision", PRECISIONS)
+def test_a_row_does_not_depend_on_its_neighbours_beyond_rounding(precision: Precision) -> None:
+    torch.manual_seed(1)
+    product = lay_out(torch.randn(64, 64), None, precision)
+    inputs = torch.randn(64, 64).to(NUMBERS[precision])
+    together = product(inputs)
+    for rows in (1, 2, FEW_ROWS, FEW_ROWS + 1):
+        alone = product(inputs[:rows])
+        torch.testing.assert_close(alone.float(), together[:rows].float(), rtol=1e-2, atol=0.1)
+
+
+def test_8_bits_keep_each_weight_within_half_a_level_and_a_row_of_zeros() -> None:
+    torch.manual_seed(2)
+    weight = torch.randn(20, 32) * torch.logspace(-3, 3, 20).unsqueeze(1)
+    weight[7] = 0
+    values = Small(weight, None)(torch.eye(32).bfloat16()).t().float()  # (20, 32)
+    level = weight.abs().amax(1, keepdim=True) / 127
+    # half a level, and the rounding of scale and value to 8 bits of mantissa
+    assert ((values - weight).abs() <= 0.5 * level + weight.abs() * 2**-7 + 1e-9).all()
+    assert not values[7].any()
+
+
+def test_an_output_layer_keeps_the_shape_of_its_features() -> None:
+    torch.manual_seed(3)
+    narrow, projection = nn.Linear(16, 8, bias=False), nn.Linear(8, 50)
+    features = torch.randn(3, 5, 16)
+    output = lay_out_output(narrow, projection, "float32")
+    torch.testing.assert_close(output(features), projection(narrow(features)))
+    torch.testing.assert_close(
+        lay_out_output(nn.Identity(), projection, "float32")(features[..., :8]),
+        projection(features[..., :8]),
+    )
+    some = torch.tensor([0, 7, 9])
+    last = output.with_last(projection.weight[some], projection.bias[some])
+    torch.testing.assert_close(last(features), projection(narrow(features))[..., some])
+
+
+def test_without_torch_s_private_operators_products_are_plain(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("textgen.models.products._operator", lambda *_: None)
+    torch.manual_seed(4)
+    weight, inputs = torch.randn(9, 12), torch.randn(2, 12)
+    assert isinstance(lay_out(weight, None, "bfloat16"), Plain)
+    small = lay_out(weight, None, "int8")(inputs.bfloat16())
+    assert relative(small, inputs.double() @ weight.double().t()) < TOLERANCE["int8"]

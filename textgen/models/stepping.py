@@ -1,0 +1,196 @@
+"""Single steps of recurrent stacks with weights laid out once: what decoding does all the time.
+
+For each layer the products of a step are as few as they can be. The first layer's share of the
+input, W_x x + b, has one value for each token of the vocabulary: it is a table that is looked up.
+Above it W_x and W_h stand side by side and multiply [x; h] at once.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from typing_extensions import override
+
+from textgen.models.cells import Cell, GruFused, Lstm, Lstm1997, Rnn
+from textgen.models.products import NUMBERS, Precision, Product, lay_out
+from textgen.models.recurrent import RecurrentStack
+from textgen.models.state import Layer, RecurrentState
+
+TABLE = 1 << 25
+"""Most numbers in a table of W_x x + b for all tokens: 128 MiB of float32."""
+
+
+class Step(ABC):
+    """One step of one layer.
+
+    Args:
+        cell: whose weights are used.
+        precision: of the laid-out weights.
+        projected: inputs are W_x x + b, (N, G·H), with blocks in the order of ``blocks``; else
+            they are x, (N, I).
+    """
+
+    blocks: ClassVar[tuple[str, ...]]
+    """The cell's blocks in the order that suits the step: what gets the same function together."""
+
+    def __init__(self, cell: Cell, precision: Precision, *, projected: bool) -> None:
+        order = order_of(cell, self.blocks)
+        recurrent, bias = cell.weight_recurrent[order], cell.bias[order]
+        self.projected, self.size = projected, cell.hidden_size
+        self.product: Product = (
+            lay_out(recurrent, None, precision)
+            if projected
+            else lay_out(torch.cat([cell.weight_input[order], recurrent], 1), bias, precision)
+        )
+
+    def gates(self, inputs: Tensor, hidden: Tensor) -> Tensor:
+        """W_x x + W_h h + b, (N, G·H) float32: a new tensor that may be changed."""
+        hidden = hidden.to(inputs.dtype)
+        if self.projected:
+            return self.product.plus(hidden, inputs).float()
+        return self.product(torch.cat([inputs, hidden], 1)).float()
+
+    @abstractmethod
+    def __call__(self, inputs: Tensor, layer: Layer) -> Layer:
+        """The new state; see ``Cell.step``. Memory cells C stay float32."""
+
+
+class _Lstm(Step):
+    blocks = ("input", "forget", "output", "candidate")
+
+    @override
+    def __call__(self, inputs: Tensor, layer: Layer) -> Layer:
+        hidden, memory = layer
+        values = self.gates(inputs, hidden)
+        values[:, : 3 * self.size].sigmoid_()
+        i, f, o, candidate = values.chunk(4, dim=1)
+        memory = torch.addcmul(i * torch.tanh(candidate), f, memory.float())
+        return (o * torch.tanh(memory)).to(inputs.dtype), memory
+
+
+class _Lstm1997(Step):
+    blocks = ("input", "output", "candidate")
+
+    @override
+    def __call__(self, inputs: Tensor, layer: Layer) -> Layer:
+        hidden, memory = layer
+        values = self.gates(inputs, hidden)
+        values[:, : 2 * self.size].sigmoid_()
+        i, o, candidate = values.chunk(3, dim=1)
+        memory = torch.addcmul(memory.float(), i, torch.tanh(candidate))
+        return (o * torch.tanh(memory)).to(inputs.dtype), memory
+
+
+class _Rnn(Step):
+    blocks = ("hidden",)
+
+    @override
+    def __call__(self, inputs: Tensor, layer: Layer) -> Layer:
+        return (self.gates(inputs, layer[0]).tanh_().to(inputs.dtype),)
+
+
+class _GruFused(Step):
+    """The candidate's two shares are needed apart, so there are always two products."""
+
+    blocks = ("reset", "update", "candidate")
+
+    def __init__(self, cell: GruFused, precision: Precision, *, projected: bool) -> None:
+        self.projected, self.size = projected, cell.hidden_size
+        self.inward = None if projected else lay_out(cell.weight_input, cell.bias, precision)
+        bias = F.pad(cell.bias_recurrent, (2 * self.size, 0))
+        self.product = lay_out(cell.weight_recurrent, bias, precision)
+
+    @override
+    def __call__(self, inputs: Tensor, layer: Layer) -> Layer:
+        hidden, size = layer[0].to(inputs.dtype), 2 * self.size
+        given = (inputs if self.inward is None else self.inward(inputs)).float()
+        own = self.product(hidden).float()
+        r, z = torch.sigmoid(given[:, :size] + own[:, :size]).chunk(2, dim=1)
+        candidate = torch.addcmul(given[:, size:], r, own[:, size:]).tanh_()
+        return (torch.lerp(candidate, hidden.float(), z).to(inputs.dtype),)
+
+
+class _AsTrained(Step):
+    """A cell's own step, for cells whose products depend on each other."""
+
+    def __init__(self, cell: Cell, precision: Precision, *, projected: bool) -> None:
+        self.cell, self.projected = cell, projected
+        self.inward = None if projected else lay_out(cell.weight_input, cell.bias, precision)
+
+    @override
+    def __call__(self, inputs: Tensor, layer: Layer) -> Layer:
+        projected = inputs if self.inward is None else self.inward(inputs)
+        layer = tuple(part.to(inputs.dtype) for part in layer)
+        return self.cell.step(projected, layer, self.cell.weight_recurrent)
+
+
+_STEPS: dict[type[Cell], type[Step]] = {Rnn: _Rnn, Lstm: _Lstm, Lstm1997: _Lstm1997}
+
+
+def make_step(cell: Cell, precision: Precision, *, projected: bool) -> Step:
+    """A cell's step with weights laid out."""
+    if isinstance(cell, GruFused):
+        return _GruFused(cell, precision, projected=projected)
+    return _STEPS.get(type(cell), _AsTrained)(cell, precision, projected=projected)
+
+
+def order_of(cell: Cell, blocks: tuple[str, ...]) -> Tensor:
+    """(G·H,) int64, rows of a cell's weights with its blocks in another order."""
+    rows = torch.arange(len(cell.blocks) * cell.hidden_size, device=cell.bias.device)
+    parts = dict(zip(cell.blocks, rows.chunk(len(cell.blocks)), strict=True))
+    return torch.cat([parts[name] for name in blocks])
+
+
+class StackStep:
+    """One step of a stack that reads tokens.
+
+    Args:
+        stack: in evaluation mode.
+        vectors: (V, E), the token vectors.
+        precision: of the laid-out weights.
+
+    A stack that reads more than the token vector (input feeding) has no table: ``inputs`` of
+    ``__call__`` are then joined to the token vectors.
+    """
+
+    def __init__(self, stack: RecurrentStack, vectors: Tensor, precision: Precision) -> None:
+        first, *others = stack.layers
+        numbers = NUMBERS[precision]
+        self.norms, self.residual = list(stack.norms), stack.config.residual
+        whole = first.input_size == vectors.shape[1]
+        projected = whole and len(vectors) * len(first.bias) <= TABLE
+        self.steps = [make_step(first, precision, projected=projected)]
+        self.steps += [make_step(cell, precision, projected=False) for cell in others]
+        self.table = vectors.detach().to(numbers)
+        if projected:
+            order = order_of(first, getattr(self.steps[0], "blocks", first.blocks))
+            weight, bias = first.weight_input[order].detach(), first.bias[order].detach()
+            self.table = F.linear(self.table, weight.to(numbers), bias.to(numbers))
+
+    def __call__(
+        self, tokens: Tensor, state: RecurrentState, inputs: Tensor | None = None
+    ) -> tuple[Tensor, RecurrentState]:
+        """Read one token for each row.
+
+        Args:
+            tokens: (N,) int64.
+            state: of the same N rows.
+            inputs: (N, F) that the first layer reads after the token vector, or None.
+
+        Returns:
+            (N, H) outputs of the last layer, and the new state.
+        """
+        values = self.table.index_select(0, tokens)
+        if inputs is not None:
+            values = torch.cat([values, inputs.to(values.dtype)], 1)
+        layers: list[Layer] = []
+        for index, (step, norm) in enumerate(zip(self.steps, self.norms, strict=True)):
+            layer = step(values, state.layers[index])
+            layers.append(layer)
+            outputs = layer[0] if isinstance(norm, nn.Identity) else norm(layer[0])
+            values = outputs + values if self.residual and index > 0 else outputs
+        return values, RecurrentState(tuple(layers), state.width)
