@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from textgen.models.cells import Cell, make_cell
 from textgen.models.config import EncoderConfig
-from textgen.models.dropout import SequenceDropout
+from textgen.models.dropout import SequenceDropout, dropout
 
 
 class Encoded(NamedTuple):
@@ -93,9 +93,7 @@ class RecurrentEncoder(nn.Module):
     def _weights(self, cell: Cell) -> Tensor:
         """The recurrent weights, some of them dropped in training."""
         share = self.config.drop_connect if self.training else 0.0
-        return (
-            nn.functional.dropout(cell.weight_recurrent, share) if share else cell.weight_recurrent
-        )
+        return dropout(cell.weight_recurrent, share) if share else cell.weight_recurrent
 
     def _summary(self, states: Tensor, lasts: Tensor, lengths: Tensor) -> Tensor:
         if self.config.summary == "last":

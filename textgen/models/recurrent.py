@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from textgen.models.cells import Cell, make_cell
 from textgen.models.config import StackConfig
-from textgen.models.dropout import SequenceDropout
+from textgen.models.dropout import SequenceDropout, dropout
 from textgen.models.state import Layer, RecurrentState
 
 SHORT = 2
@@ -72,7 +71,7 @@ class RecurrentStack(nn.Module):
         # single steps with weights laid out keep C in float32, beside weights of 16 bits
         layer = tuple(part.to(recurrent.dtype) for part in layer)
         if self.training and self.config.drop_connect > 0:
-            recurrent = F.dropout(recurrent, self.config.drop_connect)
+            recurrent = dropout(recurrent, self.config.drop_connect)
         if lengths is not None:
             return _run_ragged(cell, values, layer, recurrent, lengths)
         if values.shape[1] > SHORT:
