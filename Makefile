@@ -8,10 +8,15 @@ PIP := $(BIN)/python -m pip install -qq --disable-pip-version-check -c constrain
 # torch by its exact pin and before the rest: a CPU wheel at hand is then taken, and kept
 TORCH := $(shell sed -n '/^torch==/p' constraints.txt)
 
-.PHONY: demo test test-slow lint format clean
+.PHONY: bench demo test test-slow lint format clean
 
 demo: $(VENV)/.installed
 	$(BIN)/python benchmarks/demo.py --out $(DEMO)
+
+# QUICK=--quick sees that all works; PARTS="training stream" runs some, without README
+bench: $(VENV)/.installed
+	$(BIN)/python -m benchmarks.speed $(PARTS) $(QUICK) --json benchmarks/speed.json \
+		$(if $(PARTS)$(QUICK),,--readme README.md)
 
 test: $(VENV)/.installed-test
 	$(BIN)/python -m pytest

@@ -102,23 +102,20 @@ class Product(NamedTuple):
         m: rows.
         k: what is summed over.
         n: columns.
-        times: how often it is done.
+        times: how often it is done, one after the other.
+        batch: products that are done at once, each with a right matrix of its own.
     """
 
     m: int
     k: int
     n: int
     times: float = 1.0
+    batch: int = 1
 
     @property
     def operations(self) -> float:
         """Floating-point operations: a multiplication and an addition each."""
-        return 2.0 * self.m * self.k * self.n * self.times
-
-    @property
-    def weights(self) -> float:
-        """Numbers of the right matrix that are read."""
-        return float(self.k * self.n * self.times)
+        return 2.0 * self.m * self.k * self.n * self.times * self.batch
 
 
 def operations(products: Iterable[Product]) -> float:
@@ -127,11 +124,17 @@ def operations(products: Iterable[Product]) -> float:
 
 
 @torch.inference_mode()
-def kernels(m: int, k: int, n: int, dtype: torch.dtype) -> dict[str, Work]:
-    """The ways to multiply (m, k) with weights (k, n): layouts of the weights, or one vector.
+def kernels(product: Product, dtype: torch.dtype) -> dict[str, Work]:
+    """The ways to do a product once: layouts of the weights, one vector, or a batch.
 
-    int8 means weights of 8 bits and a scale for each of the n columns; the rest is bfloat16 then.
+    int8 means weights of 8 bits and a scale for each of the n columns; the rest is bfloat16 then,
+    and so are products of a batch, which have no weights.
     """
+    m, k, n, _, batch = product
+    if batch > 1:
+        own = torch.bfloat16 if dtype == torch.int8 else dtype
+        first, second = torch.randn(batch, m, k).to(own), torch.randn(batch, k, n).to(own)
+        return {"batch": lambda: torch.bmm(first, second)}
     if dtype == torch.int8:
         k = -(-k // 32) * 32  # the kernel reads whole vectors
         left, scales = torch.randn(m, k).bfloat16(), torch.ones(n).bfloat16()
@@ -149,18 +152,22 @@ def kernels(m: int, k: int, n: int, dtype: torch.dtype) -> dict[str, Work]:
 
 
 @torch.inference_mode()
-def product_seconds(m: int, k: int, n: int, dtype: torch.dtype, *, rounds: int = 5) -> float:
-    """Seconds of (m, k) · (k, n), the fastest of ``kernels``.
+def product_seconds(
+    product: Product, dtype: torch.dtype, *, rounds: int = 5, least: float = 0.01
+) -> float:
+    """Seconds of a product, done once, the fastest of ``kernels``.
 
     float32 goes the fastest way that is float32, as in the command line.
     """
     with fast_products():
-        return min(interleaved(kernels(m, k, n, dtype), warmup=2, rounds=rounds).values())
+        spent = interleaved(kernels(product, dtype), warmup=2, rounds=rounds, least=least)
+    return min(spent.values())
 
 
 def gemm_rate(m: int, k: int, n: int, dtype: torch.dtype, *, rounds: int = 5) -> float:
     """Floating-point operations a second of a matrix product (m, k) · (k, n)."""
-    return Product(m, k, n).operations / product_seconds(m, k, n, dtype, rounds=rounds)
+    product = Product(m, k, n)
+    return product.operations / product_seconds(product, dtype, rounds=rounds)
 
 
 @torch.inference_mode()
@@ -171,10 +178,10 @@ def bare_products(products: Sequence[Product], dtype: torch.dtype) -> Work:
     """
     steps: list[Work] = []
     with fast_products():
-        for m, k, n, times in products:
-            ways = kernels(m, k, n, dtype)
+        for product in products:
+            ways = kernels(product, dtype)
             spent = interleaved(ways, warmup=2, rounds=5, least=0.002)
-            steps += [ways[min(spent, key=spent.__getitem__)]] * max(1, round(times))
+            steps += [ways[min(spent, key=spent.__getitem__)]] * max(1, round(product.times))
 
     @torch.inference_mode()
     def run() -> None:
