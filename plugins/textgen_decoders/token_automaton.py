@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections import defaultdict
 
 import numpy as np
@@ -45,6 +46,7 @@ class TokenAutomaton:
         self, automaton: ByteAutomaton, surfaces: Surfaces, marks: Marks, what: str
     ) -> None:
         self._automaton, self._surfaces, self._marks = automaton, surfaces, marks
+        self._growing = threading.Lock()
         self._sets: list[State] = []
         self._set_numbers: dict[State, int] = {}
         self._bytes = np.full((_ROOM, 256), _UNSEEN)  # (sets, 256): the set after each byte
@@ -61,14 +63,18 @@ class TokenAutomaton:
 
     def possible(self, states: Tensor) -> Tensor:
         """(…, V) bool for states (…) int64: the tokens that may come."""
-        self._ensure(states)
-        return self._next[states] >= 0
+        return self._table(states)[states] >= 0
 
     def after(self, states: Tensor, tokens: Tensor) -> Tensor:
         """(…) int64, the states after tokens (…); a token that may not come changes nothing."""
-        self._ensure(states)
-        following = self._next[states, tokens].long()
+        following = self._table(states)[states, tokens].long()
         return torch.where(following < 0, states, following)
+
+    def _table(self, states: Tensor) -> Tensor:
+        """(rows, V) int32 next states, with the rows of these states; one thread at a time."""
+        with self._growing:
+            self._ensure(states)
+            return self._next
 
     def _ensure(self, states: Tensor) -> None:
         """Compute the rows of states that were never asked for."""
