@@ -102,6 +102,15 @@ def test_only_better_values_are_improvements() -> None:
     assert improved == [(7, 3.0), (21, 2.0)]
 
 
+def test_an_objective_with_a_minus_must_rise() -> None:
+    values = iter([3.0, 4.0, 2.0, 4.0, 5.0])
+    events = list(
+        fit(make_model(), lanes(), lambda _: {"x": next(values)}, settings(), objective="-x")
+    )
+    improved = [(event.step, event.value) for event in events if isinstance(event, Improved)]
+    assert improved == [(7, 3.0), (14, 4.0), (30, 5.0)]
+
+
 def test_loss_falls_and_is_the_mean_of_plain_nats() -> None:
     torch.manual_seed(3)
     model = make_model(dropout=0.0)

@@ -45,18 +45,22 @@ def command(*, as_json: bool) -> None:
     from textgen.training.language_model import train_language_model
 
     training = chosen(Training)
-    recipe = training.recipe_of(LANGUAGE_MODEL, DEFAULT_RECIPE)
-    texts = chosen(TrainingTexts).open()
-    events = train_language_model(
-        recipe,
-        texts.train,
-        texts.valid,
-        training.out,
-        resume=training.resume,
-        overwrite=training.overwrite,
-    )
-    with says_how_to_go_on(training.out):
-        summary = training.run(events, figure_for(recipe.tokenizer.kind))
+    with training.group() as group:
+        recipe = training.recipe_of(LANGUAGE_MODEL, DEFAULT_RECIPE, group)
+        texts = chosen(TrainingTexts).open()
+        events = train_language_model(
+            recipe,
+            texts.train,
+            texts.valid,
+            training.out,
+            resume=training.resume,
+            overwrite=training.overwrite,
+            group=group,
+        )
+        with says_how_to_go_on(training.out, group):
+            summary = training.run(events, figure_for(recipe.tokenizer.kind), group)
+    if not group.leads:
+        return
     test = None if texts.test is None else _measure(training, texts.test)
     line = (
         ""

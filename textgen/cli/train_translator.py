@@ -40,18 +40,22 @@ def command(*, as_json: bool) -> None:
     from textgen.training.translator import train_translator
 
     training = chosen(Training)
-    recipe = training.recipe_of(TRANSLATOR, DEFAULT_RECIPE)
-    pairs = chosen(TrainingPairs).open()
-    events = train_translator(
-        recipe,
-        pairs.train,
-        pairs.valid,
-        training.out,
-        resume=training.resume,
-        overwrite=training.overwrite,
-    )
-    with says_how_to_go_on(training.out):
-        summary = training.run(events, figure_for(recipe.tokenizer.kind))
+    with training.group() as group:
+        recipe = training.recipe_of(TRANSLATOR, DEFAULT_RECIPE, group)
+        pairs = chosen(TrainingPairs).open()
+        events = train_translator(
+            recipe,
+            pairs.train,
+            pairs.valid,
+            training.out,
+            resume=training.resume,
+            overwrite=training.overwrite,
+            group=group,
+        )
+        with says_how_to_go_on(training.out, group):
+            summary = training.run(events, figure_for(recipe.tokenizer.kind), group)
+    if not group.leads:
+        return
     test = None
     if pairs.test is not None:
         from textgen.cli.translating import measure

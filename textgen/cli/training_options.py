@@ -17,10 +17,13 @@ from textgen.cli.lazy import Several
 from textgen.cli.options import all_of, kept_option
 from textgen.cli.output import print_json
 from textgen.cli.progress import clock
+from textgen.cli.ranks import ranks
+from textgen.cli.threads import set_threads, threads_option
 
 if TYPE_CHECKING:
     from textgen.cli.progress import Figure, Listener
     from textgen.training.events import Event
+    from textgen.training.group import Group
 
 training_options = all_of(
     [
@@ -61,6 +64,7 @@ training_options = all_of(
             metavar="DIR",
             help="Write curves there for TensorBoard.",
         ),
+        threads_option,
     ]
 )
 
@@ -127,6 +131,14 @@ class Training:
     overwrite: bool
     log: Path | None
     tensorboard: Path | None
+    threads: int | None
+
+    @contextlib.contextmanager
+    def group(self) -> Iterator[Group]:
+        """The processes that train together; this one with its share of threads."""
+        with ranks() as group:
+            set_threads(self.threads)
+            yield group
 
     def all_settings(self) -> list[str]:
         """--set, --minutes and --seed as settings of the recipe; the latter two win."""
@@ -137,13 +149,22 @@ class Training:
             settings.append(f"training.seed={self.seed}")
         return settings
 
-    def recipe_of(self, kind: str, default: str) -> Any:
+    def recipe_of(self, kind: str, default: str, group: Group) -> Any:
         """The recipe that is named; a resumed training's own one where none is.
+
+        All processes have what the first one reads.
 
         Raises:
             ConfigError: if there is none, it makes another kind, or the settings do not fit.
             CheckpointError: if the training to resume is of another kind.
         """
+        from textgen.config import as_dict, structure
+        from textgen.recipes import RECIPES
+
+        data = group.first(lambda: as_dict(self._own_recipe(kind, default)))
+        return structure(RECIPES[kind], data)
+
+    def _own_recipe(self, kind: str, default: str) -> Any:
         from textgen.checkpoint import CONFIG, read_config
         from textgen.config import structure
         from textgen.recipes import RECIPES, load_any_recipe, with_settings
@@ -155,23 +176,27 @@ class Training:
         saved = with_settings(read_config(self.out, kind).config, settings)
         return structure(RECIPES[kind], saved, where=f"the recipe in {self.out}")
 
-    def run(self, events: Iterable[Event], figure: Figure) -> Summary:
-        """Drive a training to its end, telling its events on stderr and to the logs."""
-        from textgen.cli.logs import json_log, tensorboard_log
-        from textgen.cli.progress import training_progress
-
+    def run(self, events: Iterable[Event], figure: Figure, group: Group) -> Summary:
+        """Drive a training to its end; the first process tells its events on stderr and to logs."""
         summary = Summary()
         with contextlib.ExitStack() as stack:
             listeners: list[Listener] = [summary.listen]
-            if self.log is not None:
-                listeners.append(stack.enter_context(json_log(self.log, append=self.resume)))
-            if self.tensorboard is not None:
-                listeners.append(stack.enter_context(tensorboard_log(self.tensorboard)))
-            listeners.append(stack.enter_context(training_progress(figure)))
+            if group.leads:
+                listeners += self._listeners(figure, stack)
             for event in events:
                 for listener in listeners:
                     listener(event)
         return summary
+
+    def _listeners(self, figure: Figure, stack: contextlib.ExitStack) -> Iterator[Listener]:
+        from textgen.cli.logs import json_log, tensorboard_log
+        from textgen.cli.progress import training_progress
+
+        if self.log is not None:
+            yield stack.enter_context(json_log(self.log, append=self.resume))
+        if self.tensorboard is not None:
+            yield stack.enter_context(tensorboard_log(self.tensorboard))
+        yield stack.enter_context(training_progress(figure))
 
 
 class Figures(Protocol):
@@ -197,13 +222,15 @@ def report(
 
 
 @contextlib.contextmanager
-def says_how_to_go_on(out: Path) -> Iterator[None]:
+def says_how_to_go_on(out: Path, group: Group) -> Iterator[None]:
     """On Ctrl-C, tell the command that resumes; the training itself has saved by then."""
     try:
         yield
     except KeyboardInterrupt:
-        if (out / "training.safetensors").is_file():
+        if group.leads and (out / "training.safetensors").is_file():
             again = [word for word in sys.argv[1:] if word not in {"--overwrite", "--resume"}]
             command = shlex.join(["textgen", *again, "--resume"])
+            if group.size > 1:
+                command = f"torchrun ... -m -- {command}"
             complain(f"Saved in {out}. To go on:\n  {command}")
         raise

@@ -9,18 +9,27 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, nullcontext
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from textgen.checkpoint import restore_weights, weights_of
 from textgen.data.batching import Batches, TrainingBatch
 from textgen.errors import TrainingError
 from textgen.recipes.training import TrainingConfig
 from textgen.training.averaging import make_average
+from textgen.training.budget import used_shares
 from textgen.training.events import Event, Improved, Reason, Snapshot, Step, Stopped, Validated
+from textgen.training.group import Group
 from textgen.training.optimisers import Optimiser
 from textgen.training.precision import Arithmetic, fast_float32
 from textgen.training.schedules import rate_factor
-from textgen.training.state import Counters, TrainingState
+from textgen.training.state import (
+    Counters,
+    TrainingState,
+    joined_parts,
+    random_tensors,
+    restore_random,
+    under,
+)
 from textgen.training.update import Learner
 
 Validate = Callable[[nn.Module], Mapping[str, float]]
@@ -35,6 +44,7 @@ def fit(
     state: TrainingState | None = None,
     objective: str = "loss",
     interrupted: Callable[[], bool] = bool,
+    group: Group | None = None,
 ) -> Iterator[Event]:
     """Train a model.
 
@@ -52,6 +62,8 @@ def fit(
         objective: the figure that must fall, or with a "-" before it must rise; the best value is
             marked by ``Improved``.
         interrupted: asked after each step; true ends the training after a last ``Snapshot``.
+        group: of the processes that train together, all with the same other arguments; only the
+            first one's ``validate`` is called. None is this process alone.
 
     Yields:
         Events; what each promises about the model stands there.
@@ -63,9 +75,12 @@ def fit(
             before the first such update.
     """
     config.require_bound()
-    loop = _Loop(model, batches, validate, config, objective=objective, interrupted=interrupted)
+    group = group or Group()
+    loop = _Loop(
+        model, batches, validate, config, objective=objective, interrupted=interrupted, group=group
+    )
     if state is not None:
-        loop.restore(state)
+        loop.restore(state.of_rank(group.rank, group.size))
     with ExitStack() as stack:
         if loop.arithmetic.device.type == "cpu":
             stack.enter_context(fast_float32())
@@ -85,19 +100,23 @@ class _Loop:
         *,
         objective: str,
         interrupted: Callable[[], bool],
+        group: Group,
     ) -> None:
         self.arithmetic = Arithmetic(config)
+        group.require_device(self.arithmetic.device)
         self.model = model.to(self.arithmetic.device)
         self.batches, self.validate, self.config = batches, validate, config
-        self.objective, self.interrupted = objective, interrupted
+        self.objective, self.interrupted, self.group = objective, interrupted, group
         self.optimiser = Optimiser(model, config)
-        self.learner = Learner(model, self.arithmetic, config.label_smoothing)
+        self.learner = Learner(model, self.arithmetic, config.label_smoothing, group)
         self.average = make_average(model, config.average, config.average_last)
         self.counters = Counters()
         self.rate = 0.0
         self.norm = self.largest = torch.zeros((), device=self.arithmetic.device)
         self.progress = 0.0
         self._validation_seconds = 0.0
+        if not group.leads:  # the same weights, but dropout of its own
+            torch.manual_seed(config.seed + group.rank)
 
     def run(self) -> Iterator[Event]:
         """Steps, reports, validations and snapshots until a bound is reached."""
@@ -131,10 +150,7 @@ class _Loop:
         if self.average is not None:
             self.average.restore(state.part("average"), state.part("weights"))
         self.learner.restore(list(state.part("carried").values()))
-        random = state.part("random")
-        torch.set_rng_state(random["cpu"].cpu())
-        if "cuda" in random and self.arithmetic.device.type == "cuda":
-            torch.cuda.set_rng_state(random["cuda"].cpu())
+        restore_random(state.part("random"), self.arithmetic.device)
         self.counters = dataclasses.replace(state.counters)
 
     def _step(self, batch: TrainingBatch) -> None:
@@ -151,11 +167,15 @@ class _Loop:
             counters.epoch, counters.index = counters.epoch + 1, 0
         if self.average is not None:
             self.average.update(counters.step)
-        counters.seconds = time.perf_counter() - self._start
+        counters.seconds = self._clock()
         self.progress = max(self.progress, self._used())
         self.largest = torch.maximum(self.largest, self.norm)  # not finite once, so for ever
         if self.arithmetic.device.type == "cpu":  # a GPU would have to be waited for
             self._require_finite(self.largest.item())
+
+    def _clock(self) -> float:
+        """Seconds of training, the same in all processes: decisions depend on them."""
+        return self.group.number(time.perf_counter() - self._start)
 
     def _due(self) -> Iterator[Event]:
         """What this step is followed by."""
@@ -196,15 +216,17 @@ class _Loop:
     def _validate(self) -> Iterator[Event]:
         if self.validate is None:
             return
-        begun = time.perf_counter()
+        begun = self._clock()
         counters = self.counters
         self._require_finite(self.largest.item())
         if self.average is not None:
             self.average.mark()
         with self.average.applied() if self.average else nullcontext():
-            metrics = self._figures(self.validate)
+            validate = self.validate
+            metrics = self.group.first(lambda: self._figures(validate))
             counters.validated = counters.step
-            value = metrics[self.objective]
+            figure = metrics[self.objective.removeprefix("-")]
+            value = -figure if self.objective.startswith("-") else figure
             self._require_finite(value)
             improved = counters.best is None or value < counters.best
             if improved:
@@ -215,8 +237,8 @@ class _Loop:
                     counters.decays += 1
             yield Validated(counters.step, metrics)
             if improved:
-                yield Improved(counters.step, metrics[self.objective.removeprefix("-")])
-        self._validation_seconds = time.perf_counter() - begun
+                yield Improved(counters.step, figure)
+        self._validation_seconds = self._clock() - begun
         self._since += self._validation_seconds
 
     def _figures(self, validate: Validate) -> Mapping[str, float]:
@@ -232,18 +254,18 @@ class _Loop:
     def _snapshot(self) -> Snapshot:
         self._require_finite(self.largest.item())
         counters = self.counters
-        counters.seconds = self._saved = time.perf_counter() - self._start
-        tensors: dict[str, Tensor] = {"random/cpu": torch.get_rng_state()}
-        if self.arithmetic.device.type == "cuda":
-            tensors["random/cuda"] = torch.cuda.get_rng_state()
+        counters.seconds = self._saved = self._clock()
+        carried = {f"{n:04}": part for n, part in enumerate(self.learner.carried_tensors())}
+        random = random_tensors(self.arithmetic.device)
+        own = under("random", random) | under("carried", carried)
+        tensors = joined_parts(self.group.collected(own))
         parts = {
             "weights": weights_of(self.model),
             "optimiser": self.optimiser.tensors(),
             "average": self.average.tensors() if self.average else {},
-            "carried": {f"{n:04}": part for n, part in enumerate(self.learner.carried_tensors())},
         }
         for prefix, part in parts.items():
-            tensors.update({f"{prefix}/{name}": tensor for name, tensor in part.items()})
+            tensors.update(under(prefix, part))
         return Snapshot(counters.step, TrainingState(tensors, dataclasses.replace(counters)))
 
     def _used(self) -> float:
@@ -251,25 +273,12 @@ class _Loop:
         return min(1.0, max(self._shares().values()))
 
     def _shares(self) -> dict[Reason, float]:
-        """Used shares of the budget's bounds."""
-        counters, config = self.counters, self.config
-        shares: dict[Reason, float] = {}
-        if config.steps is not None:
-            shares["steps"] = counters.step / config.steps
-        if config.epochs is not None:
-            passed = counters.epoch + counters.index / len(self.batches)
-            shares["epochs"] = passed / config.epochs
-        if config.minutes is not None:
-            budget = 60 * config.minutes
-            # the last validation belongs to the budget
-            shares["minutes"] = counters.seconds / max(
-                budget - self._validation_seconds, budget / 2
-            )
-        return shares
+        """Used shares of the budget's bounds; the last validation belongs to the minutes."""
+        return used_shares(self.config, self.counters, len(self.batches), self._validation_seconds)
 
     def _reason(self) -> Reason | None:
         """The bound that is reached, or None."""
-        if self.interrupted():
+        if self.group.any(self.interrupted()):
             return "interrupted"
         if self.config.patience and self.counters.stale >= self.config.patience:
             return "patience"

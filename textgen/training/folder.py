@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from base64 import b64decode, b64encode
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from tempfile import TemporaryDirectory
+from typing import Any, TypeVar
 
 from torch import nn
 
@@ -21,7 +23,10 @@ from textgen.checkpoint import (
 )
 from textgen.errors import CheckpointError, UsageError
 from textgen.training.events import Event, Improved, Snapshot, Stopped, Validated
+from textgen.training.group import Group
 from textgen.training.state import TrainingState
+
+T = TypeVar("T")
 
 FIXED = ("batch", "window", "reset", "seed", "optimiser")
 """Training options without which a position in the data or the moments mean nothing."""
@@ -62,6 +67,51 @@ def open_folder(
         remove(folder / name)
 
 
+def share(
+    group: Group, make: Callable[[], T], save: Callable[[T, Path], None], load: Callable[[Path], T]
+) -> T:
+    """What the first process of a group makes, in all of them, by way of its files.
+
+    Args:
+        group: of processes.
+        make: called in the first one only.
+        save: writes files into an empty folder.
+        load: reads them.
+    """
+    if group.size == 1:
+        return make()
+    made = [make()] if group.leads else []
+
+    def written() -> dict[str, str]:
+        save(made[0], folder)
+        return {path.name: b64encode(path.read_bytes()).decode() for path in folder.iterdir()}
+
+    with TemporaryDirectory() as name:
+        folder = Path(name)
+        files = group.first(written)
+        if made:
+            return made[0]
+        for file, content in files.items():
+            (folder / file).write_bytes(b64decode(content))
+        return load(folder)
+
+
+def shared_state(
+    folder: Path, data: Mapping[str, Any], group: Group, *, resume: bool
+) -> TrainingState | None:
+    """What ``saved_state`` finds in the first process, in all of them; None without ``resume``.
+
+    Raises:
+        UsageError: if a process was given other data than the first one.
+    """
+    group.require_same("training text", data)
+    found = saved_state(folder, data) if resume and group.leads else None
+    facts = group.first(lambda: None if found is None else found.facts())
+    if facts is None:
+        return None
+    return TrainingState.restore(group.shared(found.tensors if found else {}), facts)
+
+
 def saved_state(folder: Path, data: Mapping[str, Any]) -> TrainingState | None:
     """The state to go on from; None if the training ended before its first save.
 
@@ -84,7 +134,7 @@ def saved_state(folder: Path, data: Mapping[str, Any]) -> TrainingState | None:
 
 
 def saving(
-    events: Iterator[Event], folder: Path, model: nn.Module, data: Mapping[str, Any]
+    events: Iterator[Event], folder: Path | None, model: nn.Module, data: Mapping[str, Any]
 ) -> Iterator[Event]:
     """Save what the events of ``fit`` ask for, and pass the events on.
 
@@ -93,7 +143,7 @@ def saving(
 
     Args:
         events: of ``fit``.
-        folder: of the model.
+        folder: of the model; None saves nothing.
         model: that is trained.
         data: facts about the training data, saved with each snapshot.
 
@@ -102,19 +152,32 @@ def saving(
     """
     metrics: Mapping[str, float] = {}
     for event in events:
-        if isinstance(event, Snapshot):
-            if event.state.counters.best is None:
-                _save_latest(folder, model, event)
-            facts = {"counters": event.state.facts(), "data": data}
-            save_training_state(folder, event.state.tensors, facts)
-            continue
         if isinstance(event, Validated):
             metrics = event.metrics
-        if isinstance(event, Improved):
-            save_weights(folder, model, {"step": event.step, "metrics": dict(metrics)})
+        if folder is not None:
+            _save(event, folder, model, data, metrics)
+        if isinstance(event, Snapshot):
+            continue
         yield event
         if isinstance(event, Stopped) and event.reason == "interrupted":
             raise KeyboardInterrupt
+
+
+def _save(
+    event: Event,
+    folder: Path,
+    model: nn.Module,
+    data: Mapping[str, Any],
+    metrics: Mapping[str, float],
+) -> None:
+    """Save what an event asks for."""
+    if isinstance(event, Improved):
+        save_weights(folder, model, {"step": event.step, "metrics": dict(metrics)})
+    if isinstance(event, Snapshot):
+        if event.state.counters.best is None:
+            _save_latest(folder, model, event)
+        facts = {"counters": event.state.facts(), "data": data}
+        save_training_state(folder, event.state.tensors, facts)
 
 
 def _save_latest(folder: Path, model: nn.Module, event: Snapshot) -> None:

@@ -22,8 +22,9 @@ from textgen.models.language_model import LanguageModel
 from textgen.recipes.recipe import LANGUAGE_MODEL, LanguageModelRecipe
 from textgen.training.events import Event
 from textgen.training.fit import Validate, fit
-from textgen.training.folder import open_folder, saved_state, saving
+from textgen.training.folder import open_folder, saving, share, shared_state
 from textgen.training.frequency import count_targets
+from textgen.training.group import Group
 from textgen.training.interrupts import Interrupts
 from textgen.training.precision import Arithmetic
 from textgen.training.validation import total_loss
@@ -53,6 +54,7 @@ def train_language_model(
     *,
     resume: bool = False,
     overwrite: bool = False,
+    group: Group | None = None,
 ) -> Iterator[Event]:
     """Train a language model and save it.
 
@@ -67,6 +69,8 @@ def train_language_model(
         resume: go on where the training in ``out`` was interrupted; of the recipe, only options
             of training may differ from then (budget, rates, habits).
         overwrite: replace a model that is in ``out``.
+        group: of the processes that train together; the first one alone uses ``out``. None is
+            this process alone.
 
     Returns:
         Events as they happen; iterating makes the training go on. Ctrl-C saves after the current
@@ -77,13 +81,16 @@ def train_language_model(
         ConfigError: if options contradict each other, or the model does not fit the vocabulary.
         DataError: if a text cannot be used.
         CheckpointError: if files cannot be written, or those to resume from cannot be read.
-        TrainingError: if the loss is no longer finite; what was saved before is kept.
+        TrainingError: if the loss is no longer finite, or another process of the group has ended;
+            what was saved before is kept.
     """
     recipe.require_sound()
     config = as_dict(recipe)
-    open_folder(out, LANGUAGE_MODEL, config, resume=resume, overwrite=overwrite)
+    group = group or Group()
+    if group.leads:
+        open_folder(out, LANGUAGE_MODEL, config, resume=resume, overwrite=overwrite)
     Arithmetic(recipe.training)  # no text is read for a device that is not there
-    return _train(recipe, train, valid, out, resume=resume)
+    return _train(recipe, train, valid, out, group, resume=resume)
 
 
 def _train(
@@ -91,22 +98,30 @@ def _train(
     train: TextSource,
     valid: TextSource | None,
     out: Path,
+    group: Group,
     *,
     resume: bool,
 ) -> Iterator[Event]:
     if valid is None and recipe.data.valid_share > 0:
         train, valid = hold_out(train, recipe.data.valid_share, recipe.data.unit)
-    tokenizer = load_tokenizer(out) if resume else _tokenizer(recipe, train)
+    tokenizer = share(
+        group,
+        lambda: load_tokenizer(out) if resume else _tokenizer(recipe, train),
+        save_tokenizer,
+        load_tokenizer,
+    )
     torch.manual_seed(recipe.training.seed)
     model = LanguageModel(recipe.model, tokenizer.size)
-    texts = _read_texts(recipe, tokenizer, train, valid)
+    with group.in_turn():
+        texts = _read_texts(recipe, tokenizer, train, valid)
     if model.factored is not None:
         model.factored.order_by(count_targets(texts.train, tokenizer.size))
     facts = {"tokens": texts.train_counts.tokens, "characters": texts.train_counts.characters}
-    state = saved_state(out, facts) if resume else None
-    if not resume:
-        save_tokenizer(tokenizer, out)
-    save_config(out, LANGUAGE_MODEL, as_dict(recipe))
+    state = shared_state(out, facts, group, resume=resume)
+    if group.leads:
+        if not resume:
+            save_tokenizer(tokenizer, out)
+        save_config(out, LANGUAGE_MODEL, as_dict(recipe))
     with Interrupts() as interrupts:
         events = fit(
             model,
@@ -115,8 +130,9 @@ def _train(
             recipe.training,
             state=state,
             interrupted=interrupts.noted,
+            group=group,
         )
-        yield from saving(events, out, model, facts)
+        yield from saving(events, out if group.leads else None, model, facts)
 
 
 def _tokenizer(recipe: LanguageModelRecipe, train: TextSource) -> TextTokenizer:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from textgen.config import structure
 from textgen.errors import CheckpointError, ConfigError
+from textgen.training.rows import joined_rows
 
 
 @dataclass
@@ -46,8 +48,9 @@ class TrainingState:
 
     Attributes:
         tensors: by name: ``weights/…``, ``average/…``, ``optimiser/<parameter>/<key>``,
-            ``random/cpu``, ``random/cuda`` (generator states, uint8) and ``carried/<number>`` (the
-            recurrent state after the last batch of a stream).
+            ``random/cpu``, ``random/cuda`` (generator states, uint8; ``random/cpu.1`` of the
+            process of rank 1) and ``carried/<number>`` (the recurrent state after the last batch
+            of a stream, the rows of all processes).
         counters: the numbers.
     """
 
@@ -62,6 +65,24 @@ class TrainingState:
             for name, tensor in self.tensors.items()
             if name.startswith(start)
         }
+
+    def of_rank(self, rank: int, size: int) -> TrainingState:
+        """What one of ``size`` processes goes on from, however many there were before.
+
+        Its rows of the recurrent state, and its own generators, if there were so many.
+        """
+        tensors = {}
+        for path, tensor in self.tensors.items():
+            part, _, name = path.partition("/")
+            if part == "carried":
+                tensors[path] = tensor[rank::size]
+            elif part == "random":
+                kind, _, owner = name.partition(".")
+                if int(owner or 0) == rank:
+                    tensors[f"random/{kind}"] = tensor
+            else:
+                tensors[path] = tensor
+        return TrainingState(tensors, self.counters)
 
     def facts(self) -> dict[str, Any]:
         """The numbers as plain data."""
@@ -78,3 +99,37 @@ class TrainingState:
             return cls(tensors, structure(Counters, facts))
         except ConfigError as error:
             raise CheckpointError(f"The training state is damaged: {error}") from None
+
+
+def random_tensors(device: torch.device) -> dict[str, Tensor]:
+    """States (uint8) of torch's generators: of the CPU, and of the GPU where that is the device."""
+    states = {"cpu": torch.get_rng_state()}
+    if device.type == "cuda":
+        states["cuda"] = torch.cuda.get_rng_state()
+    return states
+
+
+def restore_random(states: Mapping[str, Tensor], device: torch.device) -> None:
+    """Set torch's generators, those that have a state; the others go on."""
+    if "cpu" in states:
+        torch.set_rng_state(states["cpu"].cpu())
+    if "cuda" in states and device.type == "cuda":
+        torch.cuda.set_rng_state(states["cuda"].cpu())
+
+
+def under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Tensors by ``prefix/<name>``."""
+    return {f"{prefix}/{name}": tensor for name, tensor in tensors.items()}
+
+
+def joined_parts(parts: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
+    """The ``random`` and ``carried`` tensors of all processes, by rank, as one state has them."""
+    joined = {}
+    for name, tensor in parts[0].items():
+        if name.startswith("carried/"):
+            joined[name] = joined_rows([part[name] for part in parts if name in part])
+        else:
+            joined[name] = tensor
+            for rank, part in enumerate(parts[1:], 1):
+                joined[f"{name}.{rank}"] = part[name]
+    return joined

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -24,7 +25,8 @@ from textgen.models.translator import Translator
 from textgen.recipes.recipe import TRANSLATOR, PairConfig, TranslatorRecipe
 from textgen.training.events import Event, Note
 from textgen.training.fit import fit
-from textgen.training.folder import open_folder, saved_state, saving
+from textgen.training.folder import open_folder, saving, share, shared_state
+from textgen.training.group import Group
 from textgen.training.interrupts import Interrupts
 from textgen.training.precision import Arithmetic
 from textgen.training.validation import total_loss
@@ -57,6 +59,7 @@ def train_translator(
     *,
     resume: bool = False,
     overwrite: bool = False,
+    group: Group | None = None,
 ) -> Iterator[Event]:
     """Train a translator and save it.
 
@@ -69,6 +72,8 @@ def train_translator(
         out: folder for the model, made if it is missing.
         resume: go on where the training in ``out`` was interrupted.
         overwrite: replace a model that is in ``out``.
+        group: of the processes that train together; the first one alone uses ``out``. None is
+            this process alone.
 
     Returns:
         Events as they happen; iterating makes the training go on. Ctrl-C saves after the current
@@ -79,13 +84,16 @@ def train_translator(
         ConfigError: if options contradict each other.
         DataError: if the pairs cannot be used.
         CheckpointError: if files cannot be written, or those to resume from cannot be read.
-        TrainingError: if the loss is no longer finite; what was saved before is kept.
+        TrainingError: if the loss is no longer finite, or another process of the group has ended;
+            what was saved before is kept.
     """
     recipe.training.require_bound()
     _check(recipe)
-    open_folder(out, TRANSLATOR, as_dict(recipe), resume=resume, overwrite=overwrite)
+    group = group or Group()
+    if group.leads:
+        open_folder(out, TRANSLATOR, as_dict(recipe), resume=resume, overwrite=overwrite)
     Arithmetic(recipe.training)  # no text is read for a device that is not there
-    return _train(recipe, train, valid, out, resume=resume)
+    return _train(recipe, train, valid, out, group, resume=resume)
 
 
 def _check(recipe: TranslatorRecipe) -> None:
@@ -109,22 +117,29 @@ def _train(
     train: ParallelSource,
     valid: ParallelSource | None,
     out: Path,
+    group: Group,
     *,
     resume: bool,
 ) -> Iterator[Event]:
     if valid is None and recipe.data.valid_share > 0:
         train, valid = hold_out_pairs(train, recipe.data.valid_share)
-    tokenizers = _load_tokenizers(recipe, out) if resume else _make_tokenizers(recipe, train)
+    tokenizers = share(
+        group,
+        lambda: _load_tokenizers(recipe, out) if resume else _make_tokenizers(recipe, train),
+        _Tokenizers.save,
+        functools.partial(_load_tokenizers, recipe),
+    )
     batches, notes, facts = _training_batches(recipe, tokenizers, train)
     yield from map(Note, notes)
     if valid is not None:
         yield from _overlap_notes(train, valid)
     torch.manual_seed(recipe.training.seed)
     model = Translator(recipe.model, tokenizers.source.size, tokenizers.target.size)
-    state = saved_state(out, facts) if resume else None
-    if not resume:
-        tokenizers.save(out)
-    save_config(out, TRANSLATOR, as_dict(recipe), facts)
+    state = shared_state(out, facts, group, resume=resume)
+    if group.leads:
+        if not resume:
+            tokenizers.save(out)
+        save_config(out, TRANSLATOR, as_dict(recipe), facts)
     judge = None if valid is None else _Judge(recipe, tokenizers, valid, out, facts)
     with Interrupts() as interrupts:
         events = fit(
@@ -135,8 +150,9 @@ def _train(
             state=state,
             objective="-bleu" if recipe.judge.objective == "bleu" else "loss",
             interrupted=interrupts.noted,
+            group=group,
         )
-        yield from saving(events, out, model, facts)
+        yield from saving(events, out if group.leads else None, model, facts)
 
 
 def _make_tokenizers(recipe: TranslatorRecipe, train: ParallelSource) -> _Tokenizers:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -10,6 +11,7 @@ from torch import Tensor, nn
 from textgen.data.batching import TrainingBatch
 from textgen.errors import CheckpointError
 from textgen.protocols import Batch
+from textgen.training.group import Group
 from textgen.training.loss import output_loss
 from textgen.training.precision import Arithmetic
 
@@ -24,35 +26,45 @@ class Learner:
         model: a ``textgen.protocols.Model``.
         arithmetic: device and type of numbers.
         label_smoothing: of the loss.
+        group: of the processes that share each batch's rows; None is this process alone.
     """
 
-    def __init__(self, model: nn.Module, arithmetic: Arithmetic, label_smoothing: float) -> None:
+    def __init__(
+        self,
+        model: nn.Module,
+        arithmetic: Arithmetic,
+        label_smoothing: float,
+        group: Group | None = None,
+    ) -> None:
         self.model: Any = model
         self.arithmetic = arithmetic
-        self.label_smoothing = label_smoothing
+        self.group = group or Group()
+        self._objective = self.group.parallel(_Objective(model, arithmetic, label_smoothing))
         self._carried: Any = None
         self._saved: list[Tensor] = []
         self._nll = torch.zeros((), device=arithmetic.device)
         self._tokens = 0
 
     def gradients(self, batch: TrainingBatch) -> None:
-        """Add the gradients of the mean loss of a batch's real targets to the parameters."""
-        device = self.arithmetic.device
-        real = real_positions(batch)
-        batch, real = to_device(batch, device), send(real, device)
-        with self.arithmetic.autocast():
-            # rows that end early never go on: their state after the padding is not used
-            features, state = self.model.features(batch.inputs, self._begin(batch))
-            chosen, targets = select_real(features, batch.targets, real)
-            loss, nll = output_loss(self.model, chosen, targets, self.label_smoothing)
-        loss.backward()  # type: ignore[no-untyped-call]
-        self._carried = state.detach() if batch.lengths is None else None
-        self._nll += nll
+        """Give the parameters the gradients of the mean loss of a batch's real targets."""
+        own = self.group.rows(batch)
         self._tokens += batch.tokens
+        if own is None:
+            self._objective(None).backward()
+            return
+        device = self.arithmetic.device
+        real = real_positions(own)
+        own, real = to_device(own, device), send(real, device)
+        # the group's gradient is the mean over processes: their losses weigh what they are of all
+        weight = self.group.size * own.tokens / batch.tokens
+        loss, nll, state = self._objective(own, real, self._begin, weight)
+        loss.backward()
+        self._carried = state.detach() if own.lengths is None else None
+        self._nll += nll
 
     def take_losses(self) -> tuple[float, int]:
         """Nats and number of tokens since the last call; waits for the device."""
-        losses = float(self._nll), self._tokens
+        losses = self.group.total(self._nll), self._tokens
         self._nll.zero_()
         self._tokens = 0
         return losses
@@ -84,6 +96,36 @@ class Learner:
         rows = fresh.unsqueeze(1)
         pairs = zip(begin, state.tensors(), strict=True)
         return state.with_tensors([torch.where(rows, new, old) for new, old in pairs])
+
+
+class _Objective(nn.Module):
+    """The loss of a batch as a module of its own, which is what runs data-parallel."""
+
+    def __init__(self, model: nn.Module, arithmetic: Arithmetic, label_smoothing: float) -> None:
+        super().__init__()
+        self.model: Any = model
+        self.arithmetic = arithmetic
+        self.label_smoothing = label_smoothing
+
+    def forward(
+        self,
+        batch: TrainingBatch | None,
+        real: Tensor | None = None,
+        begin: Callable[[TrainingBatch], Any] | None = None,
+        weight: float = 1.0,
+    ) -> Any:
+        """The mean loss times a weight, the nats, and the state after the batch.
+
+        Without a batch it is a zero that all parameters have a gradient of.
+        """
+        if batch is None or begin is None:
+            return torch.stack([each.flatten()[0] for each in self.parameters()]).sum() * 0.0
+        with self.arithmetic.autocast():
+            # rows that end early never go on: their state after the padding is not used
+            features, state = self.model.features(batch.inputs, begin(batch))
+            chosen, targets = select_real(features, batch.targets, real)
+            loss, nll = output_loss(self.model, chosen, targets, self.label_smoothing)
+        return loss * weight, nll, state
 
 
 def begin_batch(batch: TrainingBatch) -> Batch:
