@@ -1,0 +1,162 @@
+"""What a large vocabulary costs with a full and with an adaptive softmax.
+
+    python -m benchmarks.large_vocabulary [--sizes 4000,128000] [--json]
+
+For each size V: the output layer and loss of one training step, forward and backward (bfloat16
+products where the machine has them); the log-probabilities of one decoding step (float32) of one
+row and of 64; parameters; memory that a training step adds. Targets follow the law of Zipf and
+Mandelbrot, p(r) ∝ 1 / (r + 2.7). Both are timed in turn.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+import torch
+from torch import Tensor
+
+from benchmarks.measure import fast_products, figure, interleaved, machine, peak_memory, run
+from textgen.models.config import LanguageModelConfig
+from textgen.models.language_model import LanguageModel
+from textgen.recipes.training import TrainingConfig
+from textgen.training.loss import output_loss
+from textgen.training.precision import Arithmetic
+
+OUTPUTS = ("full", "adaptive")
+SIZES = "4000,8000,16000,32000,64000,128000"
+WIDE = 64
+
+
+@click.command()
+@click.option("--sizes", default=SIZES, show_default=True, help="Of the vocabulary.")
+@click.option("--hidden", default=512, show_default=True, help="Width of the features.")
+@click.option("--targets", default=32 * 35, show_default=True, help="Of one training step.")
+@click.option("--rounds", default=5, show_default=True, help="Of each timing; the median counts.")
+@click.option("--json", "as_json", is_flag=True)
+@click.option("--memory-of", hidden=True, help="Tell the bytes of one training step and end.")
+def main(
+    sizes: str, hidden: int, targets: int, rounds: int, as_json: bool, memory_of: str | None
+) -> None:
+    """Time both outputs, one size after the other."""
+    each = [int(size) for size in sizes.split(",")]
+    if memory_of is not None:
+        click.echo(_added_memory(memory_of, each[0], hidden, targets))
+        return
+    rows = []
+    for size in each:
+        rows.append({"size": size, **_timings(size, hidden, targets, rounds)})
+        for output in OUTPUTS:
+            rows[-1][output]["bytes"] = _memory(output, size, hidden, targets)
+        click.echo(f"{size:,} done", err=True)
+    if as_json:
+        click.echo(json.dumps({"machine": machine()._asdict(), "rows": rows}))
+        return
+    click.echo(machine().line() + "\n")
+    click.echo("\n".join(_table(rows)))
+
+
+def model_of(output: str, size: int, hidden: int) -> LanguageModel:
+    """A model of which only the output layer is of interest."""
+    torch.manual_seed(0)
+    config = LanguageModelConfig(layers=1, hidden=hidden, embedding=1, output=output)  # type: ignore[arg-type]
+    return LanguageModel(config, size)
+
+
+def zipf(size: int, count: int) -> Tensor:
+    """Targets (count,) int64 whose numbers are their ranks."""
+    weights = 1 / (torch.arange(size, dtype=torch.float64) + 2.7)
+    return torch.multinomial(weights, count, replacement=True)
+
+
+def training_step(model: LanguageModel, targets: Tensor) -> Callable[[], None]:
+    """Output layer and loss, forward and backward, of random features (N, H)."""
+    features = torch.randn(len(targets), model.config.hidden, requires_grad=True)
+    arithmetic = Arithmetic(TrainingConfig(steps=1, device="cpu"))
+
+    def step() -> None:
+        model.zero_grad(set_to_none=True)
+        features.grad = None
+        with arithmetic.autocast():
+            loss, _ = output_loss(model, features, targets)
+        loss.backward()  # type: ignore[no-untyped-call]
+
+    return step
+
+
+def decoding_step(model: LanguageModel, count: int) -> Callable[[], None]:
+    """The log-probabilities (N, V) that a search asks for."""
+    features = torch.randn(count, model.config.hidden)
+
+    def step() -> None:
+        with torch.inference_mode():
+            torch.log_softmax(model.output(features), dim=-1, dtype=torch.float32)
+
+    return step
+
+
+def _timings(size: int, hidden: int, count: int, rounds: int) -> dict[str, Any]:
+    """Milliseconds and parameters of both outputs."""
+    targets = zipf(size, count)
+    models = {output: model_of(output, size, hidden) for output in OUTPUTS}
+    works = {
+        "training": {name: training_step(model, targets) for name, model in models.items()},
+        "one row": {name: decoding_step(model, 1) for name, model in models.items()},
+        f"{WIDE} rows": {name: decoding_step(model, WIDE) for name, model in models.items()},
+    }
+    found: dict[str, dict[str, float]] = {name: {} for name in OUTPUTS}
+    with fast_products():
+        for what, both in works.items():
+            for name, spent in interleaved(both, rounds=rounds).items():
+                found[name][what] = 1000 * spent
+    for name, model in models.items():
+        found[name]["parameters"] = parameters(model)
+    adaptive = models["adaptive"].factored
+    head = 0 if adaptive is None else adaptive.common
+    cutoffs = LanguageModelConfig(output="adaptive").cutoffs_for(size)
+    return {"cutoffs": cutoffs, "head_share": float((targets < head).double().mean()), **found}
+
+
+def parameters(model: LanguageModel) -> int:
+    """Numbers that are trained in the output layer."""
+    layer = model.projection if model.factored is None else model.factored
+    return sum(each.numel() for each in layer.parameters())
+
+
+def _memory(output: str, size: int, hidden: int, count: int) -> int:
+    """Bytes that a training step adds to a process of its own."""
+    options = ["--memory-of", output, "--sizes", str(size)]
+    options += ["--hidden", str(hidden), "--targets", str(count)]
+    module = f"benchmarks.{Path(__file__).stem}"
+    return int(run([sys.executable, "-m", module, *options]).output)
+
+
+def _added_memory(output: str, size: int, hidden: int, count: int) -> int:
+    targets = zipf(size, count)
+    training_step(model_of(output, 4000, hidden), zipf(4000, 8))()  # libraries load
+    before = peak_memory()
+    training_step(model_of(output, size, hidden), targets)()
+    return peak_memory() - before
+
+
+def _table(rows: list[dict[str, Any]]) -> list[str]:
+    lines = [
+        f"| V | training ms | decoding 1 row ms | decoding {WIDE} rows ms | parameters M | MB |",
+        "|---|---|---|---|---|---|",
+    ]
+    scales = {"training": 1, "one row": 1, f"{WIDE} rows": 1, "parameters": 1e6, "bytes": 1e6}
+    for row in rows:
+        cells = [
+            " / ".join(figure(row[output][what] / scale) for output in OUTPUTS)
+            for what, scale in scales.items()
+        ]
+        lines.append(f"| {row['size']:,} | {' | '.join(cells)} |")
+    return [*lines, "", "Full / adaptive."]
+
+
+if __name__ == "__main__":
+    main()
