@@ -3,8 +3,9 @@
 Every cell keeps its weights as ``weight_input`` (G·H, I), ``weight_recurrent`` (G·H, H) and
 ``bias`` (G·H,), G blocks of H rows in the order of ``blocks``. The input's share
 W_x x_t + b of all time steps is one product (``project``); a step adds the recurrent share.
-Where a torch kernel computes the same thing, ``sequence`` calls it; a single step never does,
-since the kernels re-pack their weights at each call.
+Where a torch kernel computes the same thing, ``sequence`` calls it; the other cells have a pass
+of their own in ``fused``. A single step never calls a kernel, since they re-pack their weights at
+each call.
 """
 
 from __future__ import annotations
@@ -18,6 +19,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from typing_extensions import override
 
+from textgen.models.fused.equations import Equations, Weights
+from textgen.models.fused.gru import GRU
+from textgen.models.fused.lstm import LSTM
+from textgen.models.fused.sequence import run_sequence
 from textgen.models.state import Layer
 
 
@@ -33,6 +38,8 @@ class Cell(nn.Module, ABC):
     """Names of the G blocks of rows in the weights."""
     parts: ClassVar[int] = 1
     """Tensors in the state: 1 for (h,), 2 for (h, C)."""
+    equations: ClassVar[Equations | None] = None
+    """Of a cell with a fused pass in ``fused``."""
 
     weight_input: nn.Parameter
     weight_recurrent: nn.Parameter
@@ -82,6 +89,15 @@ class Cell(nn.Module, ABC):
 
     def sequence(self, inputs: Tensor, layer: Layer, recurrent: Tensor) -> tuple[Tensor, Layer]:
         """All steps: (N, T, I) to outputs (N, T, H) and the last state."""
+        if self.equations is None:
+            return self.step_by_step(inputs, layer, recurrent)
+        weights = Weights(
+            self.weight_input, self.bias, recurrent, getattr(self, "weight_peephole", None)
+        )
+        return run_sequence(self.equations, inputs, layer, weights)
+
+    def step_by_step(self, inputs: Tensor, layer: Layer, recurrent: Tensor) -> tuple[Tensor, Layer]:
+        """The same as ``sequence`` by single steps: for a cell without a kernel, and as a check."""
         outputs = []
         for projected in self.project(inputs).unbind(1):
             layer = self.step(projected, layer, recurrent)
@@ -145,6 +161,7 @@ class Lstm1997(Cell):
 
     blocks = ("input", "candidate", "output")
     parts = 2
+    equations = LSTM
 
     @override
     def step(self, projected: Tensor, layer: Layer, recurrent: Tensor) -> Layer:
@@ -166,6 +183,7 @@ class LstmPeephole(Cell):
 
     blocks = ("input", "forget", "candidate", "output")
     parts = 2
+    equations = LSTM
 
     def __init__(self, input_size: int, hidden_size: int, *, diagonal: bool = False) -> None:
         self.diagonal = diagonal
@@ -204,6 +222,7 @@ class Gru(Cell):
     """
 
     blocks = ("update", "reset", "candidate")
+    equations = GRU
 
     @override
     def step(self, projected: Tensor, layer: Layer, recurrent: Tensor) -> Layer:
