@@ -141,10 +141,13 @@ class AdditiveScore(Score):
 
     @override
     def forward(self, queries: Tensor, keys: Tensor) -> Tensor:
-        sides = _product(queries, self.weight_query, self._query)
+        vector: Tensor = self.vector
+        if self._query is not None:
+            queries, vector = queries.to(vector.dtype), vector.to(keys.dtype)
+        sides = _product(queries, self.weight_query, self._query).to(keys.dtype)
         # (B, Q, 1, H) + (B, 1, S, H)
         joined = torch.tanh(sides.unsqueeze(2) + keys.unsqueeze(1))
-        return F.linear(joined, self.vector).squeeze(-1)
+        return F.linear(joined, vector).squeeze(-1)
 
 
 def make_score(name: str, hidden: int, memory: int) -> Score:
@@ -184,7 +187,11 @@ class Attention(nn.Module):
         """What is kept of a source: states (B, S, M) and their lengths (B,) int64 ≥ 1."""
         positions = torch.arange(states.shape[1], device=states.device)
         padding = positions >= lengths.unsqueeze(1)
-        return Memory(self.score.keys(states), F.linear(states, self.weight_context), padding)
+        keys, values = self.score.keys(states), F.linear(states, self.weight_context)
+        if self._hidden is not None and states.is_cpu:
+            # small products of one source each: those of 32 bits start sooner
+            keys, values = keys.float(), values.float()
+        return Memory(keys, values, padding)
 
     def forward(self, queries: Tensor, hidden: Tensor, memory: Memory) -> tuple[Tensor, Tensor]:
         """Attend.
@@ -200,13 +207,17 @@ class Attention(nn.Module):
         rows, steps, size = queries.shape
         sources = memory.padding.shape[0]
         grouped = queries.reshape(sources, -1, size)  # (B, K·T, H)
-        scores = self.score(grouped, memory.keys.to(grouped.dtype))
+        if self._hidden is None:
+            scores = self.score(grouped, memory.keys.to(grouped.dtype))
+        else:
+            scores = self.score(grouped.to(memory.keys.dtype), memory.keys)
         scores = scores.float() if scores.dtype == torch.bfloat16 else scores
         scores = scores.masked_fill(memory.padding.unsqueeze(1), -torch.inf)
         weights = scores.softmax(dim=-1)
         context = torch.bmm(weights.to(memory.values.dtype), memory.values)
         context = context.reshape(rows, steps, -1)
-        vectors = torch.tanh(context + _product(hidden, self.weight_hidden, self._hidden))
+        given = _product(hidden, self.weight_hidden, self._hidden)
+        vectors = torch.tanh(context + given.to(context.dtype)).to(hidden.dtype)
         return vectors, weights.reshape(rows, steps, -1)
 
 
