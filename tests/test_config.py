@@ -90,6 +90,11 @@ def test_every_error_is_told_at_once_with_its_path() -> None:
     assert "colour: there is no such option." in text
 
 
+def test_lists_are_lists() -> None:
+    assert structure(Outer, {"words": ["a", "b"]}).words == ("a", "b")
+    assert problems(Outer, {"words": "a"}) == ["words: a list in brackets is needed, got 'a'."]
+
+
 def test_unknown_names_get_the_nearest_one() -> None:
     (told,) = problems(Outer, {"model": {"hiden": 1}})
     assert told == (
@@ -234,7 +239,7 @@ def test_options_are_described() -> None:
     assert options["model.hidden"][1:] == ("int ≥ 1", "256", "units")
     assert options["model.share"].type == "float ≥ 0, < 1"
     assert options["steps"][1:] == ("int|none ≥ 1", "none", "updates; none: no limit")
-    assert options["words"].type == "tuple[str, ...]"
+    assert options["words"].type == "list of str"
     assert describe(Needed)[0].default == "(needed)"
 
 

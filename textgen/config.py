@@ -103,6 +103,8 @@ def _sentence(cls: type[Any], item: dict[str, Any]) -> str:
         return f"{path}: there is no such option.{nearest(name, allowed)}"
     if item["type"] in {"missing", "missing_argument"}:
         return f"{path}: a value is needed."
+    if item["type"] == "tuple_type":
+        return f"{path}: a list in brackets is needed, got {item['input']!r}."
     message = str(item["msg"]).removeprefix("Value error, ")
     message = message[:1].lower() + message[1:]
     return f"{path}: {message}, got {item['input']!r}." if path else f"{message}."
@@ -243,6 +245,8 @@ def _type_name(hint: Any, metadata: Sequence[Any]) -> str:
     if origin in {typing.Union, types.UnionType}:
         parts = [_type_name(*_unwrap(part)) for part in typing.get_args(hint)]
         return "|".join(parts) + _range(metadata)
+    if origin is tuple:
+        return f"list of {_type_name(*_unwrap(typing.get_args(hint)[0]))}"
     name = "none" if hint is type(None) else getattr(hint, "__name__", str(hint))
     if origin is not None:
         name = str(hint).replace("typing.", "")

@@ -39,7 +39,7 @@ class OutputConfig:
 
     output: Annotated[
         Literal["full", "adaptive"],
-        "adaptive: rare tokens in clusters, cheaper from ten thousand tokens on (Grave 2017)",
+        "adaptive: rare tokens in clusters of narrow vectors, for large vocabularies (Grave 2017)",
     ] = "full"
     cutoffs: Annotated[
         tuple[Annotated[int, Ge(1)], ...],
