@@ -38,7 +38,7 @@ def measure(settings: Settings) -> Part:
     path = settings.folder / "text.txt"
     write_corpus(path, settings.pick(8, 1))
     size, text = path.stat().st_size, path.read_text(encoding="utf-8")
-    rounds, rows = settings.pick(5, 1), []
+    rounds, rows = settings.pick(3, 1), []
     for kind, config in KINDS.items():
         tokenizer = learn(path, config)
         bare, what = _bare(kind, tokenizer, text)
@@ -46,7 +46,7 @@ def measure(settings: Settings) -> Part:
             "encode": functools.partial(tokenise_stream, open_text(path), tokenizer),
             "bare": bare,
         }
-        spent = interleaved(works, rounds=rounds)
+        spent = interleaved(works, warmup=0, rounds=rounds)
         speed, allowed = (size / spent[name] / 1e6 for name in works)
         say(f"  {kind}: {speed:,.1f} MB/s of {allowed:,.1f}")
         rows.append(Row(f"{kind}, encode", speed, "MB/s", allowed, what))

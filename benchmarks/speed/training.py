@@ -234,14 +234,15 @@ def measure(settings: Settings) -> Part:
             rate = operations(products) / shape.tokens * run.speed
             rows.append(Row(job.name, run.speed, "tokens/s", allowed, "its products alone"))
             rows.append(
-                Row("· of the peak", rate / 1e9, "GFLOP/s", peaks[name] / 1e9, "product of 2048³")
+                Row("↳ operations", rate / 1e9, "GFLOP/s", peaks[name] / 1e9, "product of 2048³")
             )
             waits.append((job.name, sum(run.waits) / sum(run.steps)))
             data[job.name] = {"shape": shape._asdict(), "steps": len(run.steps)}
     longest = max(waits, key=lambda each: each[1])
     data["waiting"] = dict(waits)
-    note = f"Waiting for data takes at most {longest[1]:.1%} of the time ({longest[0]})."
-    return Part("Training", rows, [note], data=data)
+    rows.append(Row("waiting for data, share of the time", 100 * longest[1], "%"))
+    notes = [f"The longest waits are those of: {longest[0]}."]
+    return Part("Training", rows, notes, data=data)
 
 
 def _timed(several: Sequence[Job], settings: Settings) -> list[Run]:

@@ -12,7 +12,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from benchmarks.measure import Product, Row, operations
 from benchmarks.speed import readme, work
 from benchmarks.speed.ceilings import EXACT, Ceilings, coarse
-from benchmarks.speed.decoding import Steps, counted
+from benchmarks.speed.decoding import Steps, Watched, counted
 from benchmarks.speed.readme import BEGIN, END, rewritten
 from benchmarks.speed.settings import Part
 from benchmarks.speed.synthetic import (
@@ -137,6 +137,24 @@ def test_what_a_decoding_asks_of_a_model_is_counted(tmp_path: Path) -> None:
     assert operations(alone.products(recipe.model)) == pytest.approx(
         operations(steps.products(recipe.model))
     )
+
+
+def test_models_made_of_a_watched_model_are_watched() -> None:
+    class Model:
+        vocabulary_size = VOCABULARY
+
+        def for_decoding(self, precision: str) -> "Model":
+            assert precision == "float32"
+            return Model()
+
+        def output(self, features: torch.Tensor) -> torch.Tensor:
+            return features.new_zeros(*features.shape[:-1], VOCABULARY)
+
+    steps = Steps()
+    watched = Watched(Model(), steps)
+    watched.for_decoding("float32").output(torch.zeros(3, 2, 8))
+    assert steps.logits == {(6, VOCABULARY): 1}
+    assert watched.vocabulary_size == VOCABULARY
 
 
 def test_no_step_no_product() -> None:
