@@ -6,11 +6,11 @@ import dataclasses
 import functools
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing
-from typing import Any
+from typing import NamedTuple
 
 import torch
 
-from benchmarks.measure import Work, interleaved, operations, say
+from benchmarks.measure import Product, Work, copy_rate, gemm_rate, interleaved, operations, say
 from benchmarks.speed import work
 from benchmarks.speed.curves import Curve, exponent_table, faster_than_work
 from benchmarks.speed.decoding import Steps, Watched
@@ -35,6 +35,27 @@ from textgen.translation.lines import translate_windows
 WORDS, HIDDEN, LENGTH, TOKENS = 8000, 512, 14, 12
 ALL = 1 << 30
 DECODING, TRAINING = "decoding", "training step"
+UPDATE = 14
+"""Numbers moved to update one parameter: clipping reads the gradient and writes it smaller, Adam
+reads and writes weight and moments, the moving average itself, and the gradient becomes 0."""
+FLOAT32 = 4
+
+
+class Rates(NamedTuple):
+    """What the machine does in a second.
+
+    Attributes:
+        operations: in a large product of float32.
+        bytes: moved in a copy, read and written.
+    """
+
+    operations: float
+    bytes: float
+
+    def seconds(self, products: Sequence[Product], numbers: float = 0.0) -> float:
+        """Of products, and of so many float32 numbers that are moved beside them."""
+        moved = FLOAT32 * (work.moved(products) + numbers)
+        return operations(products) / self.operations + moved / self.bytes
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,16 +93,16 @@ QUICK = 2
 def measure(settings: Settings) -> Part:
     """All curves, as a table, a picture and data."""
     curves: list[Curve] = []
+    rates = Rates(gemm_rate(1024, 1024, 1024, torch.float32), copy_rate())
     for grows, (name, values, base) in GROWING.items():
         several = [
             dataclasses.replace(base, **{name: value})
             for value in (values[:QUICK] if settings.quick else values)
         ]
-        sizes = [getattr(each, name) for each in several]
-        curves.append(_decoding_curve(grows, sizes, several, settings))
+        curves.append(_decoding_curve(grows, several, settings, rates))
         say(f"  {grows}, {DECODING}: {_summary(curves[-1])}")
         if name != "beam":
-            curves.append(_training_curve(grows, sizes, several, settings))
+            curves.append(_training_curve(grows, several, settings, rates))
             say(f"  {grows}, {TRAINING}: {_summary(curves[-1])}")
     curves += _corpus_curves(settings)
     if settings.plot:
@@ -92,8 +113,21 @@ def measure(settings: Settings) -> Part:
         if fast
         else ("No time grows faster than its work (by more than 0.1 in the exponent, at the end).")
     )
+    work_is = (
+        "Work is the products at the speed of a large one, and what they and the optimiser move in "
+        "memory at the speed of a copy; of a corpus, its lines."
+    )
     data = {"curves": [curve.data() for curve in curves], "picture": bool(settings.plot)}
-    return Part("Growth", notes=[said], extra=exponent_table(curves), data=data)
+    return Part("Growth", notes=[said, work_is], extra=exponent_table(curves), data=data)
+
+
+def _values(grows: str, several: Sequence[Sizes]) -> tuple[int, ...]:
+    """What grows, from the smallest on."""
+    return tuple(getattr(each, GROWING[grows][0]) for each in several)
+
+
+def _parameters(run: Run) -> int:
+    return sum(each.numel() for each in run.job.model.parameters())
 
 
 def _summary(curve: Curve) -> str:
@@ -130,8 +164,9 @@ def decode(loaded: LoadedModel, lines: Sequence[str], beam: int, tokens: int) ->
 
 
 def _decoding_curve(
-    grows: str, sizes: Sequence[int], several: Sequence[Sizes], settings: Settings
+    grows: str, several: Sequence[Sizes], settings: Settings, rates: Rates
 ) -> Curve:
+    sizes = _values(grows, several)
     works: dict[str, Work] = {}
     done = []
     for size, each in zip(sizes, several, strict=True):
@@ -141,9 +176,9 @@ def _decoding_curve(
         steps = Steps()
         watched = dataclasses.replace(loaded, model=Watched(loaded.model, steps))
         decode(watched, lines, each.beam, each.tokens)
-        done.append(operations(steps.products(loaded.recipe.model)))
+        done.append(rates.seconds(steps.products(loaded.recipe.model)))
     spent = interleaved(works, warmup=0, rounds=settings.pick(3, 1))
-    return Curve(grows, DECODING, tuple(sizes), tuple(spent.values()), tuple(done))
+    return Curve(grows, DECODING, sizes, tuple(spent.values()), tuple(done))
 
 
 def _lines(sizes: Sizes) -> list[str]:
@@ -188,23 +223,26 @@ def training_job(sizes: Sizes) -> Job:
         source_lengths=torch.full((sizes.batch,), sizes.length + 1),
     )
 
-    def products(rows: int, lengths: tuple[int, int], tokens: int) -> list[Any]:
+    def products(rows: int, lengths: tuple[int, int], tokens: int) -> list[Product]:
         return work.translator(recipe.model, sizes.vocabulary, rows, lengths, tokens)
 
     return Job("", model, Repeated(batch), recipe.training, products)
 
 
 def _training_curve(
-    grows: str, sizes: Sequence[int], several: Sequence[Sizes], settings: Settings
+    grows: str, several: Sequence[Sizes], settings: Settings, rates: Rates
 ) -> Curve:
+    sizes = _values(grows, several)
     with ExitStack() as stack:
         runs = [stack.enter_context(closing(Run(training_job(each)))) for each in several]
         works: dict[str, Work] = {
             str(size): run.step for size, run in zip(sizes, runs, strict=True)
         }
         spent = interleaved(works, warmup=2, rounds=settings.pick(3, 1))
-        done = [operations(run.products(run.mean_shape())) for run in runs]
-    return Curve(grows, TRAINING, tuple(sizes), tuple(spent.values()), tuple(done))
+        done = [
+            rates.seconds(run.products(run.mean_shape()), UPDATE * _parameters(run)) for run in runs
+        ]
+    return Curve(grows, TRAINING, sizes, tuple(spent.values()), tuple(done))
 
 
 def _corpus_curves(settings: Settings) -> list[Curve]:

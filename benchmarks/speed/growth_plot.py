@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
 COLUMNS = 3
 TITLE = "Time (solid) and work (dashed), in multiples of the smallest size's"
 SIZE = 8.0
+ALIKE = 0.05
+"""Curves that are nowhere further apart, in logarithms, are one line to the eye."""
 GAP = 0.075
 """Between the names at the right, in heights of a panel."""
 
@@ -24,7 +27,7 @@ def plot_curves(path: Path, curves: Sequence[Curve]) -> None:
 
     Args:
         path: ends in .png or .svg.
-        curves: those that grow in the same thing share a panel.
+        curves: those that grow in the same thing share a panel, and have the same sizes.
 
     Raises:
         UsageError: for another ending.
@@ -51,20 +54,30 @@ def _panel(axes: Axes, grows: str, curves: Sequence[Curve]) -> None:
     axes.set_yscale("log")
     axes.set_title(grows, fontsize=9.5)
     ends: list[tuple[float, str, str]] = []
+    works: list[tuple[list[float], str, str]] = []
     for number, curve in enumerate(curves):
         colour = CURVES[number % len(CURVES)]
         times = [value / curve.seconds[0] for value in curve.seconds]
         done = [value / curve.work[0] for value in curve.work]
         axes.plot(curve.sizes, times, marker="o", markersize=4, color=colour, zorder=3)
         ends.append((times[-1], curve.name, colour))
-        # the same work is drawn once, and belongs to nobody then
-        if number == 0 or curve.work != curves[0].work:
-            shared = len(curves) > 1 and all(each.work == curve.work for each in curves)
-            own = FAINT if shared else colour
-            axes.plot(curve.sizes, done, color=own, linewidth=1.1, linestyle=(0, (4, 3)))
-            ends.append((done[-1], "work" if shared else f"its work, {curve.name}", own))
+        works.append((done, colour, curve.name))
+    # where all have the same work it is drawn once, and belongs to nobody
+    alike = [max(_apart(done, works[0][0])) < ALIKE for done, _, _ in works]
+    if all(alike):
+        works = [(works[0][0], FAINT, "")]
+    for done, colour, name in works:
+        axes.plot(
+            curves[0].sizes, done, color=colour, linewidth=1.1, linestyle=(0, (4, 3)), zorder=2
+        )
+        ends.append((done[-1], f"work of {name}" if name else "work", colour))
     _ticks(axes, curves[0].sizes)
     _name_ends(axes, curves[0].sizes[-1], ends)
+
+
+def _apart(one: Sequence[float], two: Sequence[float]) -> list[float]:
+    """How far two curves are apart, in logarithms."""
+    return [abs(math.log(left / right)) for left, right in zip(one, two, strict=True)]
 
 
 def _ticks(axes: Axes, sizes: Sequence[int]) -> None:
@@ -101,8 +114,6 @@ def _name_ends(axes: Axes, x: float, ends: Sequence[tuple[float, str, str]]) -> 
 
 def _height(value: float, low: float, high: float) -> float:
     """Where a value stands in a panel, 0 at the bottom, 1 at the top."""
-    import math
-
     return math.log(value / low) / math.log(high / low)
 
 

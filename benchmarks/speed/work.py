@@ -119,3 +119,11 @@ def with_backward(products: Iterable[Product]) -> list[Product]:
         weights = Product(k, round(m * times), n, batch=batch)
         found += [product, Product(m, n, k, times, batch), weights]
     return found
+
+
+def moved(products: Iterable[Product]) -> float:
+    """Numbers that products read and write: both matrices and the result, once for each time."""
+    return sum(
+        (each.m * each.k + each.k * each.n + each.m * each.n) * each.times * each.batch
+        for each in products
+    )

@@ -9,9 +9,10 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from benchmarks.measure import Product
 from benchmarks.speed.curves import Curve, exponent, exponent_table, faster_than_work
 from benchmarks.speed.decoding import Steps, Watched
-from benchmarks.speed.growth import GROWING, Sizes, decode, training_job
+from benchmarks.speed.growth import GROWING, Rates, Sizes, decode, training_job
 from benchmarks.speed.growth_plot import plot_curves, spread
 from benchmarks.speed.synthetic import save_translator, word_tokenizer
 from benchmarks.speed.training import Run
@@ -90,6 +91,12 @@ def test_a_picture_has_a_panel_for_each_size_and_is_the_same_again(
         plot_curves(path, several)
     assert paths[0].read_bytes() == paths[1].read_bytes()
     assert len(paths[0].read_bytes()) > 5000
+
+
+def test_work_is_multiplied_and_moved_one_after_the_other() -> None:
+    rates = Rates(operations=100.0, bytes=8.0)
+    assert rates.seconds([Product(3, 4, 5)]) == 120 / 100 + 4 * 47 / 8
+    assert rates.seconds([], numbers=6) == 3
 
 
 def test_what_grows_is_a_field_of_the_sizes() -> None:

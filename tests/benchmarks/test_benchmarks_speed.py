@@ -107,6 +107,13 @@ def test_gradients_cost_twice_the_product() -> None:
     assert operations(work.with_backward(products)) == 3 * operations(products)
 
 
+def test_what_products_move_is_both_matrices_and_the_result() -> None:
+    left, right = torch.ones(3, 4), torch.ones(4, 5)
+    numbers = left.numel() + right.numel() + (left @ right).numel()
+    assert work.moved([Product(3, 4, 5)]) == numbers
+    assert work.moved([Product(3, 4, 5, times=2), Product(3, 4, 5, batch=7)]) == 9 * numbers
+
+
 def test_rows_of_the_grid_are_near() -> None:
     assert [coarse(rows) for rows in range(EXACT + 1)] == list(range(EXACT + 1))
     assert all(abs(coarse(rows) / rows - 1) < 0.12 for rows in range(1, 3000))
