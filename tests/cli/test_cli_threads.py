@@ -20,7 +20,7 @@ def _same_threads_after() -> Iterator[None]:
 
 
 def _ranks(monkeypatch: pytest.MonkeyPatch, ranks: str, cores: int, omp: str | None = "1") -> None:
-    monkeypatch.setattr(threads, "_cores", lambda: cores)
+    monkeypatch.setattr(threads, "cores", lambda: cores)
     monkeypatch.setenv("LOCAL_WORLD_SIZE", ranks)
     if omp is None:
         monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
@@ -35,7 +35,7 @@ def test_sets_what_is_given() -> None:
 
 def test_leaves_torchs_default_to_a_process_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("LOCAL_WORLD_SIZE", raising=False)
-    monkeypatch.setattr(threads, "_cores", lambda: 64)
+    monkeypatch.setattr(threads, "cores", lambda: 64)
     before = torch.get_num_threads()
     set_threads(None)
     assert torch.get_num_threads() == before
@@ -65,7 +65,7 @@ def test_ranks_keep_what_they_have(monkeypatch: pytest.MonkeyPatch, ranks: str, 
 
 
 def test_counts_at_least_one_core() -> None:
-    assert 1 <= threads._cores() <= (os.cpu_count() or 1)
+    assert 1 <= threads.cores() <= (os.cpu_count() or 1)
 
 
 @pytest.mark.parametrize("value", ["0", "-1", "two", "99999999999"])

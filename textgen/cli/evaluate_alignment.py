@@ -14,9 +14,11 @@ from textgen.cli.attention_pictures import Pictures, picture_options
 from textgen.cli.failures import complain
 from textgen.cli.known_pairs import FILE, KnownPairs, corpus_options, source_option
 from textgen.cli.lazy import SeveralCommand, examples
+from textgen.cli.many_cores import Cores, scoring_cores
 from textgen.cli.options import chosen, kept_option
 from textgen.cli.output import json_option, print_json, print_table
 from textgen.cli.progress import counting
+from textgen.cli.threads import set_threads
 from textgen.cli.translating import Models, models_option
 from textgen.errors import DataError, UsageError
 
@@ -80,6 +82,7 @@ METHODS = (
 )
 @click.option("--output", type=FILE, metavar="FILE", help="Write the links i-j there.")
 @picture_options
+@scoring_cores
 @json_option
 def command(*, output: Path | None, as_json: bool) -> None:
     """Align the words of given translations by a translator's attention.
@@ -94,8 +97,8 @@ def command(*, output: Path | None, as_json: bool) -> None:
     pictures.check()
     asked = chosen(Asked)
     pairs, gold = asked.open()
-    loaded = chosen(Models).load()
-    aligned = _aligned(loaded, pairs)
+    set_threads(chosen(Cores).threads)
+    loaded, aligned = _aligned(chosen(Models), pairs)
     links = asked.links(aligned, pairs)
     counts = None if gold is None else score_alignments(links, gold)
     if output is not None:
@@ -165,29 +168,32 @@ class Asked:
         """The links of each pair, symmetrised if a second model is named."""
         from textgen.evaluation.alignment import reverse
         from textgen.evaluation.symmetrisation import symmetrise
-        from textgen.loading import load_model
 
         forward = [pair.links(self.unite) for pair in aligned]
         if self.other is None:
             return forward
         swapped = [(target, source) for source, target in pairs]
-        other = _aligned(load_model(self.other, self.device), swapped)
+        models = Models((self.other,), "probabilities", self.device, "float32")
+        _, other = _aligned(models, swapped)
         return [
             symmetrise(links, reverse(pair.links(self.unite)), self.method)
             for links, pair in zip(forward, other, strict=True)
         ]
 
 
-def _aligned(loaded: LoadedModel, pairs: Sequence[tuple[str, str]]) -> list[AlignedPair]:
-    """The attention of all pairs."""
+def _aligned(
+    models: Models, pairs: Sequence[tuple[str, str]]
+) -> tuple[LoadedModel, list[AlignedPair]]:
+    """The model, and the attention of all pairs."""
     from textgen.evaluation.forced_alignment import align
 
     found: list[AlignedPair] = []
-    with counting("pairs") as progress:
-        for pair in align(loaded, pairs):
+    with chosen(Cores).aligners(models) as crew, counting("pairs") as progress:
+        loaded = models.load()
+        for pair in align(loaded, pairs, crew=crew):
             found.append(pair)
             progress(len(found), len(pairs))
-    return found
+    return loaded, found
 
 
 def _write(path: Path, links: Sequence[Links]) -> None:

@@ -16,6 +16,7 @@ from textgen.cli.known_pairs import FILE, KnownPairs, corpus_options, source_opt
 from textgen.cli.lazy import Several, SeveralCommand, examples
 from textgen.cli.options import chosen, plugin_registries, plugins_option
 from textgen.cli.output import json_option
+from textgen.cli.threads import Threads, set_threads, threads_option
 from textgen.cli.translating import Models, models_option
 from textgen.errors import DataError, UsageError
 
@@ -63,6 +64,7 @@ if TYPE_CHECKING:
 )
 @click.option("--plot", type=FILE, metavar="FILE", help="Draw the figures: .png or .svg.")
 @plugins_option
+@threads_option
 @click.option("-v", "--verbose", is_flag=True, help="Say how each is decoded.")
 @json_option
 def command(
@@ -90,6 +92,7 @@ def command(
         check_format(plot)
     registries = Registries(*plugin_registries())
     given = wanted(decode, (), registries)
+    set_threads(chosen(Threads).threads)
     loaded = _load(chosen(Models))
     translator = loaded.source_tokenizer is not None
     _check_options(loaded, references)

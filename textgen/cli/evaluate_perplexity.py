@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING
 import click
 
 from textgen.cli.lazy import examples
+from textgen.cli.many_cores import Cores, scoring_cores
 from textgen.cli.options import chosen, device_option, model_option, precision_option
 from textgen.cli.output import json_option, print_json, print_table
 from textgen.cli.progress import counting
 from textgen.cli.texts import OneText, one_text
+from textgen.cli.threads import set_threads
 
 if TYPE_CHECKING:
     from textgen.data.documents import TextSource
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
 )
 @device_option
 @precision_option
+@scoring_cores
 @json_option
 def command(
     *,
@@ -46,17 +49,20 @@ def command(
     """Measure the perplexity of a text under a language model.
 
     The whole text is read from its beginning with the state carried on, each token foretold once
-    from all before it; documents end with an end mark that counts as a token.
+    from all before it; documents end with an end mark that counts as a token. A model of lines
+    begins each line afresh: only this can be shared out over --processes.
     """
     from textgen.evaluation.perplexity import perplexity
     from textgen.inference import load_model
 
     source = chosen(OneText).open()
-    loaded = load_model(model, device, precision)
-    if held_out:
-        source = _held_out(loaded, source)
-    with counting("tokens") as progress:
-        result = perplexity(loaded, source, progress=progress)
+    cores = chosen(Cores)
+    set_threads(cores.threads)
+    with cores.line_scorers(model, device, precision) as crew, counting("tokens") as progress:
+        loaded = load_model(model, device, precision)
+        if held_out:
+            source = _held_out(loaded, source)
+        result = perplexity(loaded, source, progress=progress, crew=crew)
     if as_json:
         print_json(result.as_dict())
     else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -10,6 +11,7 @@ from textgen.cli.decoding_options import chosen_chain, decoding_options
 from textgen.cli.failures import complain
 from textgen.cli.known_pairs import FILE, KnownPairs, corpus_options, source_option
 from textgen.cli.lazy import Several, SeveralCommand, examples
+from textgen.cli.many_cores import Cores, translating_cores
 from textgen.cli.options import chosen
 from textgen.cli.output import json_option, print_json, print_table
 from textgen.cli.translating import (
@@ -47,6 +49,7 @@ from textgen.cli.translating import (
 @corpus_options
 @decoding_options
 @translating_options
+@translating_cores
 @click.option("--output", type=FILE, metavar="FILE", help="Write the translations there.")
 @json_option
 def command(*, references: tuple[Path, ...], output: Path | None, as_json: bool) -> None:
@@ -57,8 +60,11 @@ def command(*, references: tuple[Path, ...], output: Path | None, as_json: bool)
     """
     lines, known = chosen(KnownPairs).texts(references)
     chain = chosen_chain(DEFAULT_DECODE)
-    options = chosen(Translating).options()
-    report = translate_and_score(chosen(Models).load(), lines, known, chain, options)
+    cores = chosen(Cores)
+    options = replace(chosen(Translating).options(), workers=cores.workers)
+    with cores.translators(options) as crew:
+        loaded = chosen(Models).load()
+        report = translate_and_score(loaded, lines, known, chain, options, crew=crew)
     if output is not None:
         output.write_text("".join(f"{each}\n" for each in report.translations), encoding="utf-8")
     for warning in report.scores.warnings:

@@ -12,8 +12,15 @@ from textgen.cli.decoding_options import chosen_chain, decoding_options, in_word
 from textgen.cli.failures import complain
 from textgen.cli.generation_output import generation_as_dict, print_generation
 from textgen.cli.lazy import examples
-from textgen.cli.options import device_option, model_option, precision_option, whole_number
+from textgen.cli.options import (
+    chosen,
+    device_option,
+    model_option,
+    precision_option,
+    whole_number,
+)
 from textgen.cli.output import json_lines_option, jsonl_option, print_json
+from textgen.cli.threads import Threads, set_threads, threads_option
 from textgen.errors import DataError, UsageError
 
 if TYPE_CHECKING:
@@ -57,6 +64,7 @@ REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 @whole_number("--batch-size", 16, "Prompts at once; the texts do not depend on it.")
 @device_option
 @precision_option
+@threads_option
 @click.option("-v", "--verbose", is_flag=True, help="Say how it is decoded.")
 @json_lines_option
 @jsonl_option
@@ -94,6 +102,7 @@ def command(
         complain(f"decode: {in_words(chain)}")
     if jsonl and prompt == STDIN:
         raise UsageError("--jsonl reads requests from stdin: --prompt cannot read it too.")
+    set_threads(chosen(Threads).threads)
     loaded = load_model(model, device, precision)
     if jsonl:
         from textgen.cli.generate_requests import answer_requests

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -95,7 +95,16 @@ class _Folders:
 
 def plugin_registries() -> tuple[Registry[Any], Registry[Any]]:
     """The registries of strategies and of filters, with the folders that --plugins names."""
-    folders = chosen(_Folders).plugins
+    return registries_in(plugin_folders())
+
+
+def plugin_folders() -> tuple[Path, ...]:
+    """The folders that --plugins names."""
+    return chosen(_Folders).plugins
+
+
+def registries_in(folders: Sequence[Path]) -> tuple[Registry[Any], Registry[Any]]:
+    """The registries of strategies and of filters, with these folders."""
     return (
         Registry("strategy", "textgen.strategies", folders),
         Registry("filter", "textgen.filters", folders),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 
 import click
@@ -18,6 +19,13 @@ threads_option = kept_option(
     help="Processor threads of this process; without it torch decides.",
 )
 """A kept option: a dataclass for ``chosen`` asks for it with ``threads: int | None``."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Threads:
+    """What ``threads_option`` says."""
+
+    threads: int | None
 
 
 def set_threads(count: int | None) -> None:
@@ -41,7 +49,7 @@ def _share_of_cores() -> int | None:
     # torchrun itself sets OMP_NUM_THREADS to 1 where nobody did
     if not processes.isdecimal() or int(processes) <= 1 or _asked_for_several():
         return None
-    return max(1, _cores() // int(processes))
+    return max(1, cores() // int(processes))
 
 
 def _asked_for_several() -> bool:
@@ -49,7 +57,7 @@ def _asked_for_several() -> bool:
     return asked.isdecimal() and int(asked) > 1
 
 
-def _cores() -> int:
+def cores() -> int:
     """Cores that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, BinaryIO
 
@@ -15,6 +17,7 @@ from textgen.cli.decoding_options import chosen_chain, decoding_options, in_word
 from textgen.cli.failures import complain
 from textgen.cli.lazy import SeveralCommand, examples
 from textgen.cli.line_reader import LineReader
+from textgen.cli.many_cores import Cores, translating_cores
 from textgen.cli.options import chosen
 from textgen.cli.output import json_lines_option, jsonl_option
 from textgen.cli.progress import counting
@@ -32,6 +35,8 @@ if TYPE_CHECKING:
     from textgen.decoding.chain import Chain
     from textgen.loading import LoadedModel
     from textgen.translation import SourceLine, Translation, TranslationOptions
+    from textgen.translation.crews import TranslatingCrew
+    from textgen.translation.lines import Translations
 
 _FILE = click.Path(path_type=Path, dir_okay=False)
 
@@ -46,6 +51,7 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
         "textgen translate --model checkpoints/dates --json --alignments links.txt < dates.txt",
         "textgen translate --model checkpoints/dates checkpoints/dates-2 < dates.txt",
         "textgen translate --model checkpoints/dates --jsonl < sources.jsonl",
+        "textgen translate --model checkpoints/dates --processes 2 < dates.txt",
     ),
 )
 @models_option
@@ -86,6 +92,7 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
     help="Beginnings that are forced upon the translations, a line for each line; may be empty.",
 )
 @translating_options
+@translating_cores
 @click.option("-v", "--verbose", is_flag=True, help="Say how it is decoded.")
 @json_lines_option
 @jsonl_option
@@ -116,6 +123,9 @@ def command(
             "--jsonl: the requests have a prefix, the answers attention; --prefix and --alignments "
             "are for plain lines."
         )
+    cores = chosen(Cores)
+    if jsonl and cores.processes is not None:
+        raise UsageError("--processes is for plain lines: --jsonl uses --threads.")
     if dictionary is not None and not replace_unknown:
         raise UsageError("--dictionary goes with --replace-unknown.")
     if as_json and scores:
@@ -126,44 +136,59 @@ def command(
         candidates=n_best or 1,
         attention=as_json or alignments is not None or replace_unknown,
     )
-    loaded = chosen(Models).load()
-    if alignments is not None and not loaded.attends:
-        raise UsageError(f"--alignments: {loaded.name} has no attention to align by.")
-    if verbose:
-        complain(f"decode: {in_words(chain)}")
+    options = dataclasses.replace(options, workers=cores.workers)
     layout = Layout(n_best is not None, scores, as_json, words, in_words(chain))
-    if jsonl:
-        from textgen.cli.translate_requests import answer_requests
+    with cores.translators(options) as crew:
+        loaded = chosen(Models).load()
+        if alignments is not None and not loaded.attends:
+            raise UsageError(f"--alignments: {loaded.name} has no attention to align by.")
+        if verbose:
+            complain(f"decode: {in_words(chain)}")
+        if jsonl:
+            from textgen.cli.translate_requests import answer_requests
 
-        answer_requests(loaded, layout, chain, options)
-        return
-    _translate_lines(loaded, layout, chain, options, alignments=alignments, prefix=prefix)
+            answer_requests(loaded, layout, chain, options)
+            return
+        job = Job(loaded, chain, options, crew)
+        _translate_lines(job, layout, alignments=alignments, prefix=prefix)
+
+
+@dataclass(frozen=True)
+class Job:
+    """What translates, and how."""
+
+    loaded: LoadedModel
+    chain: Chain
+    options: TranslationOptions
+    crew: TranslatingCrew | None
+
+    def translations(self, windows: Iterable[list[SourceLine]]) -> Translations:
+        """The translations of lines that come in groups, in their order."""
+        from textgen.translation import translate_windows
+
+        return translate_windows(self.loaded, windows, self.chain, self.options, crew=self.crew)
 
 
 def _translate_lines(
-    loaded: LoadedModel,
-    layout: Layout,
-    chain: Chain,
-    options: TranslationOptions,
-    *,
-    alignments: Path | None,
-    prefix: Path | None,
+    job: Job, layout: Layout, *, alignments: Path | None, prefix: Path | None
 ) -> None:
     """Translate and write line by line."""
-    from textgen.translation import translate_windows
-
     stdin, total = _stdin(), _lines_to_show()
     reader = LineReader(stdin)
     forced = None if prefix is None else _lines(prefix)
-    windows = _with_prefixes(reader.groups(options.window), forced, prefix)
+    windows = _with_prefixes(reader.groups(job.options.window), forced, prefix)
     cut = 0
-    with _opened(alignments) as file, _progress(total) as tell:
-        writer = Writer(loaded, layout, file)
-        for translation in translate_windows(loaded, windows, chain, options):
+    with (
+        _opened(alignments) as file,
+        _progress(total) as tell,
+        contextlib.closing(job.translations(windows)) as found,
+    ):
+        writer = Writer(job.loaded, layout, file)
+        for translation in found:
             writer.write(translation)
             cut += translation.cut
             tell(translation)
-    _tell_trouble(reader, cut, options.max_source)
+    _tell_trouble(reader, cut, job.options.max_source)
     if forced is not None and next(forced, None) is not None:
         complain(f"Warning: {prefix} has more lines than there were to translate.")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -81,9 +82,11 @@ def answer_requests(
 
     def work(ready: Sequence[_Ready]) -> Iterator[Answer]:
         lines = [each.line for each in ready]
-        found = translate_windows(loaded, [lines], default_chain, options, binder=binder)
-        for each, translation in zip(ready, found, strict=True):
-            numbered = dataclasses.replace(translation, index=each.number)
-            yield [{**each.writer.as_dict(numbered), "seed": each.seed}]
+        with contextlib.closing(
+            translate_windows(loaded, [lines], default_chain, options, binder=binder)
+        ) as found:
+            for each, translation in zip(ready, found, strict=True):
+                numbered = dataclasses.replace(translation, index=each.number)
+                yield [{**each.writer.as_dict(numbered), "seed": each.seed}]
 
     answer_all(options.window, read, work)

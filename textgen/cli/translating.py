@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from textgen.evaluation.translation_metrics import SystemScores
     from textgen.loading import LoadedModel
     from textgen.translation import MaxLength, TranslationOptions
+    from textgen.translation.crews import TranslatingCrew
 
 DEFAULT_DECODE = "beam:width=5"
 
@@ -202,8 +204,18 @@ def translate_and_score(
     references: Sequence[Sequence[str]],
     chain: Chain,
     options: TranslationOptions,
+    *,
+    crew: TranslatingCrew | None = None,
 ) -> Report:
     """Translate lines and score what comes out.
+
+    Args:
+        loaded: the translator.
+        lines: to translate.
+        references: right translations, as many of each line.
+        chain: how to decode.
+        options: likewise.
+        crew: decodes in the place of this process.
 
     Raises:
         DataError: if the numbers of lines differ, or there is none.
@@ -222,8 +234,11 @@ def translate_and_score(
     began = time.perf_counter()
     found: list[str] = []
     log_prob, tokens = 0.0, 0
-    with counting("lines") as progress:
-        for translation in translate(loaded, lines, chain, options):
+    with (
+        counting("lines") as progress,
+        contextlib.closing(translate(loaded, lines, chain, options, crew=crew)) as translations,
+    ):
+        for translation in translations:
             found.append(translation.text)
             log_prob += translation.candidates[0].log_prob
             tokens += len(translation.candidates[0].tokens)
@@ -247,11 +262,13 @@ def _exact(found: Sequence[str], references: Sequence[Sequence[str]]) -> float:
 
 def measure(name: str, test: ParallelSource) -> Report:
     """Translate and score a test as people do by default: with a beam of 5."""
+    from textgen.cli.many_cores import usual_workers
     from textgen.decoding.chain import default_registries, resolve
     from textgen.loading import load_model
     from textgen.translation import TranslationOptions
 
+    options = TranslationOptions(workers=usual_workers())
     pairs = list(test.pairs())
     chain = resolve(DEFAULT_DECODE, [], default_registries())
     sources, targets = [pair.source for pair in pairs], [pair.target for pair in pairs]
-    return translate_and_score(load_model(name), sources, [targets], chain, TranslationOptions())
+    return translate_and_score(load_model(name), sources, [targets], chain, options)

@@ -5,9 +5,11 @@ Letters: B pairs, S source tokens, T target tokens, eos of both sides counted.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from operator import itemgetter
+from typing import Any, Literal, TypeAlias, get_args
 
 import numpy as np
 import torch
@@ -27,6 +29,7 @@ from textgen.evaluation.alignment import (
 )
 from textgen.loading import LoadedModel
 from textgen.protocols import Batch
+from textgen.workers import Crew, in_order, ordered
 
 Unite = Literal["links", "attention"]
 UNITE: tuple[str, ...] = get_args(Unite)
@@ -186,7 +189,11 @@ def _read(
 
 
 def align(
-    loaded: LoadedModel, pairs: Iterable[tuple[str, str]], *, longest: int = LONGEST
+    loaded: LoadedModel,
+    pairs: Iterable[tuple[str, str]],
+    *,
+    longest: int = LONGEST,
+    crew: AligningCrew | None = None,
 ) -> Iterator[AlignedPair]:
     """The attention of given pairs, in their order.
 
@@ -194,6 +201,7 @@ def align(
         loaded: a translator with attention.
         pairs: source and target sentences; may be endless. A blank side attends to nothing.
         longest: tokens after which a side is cut.
+        crew: reads the pairs in the place of this process; see ``pair_work``.
 
     Raises:
         UsageError: if the model is no translator, or has no attention.
@@ -201,48 +209,75 @@ def align(
     loaded.require_source()
     if not loaded.attends:
         raise UsageError(f"{loaded.name} has no attention: there is nothing to align by.")
-    return _align(loaded, pairs, longest)
-
-
-def _align(
-    loaded: LoadedModel, pairs: Iterable[tuple[str, str]], longest: int
-) -> Iterator[AlignedPair]:
-    window: list[_Pair] = []
-    for source, target in pairs:
-        window.append(_Pair.of(loaded, source, target, longest))
-        if len(window) == WINDOW:
-            yield from _align_window(loaded, window)
-            window = []
-    yield from _align_window(loaded, window)
+    groups = _groups(loaded, pairs, longest)
+    found = map(pair_work(loaded), groups) if crew is None else ordered(crew, groups)
+    return (pair for _, pair in in_order(found, itemgetter(0)))
 
 
 @dataclass(frozen=True)
-class _Pair:
+class NumberedPair:
+    """A pair that is ready to be read.
+
+    Attributes:
+        number: its place in the input.
+        texts: source and target sentence.
+        source: tokens without eos.
+        target: tokens without eos.
+        cut: whether a side had more.
+    """
+
+    number: int
     texts: tuple[str, str]
     source: list[int]
     target: list[int]
     cut: bool
 
-    @classmethod
-    def of(cls, loaded: LoadedModel, source: str, target: str, longest: int) -> _Pair:
-        tokens = loaded.require_source().encode(source.strip())
-        others = loaded.tokenizer.encode(target.strip())
-        cut = max(len(tokens), len(others)) > longest
-        return cls((source, target), tokens[:longest], others[:longest], cut)
+
+AligningCrew: TypeAlias = "Crew[list[NumberedPair], list[tuple[int, AlignedPair]]]"
 
 
-def _align_window(loaded: LoadedModel, window: Sequence[_Pair]) -> Iterator[AlignedPair]:
-    """The pairs in order; those with a blank side are not read."""
+def _groups(
+    loaded: LoadedModel, pairs: Iterable[tuple[str, str]], longest: int
+) -> Iterator[list[NumberedPair]]:
+    """Pairs of like size together, from windows of the input; those with a blank side apart."""
+    numbered = enumerate(pairs)
+    while found := list(itertools.islice(numbered, WINDOW)):
+        window = [_numbered(loaded, number, texts, longest) for number, texts in found]
+        whole = [pair for pair in window if pair.source and pair.target]
+        yield [pair for pair in window if not (pair.source and pair.target)]
+        for group in _batches([(len(pair.target) + 1, len(pair.source) + 1) for pair in whole]):
+            yield [whole[place] for place in group]
+
+
+def _numbered(
+    loaded: LoadedModel, number: int, texts: tuple[str, str], longest: int
+) -> NumberedPair:
+    tokens = loaded.require_source().encode(texts[0].strip())
+    others = loaded.tokenizer.encode(texts[1].strip())
+    cut = max(len(tokens), len(others)) > longest
+    return NumberedPair(number, texts, tokens[:longest], others[:longest], cut)
+
+
+def pair_work(
+    loaded: LoadedModel,
+) -> Callable[[list[NumberedPair]], list[tuple[int, AlignedPair]]]:
+    """What a worker does: pairs that are read at once, all blank or none, with their numbers."""
     eos = loaded.tokenizer.marks.eos
-    whole = [pair for pair in window if pair.source and pair.target]
-    forced = iter(
-        force(loaded, [pair.source for pair in whole], [[*pair.target, eos] for pair in whole])
-    )
-    for pair in window:
-        yield _aligned(loaded, pair, next(forced) if pair.source and pair.target else None)
+
+    def read(pairs: list[NumberedPair]) -> list[tuple[int, AlignedPair]]:
+        forced: Iterable[Forced | None] = itertools.repeat(None, len(pairs))
+        if pairs and pairs[0].source and pairs[0].target:
+            sources = [pair.source for pair in pairs]
+            forced = _force_batch(loaded, sources, [[*pair.target, eos] for pair in pairs])
+        return [
+            (pair.number, _aligned(loaded, pair, each))
+            for pair, each in zip(pairs, forced, strict=True)
+        ]
+
+    return read
 
 
-def _aligned(loaded: LoadedModel, pair: _Pair, forced: Forced | None) -> AlignedPair:
+def _aligned(loaded: LoadedModel, pair: NumberedPair, forced: Forced | None) -> AlignedPair:
     shape = (len(pair.target) + 1, len(pair.source) + 1)
     attention = forced.attention if forced is not None else None
     return AlignedPair(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor
@@ -16,12 +16,18 @@ from textgen.decoding.scoring import token_log_probs
 from textgen.errors import UsageError
 from textgen.loading import LoadedModel
 from textgen.protocols import Batch
+from textgen.workers import Crew, ordered
 
 WINDOW = 1024
 """Tokens read at once; the state is carried on, so the figure does not depend on it."""
 
 Progress = Callable[[int, int], None]
 """Told the tokens done and the tokens in all."""
+
+Scored = tuple[float, int]
+"""Negative log-likelihood in nats, and of how many tokens."""
+
+ScoringCrew: TypeAlias = "Crew[list[list[int]], Scored]"
 
 
 @dataclass(frozen=True)
@@ -92,37 +98,62 @@ def _exp(value: float) -> float:
 
 
 def perplexity(
-    loaded: LoadedModel, source: TextSource, *, progress: Progress | None = None
+    loaded: LoadedModel,
+    source: TextSource,
+    *,
+    progress: Progress | None = None,
+    crew: ScoringCrew | None = None,
 ) -> Perplexity:
     """Measure a language model on a text.
 
     A model of streams reads the whole text with its state carried on, bos before the first token;
     one of lines reads each line from a fresh state, eos included.
 
+    Args:
+        loaded: a language model.
+        source: the text.
+        progress: told how far it is.
+        crew: reads the lines in the place of this process; see ``line_work``.
+
     Raises:
-        UsageError: if the model is no language model.
+        UsageError: if the model is no language model, or there is a crew for a model of streams.
         DataError: if the text is empty or cannot be read.
     """
     if loaded.kind != "language-model":
         raise UsageError(f"{loaded.name} is a {loaded.kind}: perplexity needs a language model.")
     lines = loaded.recipe.data.unit == "lines"
+    if crew is not None and not lines:
+        raise UsageError(
+            f"--processes: {loaded.name} reads a text as one stream, each token after all before "
+            "it, which cannot be shared out. It can for models of lines (data.unit=lines)."
+        )
     stream = tokenise_stream(Lines(source) if lines else source, loaded.tokenizer)
-    pieces = _line_pieces(stream, loaded) if lines else _stream_pieces(stream, loaded)
+    pieces: Iterator[Scored]
+    if lines:
+        batches = _line_batches(stream, loaded.tokenizer.marks.eos)
+        pieces = map(line_work(loaded), batches) if crew is None else ordered(crew, batches)
+    else:
+        pieces = _stream_pieces(stream, loaded)
     total = len(stream) + int(lines)
     nll, done = 0.0, 0
-    with torch.inference_mode():
-        for log_probs in pieces:
-            nll -= float(log_probs.double().sum())
-            done += log_probs.numel()
-            if progress is not None:
-                progress(done, total)
+    for cost, tokens in pieces:
+        nll += cost
+        done += tokens
+        if progress is not None:
+            progress(done, total)
+    return _counted(stream, nll, done, lines=lines)
+
+
+def _counted(stream: TokenStream, nll: float, tokens: int, *, lines: bool) -> Perplexity:
+    """The figures of a text, its words and characters counted."""
     counts = stream.statistics
+    ends = counts.documents if lines else 0
     return Perplexity(
         nll=nll,
-        tokens=done,
+        tokens=tokens,
         words=counts.words,
-        characters=counts.characters + (counts.documents if lines else 0),
-        bytes=counts.bytes + (counts.documents if lines else 0),
+        characters=counts.characters + ends,
+        bytes=counts.bytes + ends,
         unknown=counts.unknown,
         eos_rule=(
             "eos after each line, counted as its line end"
@@ -132,8 +163,8 @@ def perplexity(
     )
 
 
-def _stream_pieces(stream: TokenStream, loaded: LoadedModel) -> Iterator[Tensor]:
-    """Log-probabilities of all tokens in order, a window (1, T) at a time."""
+def _stream_pieces(stream: TokenStream, loaded: LoadedModel) -> Iterator[Scored]:
+    """All tokens in order, a window at a time."""
     model, device = loaded.model, loaded.device
     state = model.begin(Batch(1))
     last = torch.tensor([[loaded.tokenizer.marks.bos]], device=device)
@@ -141,20 +172,30 @@ def _stream_pieces(stream: TokenStream, loaded: LoadedModel) -> Iterator[Tensor]
         tokens = stream.slice(start, min(start + WINDOW, len(stream)))
         targets = torch.from_numpy(tokens).long().unsqueeze(0).to(device)
         inputs = torch.cat([last, targets[:, :-1]], dim=1)
-        features, state = model.features(inputs, state)
-        yield token_log_probs(model, features, targets)
+        with torch.inference_mode():
+            features, state = model.features(inputs, state)
+            scored = _scored(token_log_probs(model, features, targets))
+        yield scored
         last = targets[:, -1:]
 
 
-def _line_pieces(stream: TokenStream, loaded: LoadedModel) -> Iterator[Tensor]:
-    """Log-probabilities of each line and its eos, batches of lines of one length at a time."""
+def line_work(loaded: LoadedModel) -> Callable[[list[list[int]]], Scored]:
+    """What a worker does: it scores lines of one length, lists of tokens without their eos."""
     model, marks, device = loaded.model, loaded.tokenizer.marks, loaded.device
-    for lines in _line_batches(stream, marks.eos):
+
+    def score(lines: list[list[int]]) -> Scored:
         targets = torch.tensor([[*line, marks.eos] for line in lines], device=device)
         bos = targets.new_full((len(lines), 1), marks.bos)
         inputs = torch.cat([bos, targets[:, :-1]], dim=1)
-        features, _ = model.features(inputs, model.begin(Batch(len(lines))))
-        yield token_log_probs(model, features, targets)
+        with torch.inference_mode():
+            features, _ = model.features(inputs, model.begin(Batch(len(lines))))
+            return _scored(token_log_probs(model, features, targets))
+
+    return score
+
+
+def _scored(log_probs: Tensor) -> Scored:
+    return -float(log_probs.double().sum()), log_probs.numel()
 
 
 def _line_batches(stream: TokenStream, eos: int, most: int = 64) -> Iterator[list[list[int]]]:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from functools import partial
+from typing import TypeAlias
 
 from textgen.decoding.binding import Binder
 from textgen.decoding.chain import Chain
@@ -21,9 +21,12 @@ from textgen.translation.grouping import (
 )
 from textgen.translation.length import MaxLength
 from textgen.translation.result import Translation
-from textgen.workers import ordered
+from textgen.workers import in_order, ordered
 
 FIRST_WINDOW = 16
+
+Translations: TypeAlias = Generator[Translation, None, None]
+"""To be closed where it is left before its end."""
 
 
 def translate(
@@ -33,7 +36,8 @@ def translate(
     options: TranslationOptions | None = None,
     *,
     prefixes: Iterable[str] | None = None,
-) -> Iterator[Translation]:
+    crew: TranslatingCrew | None = None,
+) -> Translations:
     """Translate lines; one translation comes for each, in their order.
 
     A blank line gives an empty translation. Lines are read a window at a time, so an endless
@@ -46,13 +50,14 @@ def translate(
         chain: how to decode.
         options: see ``TranslationOptions``.
         prefixes: a forced beginning for each line, "" for none.
+        crew: see ``translate_windows``.
 
     Raises:
         UsageError: if the model is no translator, or prefixes run out before the lines.
     """
     options = options or TranslationOptions()
     windows = _windows(_with_prefixes(lines, prefixes), options.window)
-    return translate_windows(loaded, windows, chain, options)
+    return translate_windows(loaded, windows, chain, options, crew=crew)
 
 
 def translate_windows(
@@ -63,7 +68,7 @@ def translate_windows(
     *,
     binder: Binder | None = None,
     crew: TranslatingCrew | None = None,
-) -> Iterator[Translation]:
+) -> Translations:
     """As ``translate``, for lines that come in groups.
 
     With one worker each group is finished before the next is read; else one or two are read ahead.
@@ -103,19 +108,10 @@ def _translate(
     options: TranslationOptions,
     decode: Callable[[Iterator[list[Line]]], Iterator[list[Translation]]],
     workers: int = 1,
-) -> Iterator[Translation]:
+) -> Translations:
     """Lines of like length together; each is told as soon as all before it are."""
-    results: dict[int, Translation] = {}
-    following = 0
     found = decode(_batches(windows, encoder, options, workers))
-    with contextlib.ExitStack() as stack:
-        if isinstance(found, Generator):
-            stack.enter_context(contextlib.closing(found))
-        for batch in found:
-            results.update((each.index, each) for each in batch)
-            while following in results:
-                yield results.pop(following)
-                following += 1
+    return in_order(found, lambda each: each.index)
 
 
 def _batches(

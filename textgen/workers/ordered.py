@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -43,7 +43,7 @@ class Crew(Generic[T, R]):
     finish: Callable[[], None] = _nothing
 
 
-def ordered(crew: Crew[T, R], items: Iterable[T]) -> Iterator[R]:
+def ordered(crew: Crew[T, R], items: Iterable[T]) -> Generator[R, None, None]:
     """The result of each item, in the order of the items, at most a few items ahead.
 
     Errors, of the items themselves too, are raised as they are, after the results of all earlier
@@ -59,6 +59,26 @@ def ordered(crew: Crew[T, R], items: Iterable[T]) -> Iterator[R]:
         yield from job.results()
     finally:
         job.close()
+
+
+def in_order(parts: Iterable[Iterable[R]], number: Callable[[R], int]) -> Generator[R, None, None]:
+    """Results that come in parts, each told as soon as all before it are.
+
+    Args:
+        parts: results; closed at the end where it is a generator.
+        number: of a result: from 0 on, each once.
+    """
+    waiting: dict[int, R] = {}
+    following = 0
+    try:
+        for part in parts:
+            waiting.update((number(each), each) for each in part)
+            while following in waiting:
+                yield waiting.pop(following)
+                following += 1
+    finally:
+        if isinstance(parts, Generator):
+            parts.close()
 
 
 @dataclass(frozen=True)

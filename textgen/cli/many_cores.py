@@ -1,0 +1,149 @@
+"""--threads and --processes: how many cores a command translates or scores with.
+
+What a worker process sets up is at the end of the file; what it is told travels pickled.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from textgen.cli.decoding_options import Decoding
+from textgen.cli.options import all_of, chosen, kept_option, plugin_folders, registries_in
+from textgen.cli.threads import MOST, cores, threads_option
+from textgen.cli.translating import DEFAULT_DECODE, Models
+
+if TYPE_CHECKING:
+    from textgen.evaluation.forced_alignment import AligningCrew
+    from textgen.evaluation.perplexity import Scored, ScoringCrew
+    from textgen.translation import TranslationOptions
+    from textgen.translation.crews import BatchWork, TranslatingCrew
+    from textgen.workers import Crew
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+USUAL = 8
+"""Most threads that translate where nobody says how many: they take turns in what is Python."""
+
+processes_option = kept_option(
+    "--processes",
+    type=click.IntRange(1, MOST),
+    metavar="N",
+    help="Share the work out over N processes, each with the model and one thread (or --threads).",
+)
+translating_cores = all_of(
+    [
+        kept_option(
+            "--threads",
+            type=click.IntRange(1, MOST),
+            metavar="N",
+            help="Threads that translate at once, a batch each; with --processes, of each of them."
+            f"  [default: OMP_NUM_THREADS, or all cores up to {USUAL}]",
+        ),
+        processes_option,
+    ]
+)
+scoring_cores = all_of([threads_option, processes_option])
+
+
+@dataclass(frozen=True)
+class Cores:
+    """What ``translating_cores`` and ``scoring_cores`` say."""
+
+    threads: int | None
+    processes: int | None
+
+    @property
+    def workers(self) -> int:
+        """Threads of this process that translate at once."""
+        return self.threads or usual_workers()
+
+    def translators(
+        self, options: TranslationOptions
+    ) -> AbstractContextManager[TranslatingCrew | None]:
+        """Processes that translate as the running command's options say; None without any."""
+        if self.processes is None:
+            return contextlib.nullcontext()
+        decoding, folders = chosen(Decoding), plugin_folders()
+        work = partial(_translator, chosen(Models), decoding, folders, options, self.threads)
+        return self._crew(work)
+
+    def aligners(self, models: Models) -> AbstractContextManager[AligningCrew | None]:
+        """Processes that align with these models; None without any."""
+        return self._crew(partial(_aligner, models, self.threads))
+
+    def line_scorers(
+        self, model: str, device: str, precision: str
+    ) -> AbstractContextManager[ScoringCrew | None]:
+        """Processes that score lines with a language model; None without any."""
+        return self._crew(partial(_line_scorer, model, device, precision, self.threads))
+
+    @contextlib.contextmanager
+    def _crew(self, setup: Callable[[], Callable[[T], R]]) -> Iterator[Crew[T, R] | None]:
+        if self.processes is None:
+            yield None
+            return
+        from textgen.workers import processes
+
+        with processes(setup, self.processes) as crew:
+            yield crew
+
+
+def usual_workers() -> int:
+    """Threads that translate at once where nobody says how many."""
+    asked = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0].strip()
+    if asked.isdecimal() and int(asked):
+        return min(int(asked), MOST)
+    return min(cores(), USUAL)
+
+
+def _one_thread(threads: int | None) -> None:
+    """Let this process compute with one thread, or as many as were asked for."""
+    from textgen.cli.threads import set_threads
+
+    set_threads(threads or 1)
+
+
+def _translator(
+    models: Models,
+    decoding: Decoding,
+    folders: tuple[Path, ...],
+    options: TranslationOptions,
+    threads: int | None,
+) -> BatchWork:
+    """What a process does that translates."""
+    from textgen.decoding.chain import Registries
+    from textgen.translation.crews import batch_work
+
+    _one_thread(threads)
+    chain = decoding.chain(Registries(*registries_in(folders)), DEFAULT_DECODE)
+    loaded = models.load()
+    return batch_work(loaded, loaded.binder()(chain), options)
+
+
+def _aligner(models: Models, threads: int | None) -> Callable[[Any], Any]:
+    """What a process does that aligns."""
+    from textgen.evaluation.forced_alignment import pair_work
+
+    _one_thread(threads)
+    return pair_work(models.load())
+
+
+def _line_scorer(
+    model: str, device: str, precision: str, threads: int | None
+) -> Callable[[list[list[int]]], Scored]:
+    """What a process does that scores lines."""
+    from textgen.evaluation.perplexity import line_work
+    from textgen.loading import load_model
+
+    _one_thread(threads)
+    return line_work(load_model(model, device, precision))
