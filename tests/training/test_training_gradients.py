@@ -1,0 +1,67 @@
+"""Every parameter has a gradient in every step: else the gradients of ranks cannot be joined."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+import pytest
+import rank_jobs
+import torch
+from torch import nn
+
+from textgen.config import structure
+from textgen.data.batching import Batches
+from textgen.models.config import LanguageModelConfig, TranslatorConfig
+from textgen.models.language_model import LanguageModel
+from textgen.models.translator import Translator
+from textgen.training.group import Group
+from textgen.training.precision import Arithmetic
+from textgen.training.update import Learner
+
+CELLS = ["rnn", "lstm", "lstm-1997", "lstm-peephole", "gru", "gru-fused"]
+
+
+def require_all(model: nn.Module, batches: Batches, group: Group | None = None) -> None:
+    learner = Learner(model, Arithmetic(rank_jobs.settings()), 0.0, group)
+    for batch in itertools.islice(batches.iterate(0), 2):
+        model.zero_grad()
+        learner.gradients(batch)
+        missing = [name for name, each in model.named_parameters() if each.grad is None]
+        assert not missing
+
+
+@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize(
+    "changes", [{"layers": 2, "layer_norm": True}, {"tied": True, "embedding": 6}], ids=str
+)
+def test_language_models(cell: str, changes: dict[str, Any]) -> None:
+    config = structure(LanguageModelConfig, {"cell": cell, "hidden": 8} | changes)
+    require_all(LanguageModel(config, rank_jobs.VOCABULARY), rank_jobs.lanes(4))
+
+
+@pytest.mark.parametrize("attention", ["dot", "scaled-dot", "general", "additive", "none"])
+@pytest.mark.parametrize(
+    "changes",
+    [{}, {"input_feeding": True}, {"query": "previous"}, {"tied": "none", "layers": 2}],
+    ids=str,
+)
+def test_translators(attention: str, changes: dict[str, Any]) -> None:
+    data = {"attention": attention, "hidden": 8, "embedding": 6} | changes
+    config = structure(TranslatorConfig, data)
+    model = Translator(config, rank_jobs.VOCABULARY, rank_jobs.VOCABULARY)
+    require_all(model, rank_jobs.pairs())
+
+
+class WithoutRows(Group):
+    """A process that no row is left for."""
+
+    def rows(self, batch: Any) -> None:
+        """None of them."""
+
+
+def test_a_rank_without_rows_has_gradients_of_zero() -> None:
+    model = rank_jobs.translator()
+    require_all(model, rank_jobs.pairs(), WithoutRows())
+    gradients = [each.grad for each in model.parameters() if each.grad is not None]
+    assert all(not torch.count_nonzero(gradient) for gradient in gradients)
