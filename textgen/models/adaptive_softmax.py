@@ -18,11 +18,16 @@ from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from textgen.protocols import Choice
 
 LOGITS_AT_ONCE = 1 << 24
 """Most logits of one tail that exist at once where no gradient is wanted."""
+
+
+ROWS = 64
+"""A tail reads multiples of so many rows: oneDNN compiles, and keeps, a product for each number."""
 
 
 class AdaptiveSoftmax(nn.Module):
@@ -86,7 +91,8 @@ class AdaptiveSoftmax(nn.Module):
         yield Choice(everywhere, self.head(features), entries)
         for (start, _), tail, inside in zip(self.clusters, self.tails, rare, strict=True):
             rows = inside.nonzero().squeeze(1)
-            logits = tail(features.index_select(0, rows))
+            filled = F.pad(rows, (0, -len(rows) % ROWS))  # up with the first row
+            logits = tail(features.index_select(0, filled))[: len(rows)]
             yield Choice(rows, logits, ranks.index_select(0, rows) - start)
 
     def token_log_probs(self, features: Tensor, targets: Tensor) -> Tensor:
