@@ -23,7 +23,6 @@ from textgen.training.optimisers import Optimiser
 from textgen.training.precision import (
     Arithmetic,
     choose_device,
-    fast_float32,
     has_bfloat16,
     resolve_precision,
 )
@@ -238,28 +237,6 @@ def test_devices_and_precisions(monkeypatch: pytest.MonkeyPatch) -> None:
         assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == torch.bfloat16
     with Arithmetic(config(precision="float32", device="cpu")).autocast():
         assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == torch.float32
-
-
-def test_fast_products_are_still_float32() -> None:
-    """On hardware where torch's fast setting means bfloat16 it is not taken."""
-    before = torch.get_float32_matmul_precision()
-    left, right = torch.randn(2, 300, 300).unbind()
-    with fast_float32():
-        product = left @ right
-    exact = left.double() @ right.double()
-    assert (product - exact).norm() / exact.norm() < 1e-5
-    assert torch.get_float32_matmul_precision() == before
-
-
-@pytest.mark.parametrize(("error", "expected"), [(1e-3, "highest"), (1e-7, "medium")])
-def test_fast_products_are_probed(
-    monkeypatch: pytest.MonkeyPatch, error: float, expected: str
-) -> None:
-    monkeypatch.setattr(precision, "_product_error", lambda: error)
-    torch.set_float32_matmul_precision("highest")
-    with fast_float32():
-        assert torch.get_float32_matmul_precision() == expected
-    assert torch.get_float32_matmul_precision() == "highest"
 
 
 def test_first_interrupt_is_noted_and_the_second_interrupts() -> None:

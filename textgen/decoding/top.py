@@ -14,7 +14,7 @@ from torch import Tensor
 
 _CHUNK = 64
 _LONG_ROW = 1024
-_MANY = 1 << 17
+_MANY = 1 << 16
 
 
 class Moves(NamedTuple):

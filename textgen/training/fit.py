@@ -14,13 +14,14 @@ from torch import nn
 from textgen.checkpoint import restore_weights, weights_of
 from textgen.data.batching import Batches, TrainingBatch
 from textgen.errors import TrainingError
+from textgen.models.float32 import fast_float32
 from textgen.recipes.training import TrainingConfig
 from textgen.training.averaging import make_average
 from textgen.training.budget import used_shares
 from textgen.training.events import Event, Improved, Reason, Snapshot, Step, Stopped, Validated
 from textgen.training.group import Group
 from textgen.training.optimisers import Optimiser
-from textgen.training.precision import Arithmetic, fast_float32
+from textgen.training.precision import Arithmetic
 from textgen.training.schedules import rate_factor
 from textgen.training.state import (
     Counters,

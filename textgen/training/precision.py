@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, nullcontext
 
 import torch
 
 from textgen.errors import ConfigError
 from textgen.recipes.training import DeviceName, PrecisionName, TrainingConfig
-
-TOLERANCE = 1e-5
-"""Largest relative error of a matrix product that still counts as float32."""
 
 
 def choose_device(name: DeviceName) -> torch.device:
@@ -62,28 +58,3 @@ class Arithmetic:
         if self.dtype == torch.bfloat16:
             return torch.autocast(self.device.type, torch.bfloat16)
         return nullcontext()
-
-
-@contextmanager
-def fast_float32() -> Iterator[None]:
-    """Let float32 products take the fastest way that is still float32.
-
-    On some CPUs torch's setting "medium" doubles their speed at the same accuracy, on others it
-    means bfloat16: a small product tells which.
-    """
-    before = torch.get_float32_matmul_precision()
-    torch.set_float32_matmul_precision("medium")
-    if _product_error() > TOLERANCE:
-        torch.set_float32_matmul_precision(before)
-    try:
-        yield
-    finally:
-        torch.set_float32_matmul_precision(before)
-
-
-def _product_error() -> float:
-    """Relative error of a float32 product on the CPU."""
-    generator = torch.Generator().manual_seed(0)
-    left, right = torch.randn(2, 256, 256, generator=generator).unbind()
-    exact = left.double() @ right.double()
-    return float((left @ right - exact).norm() / exact.norm())
