@@ -22,6 +22,7 @@ from typing_extensions import override
 from textgen.models.fused.equations import Equations, Weights
 from textgen.models.fused.gru import GRU
 from textgen.models.fused.lstm import LSTM
+from textgen.models.fused.peephole import PEEPHOLE
 from textgen.models.fused.sequence import run_sequence
 from textgen.models.state import Layer
 
@@ -183,7 +184,7 @@ class LstmPeephole(Cell):
 
     blocks = ("input", "forget", "candidate", "output")
     parts = 2
-    equations = LSTM
+    equations = PEEPHOLE
 
     def __init__(self, input_size: int, hidden_size: int, *, diagonal: bool = False) -> None:
         self.diagonal = diagonal

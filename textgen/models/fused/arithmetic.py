@@ -1,4 +1,4 @@
-"""Types of numbers in a pass, and the one product that it repeats at every step."""
+"""Types of numbers in a pass."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ class Types(NamedTuple):
     """Types of numbers within a pass.
 
     Attributes:
-        products: of weights, of what they are multiplied with, and of the outputs.
+        products: of weights, of what they are multiplied with and what comes out of it, and of
+            the outputs.
         elements: of gates, memory and gradients between two products: at least float32.
     """
 
@@ -21,7 +22,7 @@ class Types(NamedTuple):
 
     @property
     def mixed(self) -> bool:
-        """Whether what goes into a product must be converted first."""
+        """Whether what goes into a product, or comes out, must be converted."""
         return self.products != self.elements
 
 
@@ -31,28 +32,3 @@ def choose_types(inputs: Tensor) -> Types:
     if torch.is_autocast_enabled(device) and products != torch.float64:
         products = torch.get_autocast_dtype(device)
     return Types(products, torch.promote_types(products, torch.float32))
-
-
-class AddedProduct:
-    """Adds W @ values to a target, at every step of a sequence.
-
-    Args:
-        weight: (A, B) in the type of products. One layout for all steps: torch's bfloat16 kernels
-            re-pack their right operand at each call, which is the small one here.
-        rows: N.
-        types: types of numbers.
-    """
-
-    def __init__(self, weight: Tensor, rows: int, types: Types) -> None:
-        self.weight = weight
-        self.result = weight.new_empty(weight.shape[0], rows) if types.mixed else None
-        self.values = weight.new_empty(weight.shape[1], rows) if types.mixed else None
-
-    def add(self, target: Tensor, values: Tensor) -> None:
-        """``target`` (A, N) elements += W @ ``values`` (B, N), of either type."""
-        if self.result is None or self.values is None:
-            target.addmm_(self.weight, values)
-            return
-        if values.dtype != self.values.dtype:
-            values = self.values.copy_(values)
-        target.add_(torch.mm(self.weight, values, out=self.result))

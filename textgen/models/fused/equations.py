@@ -1,17 +1,25 @@
-"""What a cell tells the sequence pass: one step forward, one step back, its weight gradients.
+"""What a cell tells the sequence pass: its steps forward, its steps back, its weights' gradients.
 
-All tensors of a step stand feature by row, (H, N), so that a gate is one contiguous block and the
-weights are the left operand of every product.
+All tensors of a step stand feature by row, (H, N): a gate is one contiguous block, and weights are
+the left operand of every product. That is the faster side: torch's bfloat16 kernels re-pack the
+right operand at each call, which is better done to the small one.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from typing import NamedTuple
 
+import torch
 from torch import Tensor
 
 from textgen.models.fused.arithmetic import Types
+
+sigmoid_backward = torch.ops.aten.sigmoid_backward.grad_input
+"""(gradient, σ(x), grad_input=target): the gradient of x."""
+tanh_backward = torch.ops.aten.tanh_backward.grad_input
+"""(gradient, tanh(x), grad_input=target): the gradient of x."""
 
 
 class Weights(NamedTuple):
@@ -30,6 +38,24 @@ class Weights(NamedTuple):
     peephole: Tensor | None = None
 
 
+class Span(NamedTuple):
+    """Buffers of L steps one after the other.
+
+    Attributes:
+        shares: (L, G·H, N) products, W_x x + b; they are spent.
+        gates: (L, G·H, N) elements, receive the gates after sigmoid and tanh; the same tensor as
+            ``shares`` where there is one type of numbers.
+        hidden: (L + 1, H, N) products, h before and after each step; the first is given.
+        carried: (L + 1, H, N) elements, C of an LSTM and h of a GRU, likewise. All its entries
+            may be one memory where nothing is kept for the way back.
+    """
+
+    shares: Tensor
+    gates: Tensor
+    hidden: Tensor
+    carried: Tensor
+
+
 class Tape(NamedTuple):
     """What the way forward leaves for the way back.
 
@@ -45,71 +71,47 @@ class Tape(NamedTuple):
 
 
 class Forward(ABC):
-    """Steps forward.
-
-    Args:
-        weights: recurrent and peephole weights in the type of products.
-        rows: N.
-        types: types of numbers.
-    """
+    """Steps forward."""
 
     @abstractmethod
-    def __init__(self, weights: Weights, rows: int, types: Types) -> None: ...
-
-    @abstractmethod
-    def step(
-        self, gates: Tensor, hidden: Tensor, before: Tensor, after: Tensor, target: Tensor
-    ) -> None:
-        """One step.
-
-        Args:
-            gates: (G·H, N) elements, W_x x + b; afterwards the gates' values.
-            hidden: (H, N) products, h before.
-            before: (H, N) elements, C or h before.
-            after: (H, N) elements, receives C or h; it may be ``before`` itself.
-            target: (H, N) products, receives h; it may be ``after`` itself.
-        """
+    def run(self, span: Span) -> None:
+        """All steps of a span."""
 
 
 class Backward(ABC):
     """Steps back.
 
-    Args:
-        weights: recurrent and peephole weights in the type of products.
-        tape: of the way forward.
-        last: gradient of the last C, (N, H), where the state has one.
-        types: types of numbers.
-
     Attributes:
-        gates: (T, G·H, N) products, gradients of the gates before sigmoid and tanh.
+        gates: (T, G·H, N) products, gradients of the gates before sigmoid and tanh, once run.
     """
 
     gates: Tensor
 
     @abstractmethod
-    def __init__(self, weights: Weights, tape: Tape, last: Tensor | None, types: Types) -> None: ...
-
-    @abstractmethod
-    def step(self, index: int, gradient: Tensor, before: Tensor) -> None:
-        """One step.
+    def run(self, gradients: Tensor, last: Tensor | None) -> tuple[Tensor, ...]:
+        """All steps.
 
         Args:
-            index: of the step.
-            gradient: (H, N) elements, of h after the step, complete; is spent.
-            before: (H, N) elements: the gradient of h before the step is added to it.
+            gradients: (T + 1, H, N) products: of h after each step, as far as they come from
+                outside; the first is 0. They are spent.
+            last: (H, N) elements, gradient of the last C, where the state has one.
+
+        Returns:
+            (H, N) each, gradients of the first state.
         """
 
     @abstractmethod
-    def first_memory(self) -> Tensor | None:
-        """(H, N): the gradient of C before the first step, where the state has one."""
-
-    @abstractmethod
     def weight_gradients(self, gates: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Gradients of the recurrent and peephole weights; ``gates`` (G·H, T·N)."""
+        """Gradients of the recurrent and peephole weights; ``gates`` is (G·H, T·N)."""
 
 
 class Equations(NamedTuple):
-    """A cell's two directions."""
+    """A cell's two directions; weights are in the type of products.
 
-    forward: type[Forward]
-    backward: type[Backward]
+    Attributes:
+        forward: of weights, N and types.
+        backward: of weights, tape and types.
+    """
+
+    forward: Callable[[Weights, int, Types], Forward]
+    backward: Callable[[Weights, Tape, Types], Backward]

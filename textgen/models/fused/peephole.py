@@ -1,136 +1,155 @@
-"""What the gates of an LSTM see of its memory (Gers & Schmidhuber 2000), forward and back."""
+"""LSTMs whose gates see the memory (Gers & Schmidhuber 2000): i and f see C', o sees C."""
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-
+import torch
 from torch import Tensor
 from typing_extensions import override
 
-from textgen.models.fused.arithmetic import AddedProduct, Types
+from textgen.models.fused.arithmetic import Types
+from textgen.models.fused.equations import Backward, Equations, Forward, Span, Tape, Weights
+from textgen.models.fused.lstm import LstmBackward, LstmForward
 
 
-class Peephole(ABC):
-    """Peepholes of the gates i, f (which see C') and o (which sees C); tensors are (A, N)."""
+class DiagonalForward(LstmForward):
+    """Every gate sees its own unit's memory."""
 
-    @abstractmethod
-    def see_before(self, gates: Tensor, memory: Tensor) -> None:
-        """Add to ``gates`` (2·H, N), i above f, what they see of C' (H, N)."""
+    def __init__(self, weights: Weights, rows: int, types: Types) -> None:
+        super().__init__(weights, rows, types)
+        self.inward, self.outward = _diagonal(weights, types)
 
-    @abstractmethod
-    def see_after(self, gate: Tensor, memory: Tensor) -> None:
-        """Add to the gate o (H, N) what it sees of C (H, N)."""
+    @override
+    def see_before(self, outer: Tensor, memory: Tensor) -> None:
+        outer.view(2, *memory.shape).addcmul_(self.inward, memory)
 
-    @abstractmethod
-    def return_before(self, memory: Tensor, gates: Tensor) -> None:
-        """Add to the gradient of C' (H, N) what comes from those of i and f (2·H, N)."""
-
-    @abstractmethod
-    def return_after(self, memory: Tensor, gate: Tensor) -> None:
-        """Add to the gradient of C (H, N) what comes from that of o (H, N)."""
-
-    @abstractmethod
-    def weight_gradient(self, gates: Tensor, carried: Tensor, types: Types) -> Tensor:
-        """The gradient of the weights.
-
-        Args:
-            gates: (4·H, T, N) products, gradients of i, f, candidate, o.
-            carried: (T + 1, H, N) elements, C before and after each step.
-            types: types of numbers.
-        """
+    @override
+    def see_after(self, span: Span, index: int, output: Tensor, memory: Tensor) -> None:
+        output.addcmul_(self.outward, memory)
 
 
-class MatrixPeephole(Peephole):
+class DiagonalBackward(LstmBackward):
+    """The derivatives of ``DiagonalForward``."""
+
+    def __init__(self, weights: Weights, tape: Tape, types: Types) -> None:
+        super().__init__(weights, tape, types)
+        self.inward, self.outward = _diagonal(weights, types)
+
+    @override
+    def return_after(self, index: int, by_output: Tensor) -> None:
+        self.memory.addcmul_(self.outward, by_output)
+
+    @override
+    def return_before(self, by_outer: Tensor) -> None:
+        size = self.size
+        self.memory.addcmul_(self.inward[0], by_outer[:size])
+        self.memory.addcmul_(self.inward[1], by_outer[size:])
+
+    @override
+    def weight_gradients(self, gates: Tensor) -> tuple[Tensor, Tensor | None]:
+        recurrent, _ = super().weight_gradients(gates)
+        size, carried = self.size, self.tape.carried
+        by_outer, by_output = self.gates[:, : 2 * size], self.gates[:, 3 * size :]
+        before = by_outer.view(len(by_outer), 2, size, -1) * carried[:-1].unsqueeze(
+            1
+        )  # (T, 2, H, N)
+        after = by_output * carried[1:]
+        return recurrent, torch.cat([before.sum((0, 3)), after.sum((0, 2)).unsqueeze(0)])
+
+
+def _diagonal(weights: Weights, types: Types) -> tuple[Tensor, Tensor]:
+    """Peepholes of i and f, (2, H, 1), and of o, (H, 1)."""
+    weight = _peephole(weights).to(types.elements).unsqueeze(2)
+    return weight[:2], weight[2]
+
+
+class MatrixForward(LstmForward):
     """Every gate sees every unit's memory.
 
-    Args:
-        weight: (3·H, H) in the type of products.
-        rows: N.
-        types: types of numbers.
-        backward: for the way back, which multiplies with the transposes.
+    In memory the gate o of a step and the gates i and f of the next, which see the same C, are
+    neighbours: one product serves all three.
     """
 
-    def __init__(self, weight: Tensor, rows: int, types: Types, *, backward: bool) -> None:
-        inward, outward = weight.tensor_split([2 * weight.shape[1]])
-        if backward:
-            inward, outward = inward.t().contiguous(), outward.t().contiguous()
-        self.inward = AddedProduct(inward, rows, types)
-        self.outward = AddedProduct(outward, rows, types)
+    def __init__(self, weights: Weights, rows: int, types: Types) -> None:
+        super().__init__(weights, rows, types)
+        self.inward, outward = _peephole(weights).tensor_split([2 * self.size])
+        self.joined = torch.cat([outward, self.inward])
+        self.narrow = self.weight.new_empty(self.size, rows)
 
     @override
-    def see_before(self, gates: Tensor, memory: Tensor) -> None:
-        self.inward.add(gates, memory)
+    def start(self, span: Span) -> None:
+        self.shares, size = span.shares.flatten(0, 1), self.size
+        self.shares[: 2 * size].addmm_(self.inward, self.narrow.copy_(span.carried[0]))
 
     @override
-    def see_after(self, gate: Tensor, memory: Tensor) -> None:
-        self.outward.add(gate, memory)
+    def see_after(self, span: Span, index: int, output: Tensor, memory: Tensor) -> None:
+        size = self.size
+        begin = (4 * index + 3) * size
+        shares = self.shares[begin : begin + 3 * size]  # o alone at the end of a span
+        values = self.narrow.copy_(memory) if self.mixed else memory
+        shares.addmm_(self.joined if len(shares) > size else self.joined[:size], values)
+        if self.mixed:
+            output.copy_(shares[:size])
+
+
+class MatrixBackward(LstmBackward):
+    """The derivatives of ``MatrixForward``."""
+
+    def __init__(self, weights: Weights, tape: Tape, types: Types) -> None:
+        super().__init__(weights, tape, types)
+        inward, outward = _peephole(weights).tensor_split([2 * self.size])
+        self.inward, self.outward = inward.t().contiguous(), outward.t().contiguous()
+        self.joined = torch.cat([self.outward, self.inward], dim=1)
+        self.flat = self.gates.flatten(0, 1)
+        self.result = self.weight.new_empty(self.seen.shape)
 
     @override
-    def return_before(self, memory: Tensor, gates: Tensor) -> None:
-        self.inward.add(memory, gates)
+    def return_after(self, index: int, by_output: Tensor) -> None:
+        size = self.size
+        begin = (4 * index + 3) * size
+        gates = self.flat[begin : begin + 3 * size]  # o alone at the last step
+        if self.types.mixed:
+            gates[:size].copy_(by_output)
+        self._return(self.joined if len(gates) > size else self.outward, gates)
 
     @override
-    def return_after(self, memory: Tensor, gate: Tensor) -> None:
-        self.outward.add(memory, gate)
+    def finish(self) -> None:
+        self._return(self.inward, self.flat[: 2 * self.size])
+
+    def _return(self, weight: Tensor, gates: Tensor) -> None:
+        """Add W @ ``gates`` to the gradient of the memory."""
+        if self.types.mixed:
+            torch.mm(weight, gates, out=self.result)
+            self.memory.add_(self.hidden.copy_(self.result))
+        else:
+            self.memory.addmm_(weight, gates)
 
     @override
-    def weight_gradient(self, gates: Tensor, carried: Tensor, types: Types) -> Tensor:
-        size = carried.shape[1]
-        memory = carried.transpose(1, 2).to(types.products).contiguous()  # (T + 1, N, H)
-        flat = gates.flatten(1)
-        gradient = flat.new_empty(3 * size, size)
-        gradient[: 2 * size] = flat[: 2 * size] @ memory[:-1].flatten(0, 1)
-        gradient[2 * size :] = flat[3 * size :] @ memory[1:].flatten(0, 1)
-        return gradient
+    def weight_gradients(self, gates: Tensor) -> tuple[Tensor, Tensor | None]:
+        recurrent, _ = super().weight_gradients(gates)
+        size = self.size
+        memory = self.tape.carried.transpose(1, 2).to(self.types.products)  # (T + 1, N, H)
+        inward = gates[: 2 * size] @ memory[:-1].flatten(0, 1)
+        outward = gates[3 * size :] @ memory[1:].flatten(0, 1)
+        return recurrent, torch.cat([inward, outward])
 
 
-class DiagonalPeephole(Peephole):
-    """Every gate sees its own unit's memory.
-
-    Args:
-        weight: (3, H).
-        types: types of numbers.
-    """
-
-    def __init__(self, weight: Tensor, types: Types) -> None:
-        self.weight = weight.to(types.elements).unsqueeze(2)  # (3, H, 1)
-        self.outward = self.weight[2]
-
-    @override
-    def see_before(self, gates: Tensor, memory: Tensor) -> None:
-        gates.view(2, *memory.shape).addcmul_(self.weight[:2], memory)
-
-    @override
-    def see_after(self, gate: Tensor, memory: Tensor) -> None:
-        gate.addcmul_(self.outward, memory)
-
-    @override
-    def return_before(self, memory: Tensor, gates: Tensor) -> None:
-        inward, forget = gates.chunk(2)
-        memory.addcmul_(self.weight[0], inward).addcmul_(self.weight[1], forget)
-
-    @override
-    def return_after(self, memory: Tensor, gate: Tensor) -> None:
-        memory.addcmul_(self.outward, gate)
-
-    @override
-    def weight_gradient(self, gates: Tensor, carried: Tensor, types: Types) -> Tensor:
-        size = carried.shape[1]
-        memory = carried.transpose(0, 1)  # (H, T + 1, N)
-        before, after = memory[:, :-1], memory[:, 1:]
-        gradient = self.weight.new_empty(3, size)
-        gradient[0] = (gates[:size] * before).sum((1, 2))
-        gradient[1] = (gates[size : 2 * size] * before).sum((1, 2))
-        gradient[2] = (gates[3 * size :] * after).sum((1, 2))
-        return gradient
+def _peephole(weights: Weights) -> Tensor:
+    if weights.peephole is None:
+        raise TypeError("this pass needs peephole weights")
+    return weights.peephole
 
 
-def make_peephole(
-    weight: Tensor | None, rows: int, types: Types, *, backward: bool
-) -> Peephole | None:
-    """The kind that the weight's shape tells, (3·H, H) or (3, H); None for no weight."""
-    if weight is None:
-        return None
-    if weight.shape[0] == 3 * weight.shape[1] and weight.shape[1] > 1:
-        return MatrixPeephole(weight, rows, types, backward=backward)
-    return DiagonalPeephole(weight, types)
+def _is_matrix(weights: Weights) -> bool:
+    """Whether they are (3·H, H), not (3, H)."""
+    return len(_peephole(weights)) > 3
+
+
+def _forward(weights: Weights, rows: int, types: Types) -> Forward:
+    return (MatrixForward if _is_matrix(weights) else DiagonalForward)(weights, rows, types)
+
+
+def _backward(weights: Weights, tape: Tape, types: Types) -> Backward:
+    return (MatrixBackward if _is_matrix(weights) else DiagonalBackward)(weights, tape, types)
+
+
+PEEPHOLE = Equations(_forward, _backward)

@@ -15,11 +15,11 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from textgen.models.fused.arithmetic import Types, choose_types
-from textgen.models.fused.equations import Backward, Equations, Forward, Tape, Weights
+from textgen.models.fused.equations import Equations, Span, Tape, Weights
 from textgen.models.state import Layer
 
-CHUNK = 32
-"""Steps whose input share is held at once where no gradient is wanted."""
+CHUNK = 8
+"""Steps whose input share is one product: it is used while it is still in the cache."""
 
 
 def run_sequence(
@@ -51,11 +51,11 @@ def run_sequence(
 
 
 def _convert(weights: Weights, types: Types) -> Weights:
-    """The weights of products in their type, once for all steps; the bias stays."""
+    """The weights in the type of products, once for all steps."""
     inward, bias, recurrent, peephole = weights
     return Weights(
         inward.to(types.products),
-        bias,
+        bias.to(types.products),
         recurrent.to(types.products),
         None if peephole is None else peephole.to(types.products),
     )
@@ -66,28 +66,13 @@ def _time_major(values: Tensor, dtype: torch.dtype) -> Tensor:
     return values.transpose(0, 1).to(dtype).contiguous()
 
 
-def _project(weights: Weights, inputs: Tensor, types: Types) -> Tensor:
-    """W_x x + b: (T, N, I) to (T, G·H, N) elements."""
-    steps, rows, _ = inputs.shape
-    shares = weights.inward @ inputs.flatten(0, 1).t()  # (G·H, T·N)
-    gates = torch.empty(steps, len(shares), rows, dtype=types.elements, device=inputs.device)
-    return torch.add(
-        shares.view(-1, steps, rows).transpose(0, 1), weights.bias.unsqueeze(1), out=gates
-    )
-
-
-def _run(forward: Forward, gates: Tensor, hidden: Tensor, carried: Tensor) -> None:
-    """Steps over ``gates`` (T, G·H, N); ``hidden`` and ``carried`` (T + 1, H, N) get filled."""
-    states = hidden.unbind(0)
-    memories = states if carried is hidden else carried.unbind(0)
-    for index, values in enumerate(gates.unbind(0)):
-        forward.step(
-            values,
-            states[index],
-            memories[index],
-            memories[index + 1],
-            states[index + 1],
-        )
+def _shares(weights: Weights, values: Tensor, gates: Tensor, types: Types) -> Tensor:
+    """W_x x + b of ``values`` (L, N, I): (L, G·H, N) products, in ``gates`` if it has the type."""
+    steps, rows, _ = values.shape
+    columns = values.flatten(0, 1).t()
+    product = torch.addmm(weights.bias.unsqueeze(1), weights.inward, columns)  # (G·H, L·N)
+    shares = torch.empty_like(gates, dtype=types.products) if types.mixed else gates
+    return shares.copy_(product.view(-1, steps, rows).transpose(0, 1))
 
 
 def _without_tape(
@@ -95,18 +80,20 @@ def _without_tape(
 ) -> tuple[Tensor, Layer]:
     """Forward alone: beyond the outputs, the memory does not grow with T."""
     rows, steps, _ = inputs.shape
-    weights = _convert(weights, types)
-    size = weights.recurrent.shape[1]
+    weights, length = _convert(weights, types), min(steps, CHUNK)
+    blocks, size = weights.recurrent.shape
     forward = equations.forward(weights, rows, types)
     outputs = inputs.new_empty(steps, rows, size, dtype=types.products)
-    hidden = inputs.new_empty(min(steps, CHUNK) + 1, size, rows, dtype=types.products)
-    hidden[0] = first[0].t()
-    carried = first[-1].t().to(types.elements, copy=True, memory_format=torch.contiguous_format)
+    hidden = outputs.new_empty(length + 1, size, rows)
+    gates = outputs.new_empty(1 if types.mixed else length, blocks, rows, dtype=types.elements)
+    carried = outputs.new_empty(size, rows, dtype=types.elements)
+    hidden[0], carried[:] = first[0].t(), first[-1].t()
     for begin in range(0, steps, CHUNK):
         values = _time_major(inputs[:, begin : begin + CHUNK], types.products)
-        gates = _project(weights, values, types)
-        count = len(gates)
-        _run(forward, gates, hidden[: count + 1], carried.expand(count + 1, -1, -1))
+        count = len(values)
+        held = gates.expand(count, -1, -1) if types.mixed else gates[:count]
+        shares = _shares(weights, values, held, types)
+        forward.run(Span(shares, held, hidden[: count + 1], carried.expand(count + 1, -1, -1)))
         outputs[begin : begin + count] = hidden[1 : count + 1].transpose(1, 2)
         hidden[0] = hidden[count]
     last = (carried.t(),) if len(first) == 1 else (outputs[-1], carried.t())
@@ -155,9 +142,9 @@ class _Sequence(torch.autograd.Function):
         values, inward, bias, recurrent, peephole, *kept = ctx.saved_tensors
         weights, tape = Weights(inward, bias, recurrent, peephole), Tape(*kept)
         with torch.autocast(outputs.device.type, enabled=False):
-            memory = last[1] if len(last) > 1 else None
-            back = ctx.plan.equations.backward(weights, tape, memory, ctx.plan.types)
-            hidden = _run_back(back, tape, outputs, last[0])
+            back = ctx.plan.equations.backward(weights, tape, ctx.plan.types)
+            gradients = _outside(tape, outputs, last[0], ctx.plan.types)
+            first = back.run(gradients, last[1].t() if len(last) > 1 else None)
             gates = back.gates.transpose(0, 1).flatten(1)  # (G·H, T·N)
             by_inputs = None
             if ctx.needs_input_grad[2]:
@@ -165,8 +152,8 @@ class _Sequence(torch.autograd.Function):
             by_inward = gates @ values.flatten(0, 1)
             by_bias = gates.sum(1, dtype=ctx.plan.types.elements)
             by_recurrent, by_peephole = back.weight_gradients(gates)
-        states = [part.t() for part in (hidden, back.first_memory()) if part is not None]
-        found = (by_peephole, by_inputs, by_inward, by_bias, by_recurrent, *states)
+        state = [part.t() for part in first]
+        found = (by_peephole, by_inputs, by_inward, by_bias, by_recurrent, *state)
         return None, *(
             None if each is None else each.to(dtype)
             for each, dtype in zip(found, ctx.dtypes, strict=True)
@@ -176,34 +163,32 @@ class _Sequence(torch.autograd.Function):
 def _forward(plan: _Plan, values: Tensor, first: Layer, weights: Weights) -> Tape:
     """All steps with everything kept; ``values`` (T, N, I) products."""
     steps, rows, _ = values.shape
-    types = plan.types
-    gates = _project(weights, values, types)
-    carried = gates.new_empty(steps + 1, weights.recurrent.shape[1], rows)
-    carried[0] = first[-1].t()
-    hidden = carried
-    if len(first) > 1 or types.mixed:
-        hidden = torch.empty_like(carried, dtype=types.products)
-        hidden[0] = first[0].t()
-    _run(plan.equations.forward(weights, rows, types), gates, hidden, carried)
+    equations, types = plan
+    blocks, size = weights.recurrent.shape
+    gates = values.new_empty(steps, blocks, rows, dtype=types.elements)
+    carried = gates.new_empty(steps + 1, size, rows)
+    hidden = torch.empty_like(carried, dtype=types.products)
+    hidden[0], carried[0] = first[0].t(), first[-1].t()
+    forward = equations.forward(weights, rows, types)
+    for begin in range(0, steps, CHUNK):
+        held = gates[begin : begin + CHUNK]
+        shares = _shares(weights, values[begin : begin + CHUNK], held, types)
+        states = slice(begin, begin + CHUNK + 1)
+        forward.run(Span(shares, held, hidden[states], carried[states]))
     return Tape(gates, carried, hidden.transpose(1, 2).contiguous())
 
 
-def _run_back(back: Backward, tape: Tape, outputs: Tensor, last: Tensor) -> Tensor:
-    """Back through all steps.
+def _outside(tape: Tape, outputs: Tensor, last: Tensor, types: Types) -> Tensor:
+    """Gradients of h from outside the recurrence, (T + 1, H, N) products.
 
     Args:
-        back: of the cell; its ``gates`` get filled.
         tape: of the way forward.
         outputs: (N, T, H), gradient of the outputs.
         last: (N, H), gradient of the last h.
-
-    Returns:
-        (H, N), the gradient of the first h.
+        types: types of numbers.
     """
-    gradients = torch.zeros_like(tape.carried)  # of h before and after each step
+    gradients = torch.empty_like(tape.carried, dtype=types.products)
+    gradients[0] = 0
     gradients[1:] = outputs.permute(1, 2, 0)
     gradients[-1] += last.t()
-    steps = gradients.unbind(0)
-    for index in reversed(range(len(steps) - 1)):
-        back.step(index, steps[index + 1], steps[index])
-    return steps[0]
+    return gradients
