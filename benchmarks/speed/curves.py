@@ -18,7 +18,9 @@ class Curve:
         name: of what is timed.
         sizes: from the smallest on.
         seconds: of each size.
-        work: of each size, in any unit: floating-point operations, bytes, lines.
+        work: of each size, in any unit: floating-point operations, numbers moved, lines.
+        order: power of the size in the largest term of the work. The exponents of time and work
+            come near it as fixed costs lose their weight; where it is exceeded something is wrong.
     """
 
     grows: str
@@ -26,6 +28,7 @@ class Curve:
     sizes: tuple[int, ...]
     seconds: tuple[float, ...]
     work: tuple[float, ...]
+    order: int = 1
 
     @property
     def exponents(self) -> tuple[float, float]:
@@ -61,19 +64,17 @@ def exponent(sizes: Sequence[float], values: Sequence[float]) -> float:
 def exponent_table(curves: Sequence[Curve]) -> str:
     """Markdown: the exponents of time and work, over all sizes and the largest three."""
     lines = [
-        "| what grows | from – to | of | time | work | time, at the end | work, at the end |",
-        "|---|---|---|---|---|---|---|",
+        "| what grows | from – to | of | time | work | at the end: time | work | order |",
+        "|---|---|---|---|---|---|---|---|",
     ]
     for curve in curves:
         span = f"{curve.sizes[0]:,} – {curve.sizes[-1]:,}"
         numbers = [*curve.exponents, *curve.last_exponents]
         cells = " | ".join(f"{number:.2f}" for number in numbers)
-        lines.append(f"| {curve.grows} | {span} | {curve.name} | {cells} |")
+        lines.append(f"| {curve.grows} | {span} | {curve.name} | {cells} | {curve.order} |")
     return "\n".join(lines)
 
 
 def faster_than_work(curves: Sequence[Curve], tolerance: float = 0.1) -> list[Curve]:
-    """Those whose time grows faster than their work at the end."""
-    return [
-        curve for curve in curves if curve.last_exponents[0] > curve.last_exponents[1] + tolerance
-    ]
+    """Those whose time grows faster at the end than the order of their work."""
+    return [curve for curve in curves if curve.last_exponents[0] > curve.order + tolerance]

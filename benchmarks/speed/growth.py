@@ -6,13 +6,12 @@ import dataclasses
 import functools
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing
-from typing import NamedTuple
 
 import torch
 
-from benchmarks.measure import Product, Work, copy_rate, gemm_rate, interleaved, operations, say
+from benchmarks.measure import Product, Work, interleaved, operations, say
 from benchmarks.speed import work
-from benchmarks.speed.curves import Curve, exponent_table, faster_than_work
+from benchmarks.speed.curves import Curve, exponent, exponent_table, faster_than_work
 from benchmarks.speed.decoding import Steps, Watched
 from benchmarks.speed.growth_plot import plot_curves
 from benchmarks.speed.settings import Part, Settings
@@ -38,24 +37,8 @@ DECODING, TRAINING = "decoding", "training step"
 UPDATE = 14
 """Numbers moved to update one parameter: clipping reads the gradient and writes it smaller, Adam
 reads and writes weight and moments, the moving average itself, and the gradient becomes 0."""
-FLOAT32 = 4
-
-
-class Rates(NamedTuple):
-    """What the machine does in a second.
-
-    Attributes:
-        operations: in a large product of float32.
-        bytes: moved in a copy, read and written.
-    """
-
-    operations: float
-    bytes: float
-
-    def seconds(self, products: Sequence[Product], numbers: float = 0.0) -> float:
-        """Of products, and of so many float32 numbers that are moved beside them."""
-        moved = FLOAT32 * (work.moved(products) + numbers)
-        return operations(products) / self.operations + moved / self.bytes
+ORDERS = {"hidden size": 2}
+"""Power of the size in the largest term of the work, where it is not 1."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -93,29 +76,28 @@ QUICK = 2
 def measure(settings: Settings) -> Part:
     """All curves, as a table, a picture and data."""
     curves: list[Curve] = []
-    rates = Rates(gemm_rate(1024, 1024, 1024, torch.float32), copy_rate())
     for grows, (name, values, base) in GROWING.items():
         several = [
             dataclasses.replace(base, **{name: value})
             for value in (values[:QUICK] if settings.quick else values)
         ]
-        curves.append(_decoding_curve(grows, several, settings, rates))
+        curves.append(_decoding_curve(grows, several, settings))
         say(f"  {grows}, {DECODING}: {_summary(curves[-1])}")
         if name != "beam":
-            curves.append(_training_curve(grows, several, settings, rates))
+            curves.append(_training_curve(grows, several, settings))
             say(f"  {grows}, {TRAINING}: {_summary(curves[-1])}")
     curves += _corpus_curves(settings)
     if settings.plot:
         plot_curves(settings.plot, curves)
     fast = [f"{curve.name} with {curve.grows}" for curve in faster_than_work(curves)]
     said = (
-        f"Time grows faster than its work here: {', '.join(fast)}."
+        f"Time grows faster than the order of its work here: {', '.join(fast)}."
         if fast
-        else ("No time grows faster than its work (by more than 0.1 in the exponent, at the end).")
+        else "No time grows faster than the order of its work (0.1 in the exponent is noise)."
     )
     work_is = (
-        "Work is the products at the speed of a large one, and what they and the optimiser move in "
-        "memory at the speed of a copy; of a corpus, its lines."
+        "Work is operations of products, or numbers moved in memory, whichever grows more; of a "
+        "corpus, its lines. Order is the power of the size in the largest term of the work."
     )
     data = {"curves": [curve.data() for curve in curves], "picture": bool(settings.plot)}
     return Part("Growth", notes=[said, work_is], extra=exponent_table(curves), data=data)
@@ -124,6 +106,20 @@ def measure(settings: Settings) -> Part:
 def _values(grows: str, several: Sequence[Sizes]) -> tuple[int, ...]:
     """What grows, from the smallest on."""
     return tuple(getattr(each, GROWING[grows][0]) for each in several)
+
+
+def _work(products: Sequence[Product], numbers: float = 0.0) -> tuple[float, float]:
+    """Floating-point operations of products, and numbers moved by them and beside them."""
+    return operations(products), work.moved(products) + numbers
+
+
+def largest(sizes: Sequence[int], done: Sequence[tuple[float, float]]) -> tuple[float, ...]:
+    """Of the kinds of work that a curve has at each size, the one that grows the most at the end.
+
+    Less would be no bound: what grows slower is lost beside it as sizes grow.
+    """
+    kinds = list(zip(*done, strict=True))
+    return max(kinds, key=lambda kind: exponent(sizes[-3:], kind[-3:]))
 
 
 def _parameters(run: Run) -> int:
@@ -163,9 +159,7 @@ def decode(loaded: LoadedModel, lines: Sequence[str], beam: int, tokens: int) ->
         pass
 
 
-def _decoding_curve(
-    grows: str, several: Sequence[Sizes], settings: Settings, rates: Rates
-) -> Curve:
+def _decoding_curve(grows: str, several: Sequence[Sizes], settings: Settings) -> Curve:
     sizes = _values(grows, several)
     works: dict[str, Work] = {}
     done = []
@@ -176,9 +170,11 @@ def _decoding_curve(
         steps = Steps()
         watched = dataclasses.replace(loaded, model=Watched(loaded.model, steps))
         decode(watched, lines, each.beam, each.tokens)
-        done.append(rates.seconds(steps.products(loaded.recipe.model)))
+        done.append(_work(steps.products(loaded.recipe.model)))
     spent = interleaved(works, warmup=0, rounds=settings.pick(3, 1))
-    return Curve(grows, DECODING, sizes, tuple(spent.values()), tuple(done))
+    return Curve(
+        grows, DECODING, sizes, tuple(spent.values()), largest(sizes, done), ORDERS.get(grows, 1)
+    )
 
 
 def _lines(sizes: Sizes) -> list[str]:
@@ -229,9 +225,7 @@ def training_job(sizes: Sizes) -> Job:
     return Job("", model, Repeated(batch), recipe.training, products)
 
 
-def _training_curve(
-    grows: str, several: Sequence[Sizes], settings: Settings, rates: Rates
-) -> Curve:
+def _training_curve(grows: str, several: Sequence[Sizes], settings: Settings) -> Curve:
     sizes = _values(grows, several)
     with ExitStack() as stack:
         runs = [stack.enter_context(closing(Run(training_job(each)))) for each in several]
@@ -239,10 +233,10 @@ def _training_curve(
             str(size): run.step for size, run in zip(sizes, runs, strict=True)
         }
         spent = interleaved(works, warmup=2, rounds=settings.pick(3, 1))
-        done = [
-            rates.seconds(run.products(run.mean_shape()), UPDATE * _parameters(run)) for run in runs
-        ]
-    return Curve(grows, TRAINING, sizes, tuple(spent.values()), tuple(done))
+        done = [_work(run.products(run.mean_shape()), UPDATE * _parameters(run)) for run in runs]
+    return Curve(
+        grows, TRAINING, sizes, tuple(spent.values()), largest(sizes, done), ORDERS.get(grows, 1)
+    )
 
 
 def _corpus_curves(settings: Settings) -> list[Curve]:
@@ -275,7 +269,7 @@ def _corpus_curves(settings: Settings) -> list[Curve]:
         works = {str(count): make(count) for count in counts}
         spent = interleaved(works, warmup=0, rounds=settings.pick(3, 1))
         done = tuple(float(count) for count in counts)
-        curves.append(Curve("lines of the corpus", name, counts, tuple(spent.values()), done))
+        curves.append(Curve("lines of the corpus", name, counts, tuple(spent.values()), done, 1))
         say(f"  lines, {name}: {_summary(curves[-1])}")
     return curves
 

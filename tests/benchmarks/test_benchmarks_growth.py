@@ -9,10 +9,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks.measure import Product
 from benchmarks.speed.curves import Curve, exponent, exponent_table, faster_than_work
 from benchmarks.speed.decoding import Steps, Watched
-from benchmarks.speed.growth import GROWING, Rates, Sizes, decode, training_job
+from benchmarks.speed.growth import GROWING, ORDERS, Sizes, decode, largest, training_job
 from benchmarks.speed.growth_plot import plot_curves, spread
 from benchmarks.speed.synthetic import save_translator, word_tokenizer
 from benchmarks.speed.training import Run
@@ -57,12 +56,13 @@ def test_no_exponent_of_what_is_no_curve(sizes: list[float], values: list[float]
 
 def test_the_table_shows_time_beside_work() -> None:
     line = exponent_table([curve(0.5)]).splitlines()[-1]
-    assert line == "| size | 1 – 8 | power 0.5 | 0.50 | 1.00 | 0.50 | 1.00 |"
+    assert line == "| size | 1 – 8 | power 0.5 | 0.50 | 1.00 | 0.50 | 1.00 | 1 |"
 
 
 def test_only_what_outgrows_its_work_is_told() -> None:
     slow, fast = curve(0.9), curve(1.3)
-    assert faster_than_work([slow, curve(1.05), fast, curve(1.9, work=2.0)]) == [fast]
+    square = dataclasses.replace(curve(1.9, work=2.0), order=2)
+    assert faster_than_work([slow, curve(1.05), fast, square]) == [fast]
 
 
 def test_data_hold_the_exponents() -> None:
@@ -93,10 +93,16 @@ def test_a_picture_has_a_panel_for_each_size_and_is_the_same_again(
     assert len(paths[0].read_bytes()) > 5000
 
 
-def test_work_is_multiplied_and_moved_one_after_the_other() -> None:
-    rates = Rates(operations=100.0, bytes=8.0)
-    assert rates.seconds([Product(3, 4, 5)]) == 120 / 100 + 4 * 47 / 8
-    assert rates.seconds([], numbers=6) == 3
+def test_work_is_the_kind_that_grows_the_most_at_the_end() -> None:
+    sizes = (1, 2, 4, 8)
+    linear = [float(size) for size in sizes]
+    late = [100.0 + size**2 for size in sizes[:2]] + [400.0, 1600.0]
+    assert largest(sizes, list(zip(linear, late, strict=True))) == tuple(late)
+    assert largest(sizes, list(zip(linear, [7.0] * 4, strict=True))) == tuple(linear)
+
+
+def test_orders_are_of_what_grows() -> None:
+    assert set(ORDERS) <= set(GROWING)
 
 
 def test_what_grows_is_a_field_of_the_sizes() -> None:
