@@ -25,7 +25,8 @@ from typing import Any, NamedTuple
 import torch
 from torch.nn import functional as F
 
-from textgen.training.precision import fast_float32, has_bfloat16
+from textgen.models.float32 import fast_float32
+from textgen.training.precision import has_bfloat16
 
 Work = Callable[[], object]
 """Something to be timed."""
