@@ -46,7 +46,16 @@ if TYPE_CHECKING:
     )
     from textgen.training.language_model import train_language_model
     from textgen.training.translator import train_translator
-    from textgen.translation import Candidate, MaxLength, Translation, TranslationOptions, translate
+    from textgen.translation import (
+        Candidate,
+        Lexicon,
+        MaxLength,
+        Translation,
+        TranslationOptions,
+        learn_lexicon,
+        save_lexicon,
+        translate,
+    )
 
 __all__ = [
     "AlignedPair",
@@ -57,6 +66,7 @@ __all__ = [
     "DataError",
     "Generation",
     "LanguageModelRecipe",
+    "Lexicon",
     "LoadedModel",
     "MaxLength",
     "PairFiles",
@@ -75,6 +85,7 @@ __all__ = [
     "align",
     "default_registries",
     "generate",
+    "learn_lexicon",
     "load_ensemble",
     "load_model",
     "load_recipe",
@@ -84,6 +95,7 @@ __all__ = [
     "open_text",
     "perplexity",
     "resolve",
+    "save_lexicon",
     "score_translation",
     "train_language_model",
     "train_tokenizer",
@@ -122,9 +134,12 @@ _HOMES = {
     "textgen.training.translator": ("train_translator",),
     "textgen.translation": (
         "Candidate",
+        "Lexicon",
         "MaxLength",
         "Translation",
         "TranslationOptions",
+        "learn_lexicon",
+        "save_lexicon",
         "translate",
     ),
 }

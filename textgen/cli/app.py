@@ -35,6 +35,7 @@ textgen = LazyGroup(
         "train": _TRAIN,
         "generate": "textgen.cli.generate",
         "translate": "textgen.cli.translate",
+        "lexicon": "textgen.cli.lexicon",
         "evaluate": _EVALUATE,
         "corpora": "textgen.cli.corpora",
         "recipes": "textgen.cli.recipes",

@@ -29,13 +29,11 @@ _files = functools.partial(
 )
 
 
-training_pairs = all_of(
+_train = _files(
+    "--train", help="Pairs to learn: two files line by line, or one table with columns."
+)
+_others = all_of(
     [
-        _files(
-            "--train", help="Pairs to learn: two files line by line, or one table with columns."
-        ),
-        _files("--valid", help="Pairs to judge by; without it a part of --train is held out."),
-        _files("--test", help="Pairs to translate and score at the end."),
         kept_option(
             "--corpus",
             metavar="NAME[:KEY=VALUE,...]",
@@ -55,15 +53,23 @@ training_pairs = all_of(
         ),
     ]
 )
+training_pairs = all_of(
+    [
+        _train,
+        _files("--valid", help="Pairs to judge by; without it a part of --train is held out."),
+        _files("--test", help="Pairs to translate and score at the end."),
+        _others,
+    ]
+)
+learning_pairs = all_of([_train, _files("--valid", help="Pairs to judge by."), _others])
 
 
 @dataclass(frozen=True)
-class TrainingPairs:
-    """What the options of ``training_pairs`` say."""
+class LearningPairs:
+    """What the options of ``learning_pairs`` say."""
 
     train: tuple[Path, ...]
     valid: tuple[Path, ...]
-    test: tuple[Path, ...]
     corpus: str | None
     dataset: str | None
     streaming: bool
@@ -71,7 +77,7 @@ class TrainingPairs:
     target: str | None
 
     def open(self) -> PairSplits:
-        """Open the pairs; a test that was not asked for stays unseen.
+        """Open the pairs; there is no test among them.
 
         Raises:
             UsageError: unless exactly one of --train, --corpus and --dataset is given.
@@ -86,7 +92,7 @@ class TrainingPairs:
             train, valid, _ = self._known()
         if self.valid:
             valid = self._open("--valid", self.valid)
-        return PairSplits(train, valid, self._open("--test", self.test) if self.test else None)
+        return PairSplits(train, valid, None)
 
     def _open(self, option: str, paths: tuple[Path, ...]) -> ParallelSource:
         """Pairs of two files or of a table."""
@@ -128,3 +134,20 @@ class TrainingPairs:
             HubPairs(valid, *columns) if valid else None,
             HubPairs(test, *columns) if test else None,
         )
+
+
+@dataclass(frozen=True)
+class TrainingPairs(LearningPairs):
+    """What the options of ``training_pairs`` say."""
+
+    test: tuple[Path, ...]
+
+    def open(self) -> PairSplits:
+        """Open the pairs; a test that was not asked for stays unseen.
+
+        Raises:
+            UsageError: unless exactly one of --train, --corpus and --dataset is given.
+            DataError: if the pairs cannot be read.
+        """
+        splits = super().open()
+        return splits._replace(test=self._open("--test", self.test)) if self.test else splits

@@ -15,7 +15,13 @@ from textgen.cli.options import chosen
 from textgen.cli.requests import Answer, Chains, OwnDecoding, answer_all, read_request
 from textgen.cli.translating import DEFAULT_DECODE
 from textgen.cli.translation_output import Layout, Writer
-from textgen.translation import MaxLength, SourceLine, TranslationOptions, translate_windows
+from textgen.translation import (
+    MaxLength,
+    SourceLine,
+    TranslationOptions,
+    make_binder,
+    translate_windows,
+)
 
 if TYPE_CHECKING:
     from textgen.decoding.chain import Chain
@@ -59,7 +65,7 @@ def answer_requests(
     Raises:
         UsageError: if the command's chain does not suit the model.
     """
-    binder = loaded.binder()
+    binder = make_binder(loaded, options)
     binder(default_chain)
     chains = Chains(chosen(Decoding), chosen_registries(), DEFAULT_DECODE, binder)
 

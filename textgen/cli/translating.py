@@ -118,6 +118,13 @@ translating_options = all_of(
             help="Most tokens of a translation, from its source's: 2x+10, 1.5x or 100.  "
             "[default: twice what the training makes likely, and 10]",
         ),
+        kept_option(
+            "--shortlist",
+            type=click.IntRange(min=1),
+            metavar="N",
+            help="Look only at the N likeliest target tokens of each source token, and at frequent "
+            "ones: faster, see `textgen lexicon`. 10 is a good number.",
+        ),
     ]
 )
 
@@ -131,6 +138,7 @@ class Translating:
     window: int
     max_source: int
     max_length: str | None
+    shortlist: int | None
 
     def options(self, *, candidates: int = 1, attention: bool = False) -> TranslationOptions:
         """How lines are translated.
@@ -151,6 +159,7 @@ class Translating:
             max_length=length,
             attention=attention,
             seed=self.seed,
+            shortlist=self.shortlist,
         )
 
 

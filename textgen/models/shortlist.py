@@ -8,7 +8,7 @@ Machine Translation"). To a search such a model is one like any other, with a vo
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -39,9 +39,9 @@ class Shortlist:
     def __len__(self) -> int:
         return len(self.tokens)
 
-    def shorten(self, tokens: list[int]) -> list[int]:
+    def shorten(self, tokens: Sequence[int]) -> list[int]:
         """Numbers in the shortlist of tokens that it has."""
-        wanted = torch.tensor(tokens, dtype=torch.int64, device=self.tokens.device)
+        wanted = torch.tensor(list(tokens), dtype=torch.int64, device=self.tokens.device)
         numbers: list[int] = torch.searchsorted(self.tokens, wanted).tolist()
         return numbers
 
@@ -125,7 +125,7 @@ class Shortlisted(nn.Module):
         if self.forbidden is None:
             return self.output_of(features)
         logits = self.output_of(features[..., :-_COLUMNS])
-        return logits.masked_fill(self.forbidden[_sources(features)], -torch.inf)
+        return logits.masked_fill_(self.forbidden[_sources(features)], -torch.inf)
 
     def forward(self, tokens: Tensor, state: ShortlistedState) -> tuple[Tensor, ShortlistedState]:
         """Logits (N, T, V') after each token, and the new state."""

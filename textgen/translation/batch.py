@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 
@@ -12,9 +12,11 @@ from textgen.decoding.rowwise import rowwise
 from textgen.decoding.session import make_session, padded
 from textgen.evaluation.forced_alignment import force
 from textgen.loading import LoadedModel
+from textgen.models.shortlist import Shortlist
 from textgen.protocols import Batch, Hypotheses, Watch
 from textgen.translation.grouping import Line, TranslationOptions
 from textgen.translation.result import NOTHING, Candidate, Translation
+from textgen.translation.shortlist import Shortlists
 from textgen.translation.words import one_line
 
 
@@ -24,6 +26,8 @@ def translate_batch(
     batch: Sequence[Line],
     options: TranslationOptions,
     watch: Watch | None = None,
+    *,
+    shortlists: Shortlists | None = None,
 ) -> list[Translation]:
     """Decode lines together.
 
@@ -33,13 +37,20 @@ def translate_batch(
         batch: lines whose chains have the same strategy, or blank ones.
         options: whether to keep the attention.
         watch: called after each step.
+        shortlists: makes what each line may become; None for the whole vocabulary.
 
     Returns:
         One translation for each line, in their order.
     """
     if not batch[0].tokens:
         return [Translation(line.index, line.text, (), line.cut, (NOTHING,)) for line in batch]
-    hypotheses = _decoded(loaded, chain, batch, options, watch)
+    if shortlists is None:
+        hypotheses = _decoded(loaded, chain, batch, options, watch)
+    else:
+        short = shortlists([line.tokens for line in batch], [line.prefix for line in batch])
+        lines = [replace(line, prefix=short.shorten(line.prefix)) for line in batch]
+        hypotheses = _decoded(_among(loaded, short), chain, lines, options, watch)
+        hypotheses = replace(hypotheses, tokens=short.lengthen(hypotheses.tokens))
     found = []
     for row, line in enumerate(batch):
         candidates = [
@@ -48,7 +59,7 @@ def translate_batch(
             if number == 0 or torch.isfinite(hypotheses.scores[row, number])
         ]
         if line.prefix:
-            candidates = _with_forced(loaded, line, candidates, options)
+            candidates = _with_forced(loaded, line, candidates, options, shortlists)
         tokens = tuple(line.tokens)
         found.append(Translation(line.index, line.text, tokens, line.cut, tuple(candidates)))
     return found
@@ -80,7 +91,12 @@ def _decoded(
     )
     chains = [line.chain or chain for line in batch]
     filters = rowwise([each.filters for each in chains])
-    return dataclasses.replace(chains[0], filters=filters).decode(session)
+    return replace(chains[0], filters=filters).decode(session)
+
+
+def _among(loaded: LoadedModel, short: Shortlist) -> LoadedModel:
+    """The model with the tokens of a shortlist alone."""
+    return replace(loaded, model=loaded.model.restricted(short))
 
 
 def _candidate(
@@ -104,12 +120,21 @@ def _candidate(
 
 
 def _with_forced(
-    loaded: LoadedModel, line: Line, candidates: Sequence[Candidate], options: TranslationOptions
+    loaded: LoadedModel,
+    line: Line,
+    candidates: Sequence[Candidate],
+    options: TranslationOptions,
+    shortlists: Shortlists | None,
 ) -> list[Candidate]:
     """What a search does not tell of the tokens that were forced, from one more reading."""
-    forced = force(loaded, [line.tokens] * len(candidates), [each.tokens for each in candidates])
+    targets: list[Sequence[int]] = [each.tokens for each in candidates]
+    if shortlists is not None:
+        short = shortlists([line.tokens], [line.prefix])
+        loaded = _among(loaded, short)
+        targets = [short.shorten(each) for each in targets]
+    forced = force(loaded, [line.tokens] * len(candidates), targets)
     return [
-        dataclasses.replace(
+        replace(
             candidate,
             token_log_probs=tuple(found.log_probs.tolist()),
             attention=found.attention if options.attention else None,

@@ -15,6 +15,7 @@ from textgen.protocols import Beam, Watch
 from textgen.translation.batch import translate_batch
 from textgen.translation.grouping import Line, TranslationOptions
 from textgen.translation.result import Translation
+from textgen.translation.shortlist import make_shortlists
 from textgen.workers import Crew
 
 BatchWork: TypeAlias = "Callable[[list[Line]], list[Translation]]"
@@ -29,10 +30,16 @@ def batch_work(
     Args:
         loaded: the translator.
         chain: of lines that have none of their own, bound to the model.
-        options: whether to keep the attention.
+        options: whether to keep the attention, and how long shortlists are.
         watch: called after each step of a search.
+
+    Raises:
+        CheckpointError: if shortlists are asked for and the model has no lexicon that fits.
     """
-    return lambda batch: translate_batch(loaded, chain, batch, options, watch)
+    shortlists = make_shortlists(loaded, options)
+    return lambda batch: translate_batch(
+        loaded, chain, batch, options, watch, shortlists=shortlists
+    )
 
 
 def threads(loaded: LoadedModel, chain: Chain, options: TranslationOptions) -> TranslatingCrew:

@@ -21,6 +21,7 @@ from textgen.translation.grouping import (
 )
 from textgen.translation.length import MaxLength
 from textgen.translation.result import Translation
+from textgen.translation.shortlist import make_binder
 from textgen.workers import in_order, ordered
 
 FIRST_WINDOW = 16
@@ -84,10 +85,11 @@ def translate_windows(
 
     Raises:
         UsageError: if the model is no translator, or a chain does not suit it.
+        CheckpointError: if shortlists are asked for and the model has no lexicon that fits.
     """
     loaded.require_source()
     options = options or TranslationOptions()
-    binder = binder or loaded.binder()
+    binder = binder or make_binder(loaded, options)
     encoder = Encoder(loaded, options, options.max_length or default_length(loaded), binder)
     own = binder(chain)
     if crew is None and options.workers > 1 and loaded.device.type == "cpu" and own.threads:
