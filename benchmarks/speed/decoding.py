@@ -49,13 +49,14 @@ class Steps:
     steps: Counter[tuple[int, int, int, int]] = field(default_factory=Counter)
     logits: Counter[tuple[int, int]] = field(default_factory=Counter)
 
-    def products(self, config: Any) -> list[Product]:
-        """All products of it: those of a translator."""
+    def products(self, config: Any, *, looked_up: bool = False) -> list[Product]:
+        """All products of it: those of a translator; ``looked_up`` as for ``work.stack``."""
         found: list[Product] = []
         for (rows, length), times in self.sources.items():
             found += _repeated(work.encoding(config, rows, length), times)
         for (rows, width, tokens, length), times in self.steps.items():
-            found += _repeated(work.decoding(config, rows, width, length, tokens), times)
+            step = work.decoding(config, rows, width, length, tokens, looked_up=looked_up)
+            found += _repeated(step, times)
         for (rows, size), times in self.logits.items():
             found += _repeated(work.translator_logits(config, size, rows), times)
         return found
@@ -232,7 +233,7 @@ def _rows(
     rows = []
     for name, loaded in models.items():
         steps = counted(loaded, lines, chain, way.options)
-        products = steps.products(loaded.recipe.model)
+        products = steps.products(loaded.recipe.model, looked_up=True)
         allowed = len(lines) / ceilings[name].seconds(products)
         speed = len(lines) / spent[name]
         title = f"{way.name}, {name}"

@@ -23,10 +23,17 @@ def layer(inputs: int, hidden: int, rows: int, steps: int) -> list[Product]:
     ]
 
 
-def stack(config: StackConfig, inputs: int, rows: int, steps: int) -> list[Product]:
-    """Layers over ``steps`` steps of ``rows`` rows."""
+def stack(
+    config: StackConfig, inputs: int, rows: int, steps: int, *, looked_up: bool = False
+) -> list[Product]:
+    """Layers over ``steps`` steps of ``rows`` rows.
+
+    What the first layer's input adds is a product, or ``looked_up``: it has one value for each
+    token, so that a table can hold them all.
+    """
     sizes = [inputs] + [config.hidden] * (config.layers - 1)
-    return [each for size in sizes for each in layer(size, config.hidden, rows, steps)]
+    products = [each for size in sizes for each in layer(size, config.hidden, rows, steps)]
+    return products[1:] if looked_up else products
 
 
 def output(hidden: int, embedding: int, vocabulary: int, rows: int, *, tied: bool) -> list[Product]:
@@ -38,12 +45,17 @@ def output(hidden: int, embedding: int, vocabulary: int, rows: int, *, tied: boo
 
 
 def language_model(
-    config: LanguageModelConfig, vocabulary: int, rows: int, steps: int = 1
+    config: LanguageModelConfig,
+    vocabulary: int,
+    rows: int,
+    steps: int = 1,
+    *,
+    looked_up: bool = False,
 ) -> list[Product]:
     """Reading ``steps`` tokens in ``rows`` rows, with logits after each."""
     width = config.embedding_size
     logits = output(config.hidden, width, vocabulary, rows * steps, tied=config.tied)
-    return stack(config, width, rows, steps) + logits
+    return stack(config, width, rows, steps, looked_up=looked_up) + logits
 
 
 def encoding(config: TranslatorConfig, sources: int, length: int) -> list[Product]:
@@ -74,13 +86,19 @@ def attending(config: TranslatorConfig, sources: int, queries: int, length: int)
 
 
 def decoding(
-    config: TranslatorConfig, sources: int, width: int, length: int, steps: int = 1
+    config: TranslatorConfig,
+    sources: int,
+    width: int,
+    length: int,
+    steps: int = 1,
+    *,
+    looked_up: bool = False,
 ) -> list[Product]:
     """The decoder over ``steps`` tokens of K hypotheses for each source, without logits."""
     rows = sources * width
     extra = config.hidden if config.input_feeding else 0
     return [
-        *stack(config, config.embedding + extra, rows, steps),
+        *stack(config, config.embedding + extra, rows, steps, looked_up=looked_up and not extra),
         *attending(config, sources, width * steps, length),
     ]
 

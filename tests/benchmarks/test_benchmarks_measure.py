@@ -84,7 +84,15 @@ def test_the_table_shows_shares_and_dashes() -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "text"), [(12345.6, "12,346"), (99.96, "100"), (0.00123, "0.00123"), (None, "–")]
+    ("value", "text"),
+    [
+        (12345.6, "12,346"),
+        (99.96, "100"),
+        (999.9, "1,000"),
+        (999.4, "999"),
+        (0.00123, "0.00123"),
+        (None, "–"),
+    ],
 )
 def test_figures_have_three_digits(value: float | None, text: str) -> None:
     assert figure(value) == text

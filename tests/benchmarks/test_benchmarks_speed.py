@@ -107,6 +107,15 @@ def test_gradients_cost_twice_the_product() -> None:
     assert operations(work.with_backward(products)) == 3 * operations(products)
 
 
+def test_what_is_looked_up_is_no_product() -> None:
+    config = LanguageModelConfig(hidden=6, layers=2, embedding=4)
+    whole = work.language_model(config, VOCABULARY, 3)
+    first = Product(3, 4, 4 * 6)
+    assert [first, *work.language_model(config, VOCABULARY, 3, looked_up=True)] == whole
+    fed = TranslatorConfig(input_feeding=True)
+    assert work.decoding(fed, 1, 1, 7, looked_up=True) == work.decoding(fed, 1, 1, 7)
+
+
 def test_what_products_move_is_both_matrices_and_the_result() -> None:
     left, right = torch.ones(3, 4), torch.ones(4, 5)
     numbers = left.numel() + right.numel() + (left @ right).numel()
