@@ -52,6 +52,8 @@ def options(work: dict[str, Any]) -> dict[str, Any]:
         "train_steps": 10_000_000,
         "valid_steps": 10_000_000,
         "save_checkpoint_steps": 0,
+        # the texts once: several times over, equal lines fall into one batch, and it drops them
+        "bucket_size": work["pairs"],
         "num_workers": 0,  # its loading processes would take the cores from the training
         "report_every": 50,
         "world_size": 1,

@@ -68,6 +68,7 @@ class Bench:
             "settings": system.settings,
             "precision": system.precision,
             "recipe": "translator-small",
+            "pairs": len(lengths),
             "batch_tokens": batch_tokens(lengths, SIZES["batch"]),
             "tokens_per_sentence": self.data.tokens_per_sentence,
             "minutes": minutes,

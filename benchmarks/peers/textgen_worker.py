@@ -84,7 +84,9 @@ def decode(work: dict[str, Any], channel: Channel) -> None:
 
     def translate(sources: list[Any], beam: int, batch: int) -> list[list[int]]:
         chain = textgen.resolve("greedy" if beam == 1 else f"beam:width={beam}", [], plugins)
-        options = textgen.TranslationOptions(batch_tokens=batch)
+        # as the command line does: so many batches at once; but one line at a time is just one
+        workers = work["threads"] if batch > 1 else 1
+        options = textgen.TranslationOptions(batch_tokens=batch, workers=workers)
         found = translate_windows(loaded, [[*map(SourceLine, sources)]], chain, options)
         outputs = [each.candidates[0].tokens for each in found]
         return [list(each[:-1] if each[-1:] == (eos,) else each) for each in outputs]
