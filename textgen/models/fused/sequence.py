@@ -18,7 +18,7 @@ from textgen.models.fused.arithmetic import Types, choose_types
 from textgen.models.fused.equations import Equations, Span, Tape, Weights
 from textgen.models.state import Layer
 
-CHUNK = 8
+CHUNK = 16
 """Steps whose input share is one product: it is used while it is still in the cache."""
 
 
