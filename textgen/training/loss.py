@@ -88,18 +88,27 @@ class _CrossEntropy(torch.autograd.Function):
     ) -> tuple[Tensor, Tensor]:
         size = logits.shape[1]
         gradient = torch.empty_like(logits)
+        wide = torch.promote_types(logits.dtype, torch.float32)
+        pieces = _chunks(logits)
+        most = min(len(logits), pieces[0].stop)
+        work = None if logits.dtype == wide else logits.new_empty((most, size), dtype=wide)
         nll, spread = [], []
-        for rows in _chunks(logits):
-            values = _log_probs(logits[rows])  # (R, V)
-            chosen = targets[rows, None]  # (R, 1)
-            nll.append(values.gather(1, chosen).sum())
+        for rows in pieces:
+            part, chosen = logits[rows], targets[rows, None]  # (R, V), (R, 1)
+            values = gradient[rows] if work is None else work[: len(part)]
+            values.copy_(part)
+            target, total = values.gather(1, chosen), values.sum(1, keepdim=True)
+            normaliser = _softmax(values)
+            nll.append((target - normaliser).sum())
             if smoothing > 0:
-                spread.append(values.sum())
-            values.exp_()
+                spread.append((total - size * normaliser).sum())
+            values.mul_(1 / count)
             if smoothing > 0:
-                values.sub_(smoothing / size)
-            values.scatter_add_(1, chosen, values.new_tensor(smoothing - 1).expand_as(chosen))
-            torch.mul(values, 1 / count, out=gradient[rows])
+                values.sub_(smoothing / size / count)
+            share = values.new_tensor((smoothing - 1) / count)
+            values.scatter_add_(1, chosen, share.expand_as(chosen))
+            if work is not None:
+                gradient[rows] = values
         ctx.save_for_backward(gradient)
         plain = -torch.stack(nll).sum()
         loss = plain / count
@@ -116,6 +125,17 @@ class _CrossEntropy(torch.autograd.Function):
         if outer.device.type == "cpu" and outer.item() == 1:
             return gradient, None, None, None
         return gradient * outer, None, None, None
+
+
+def _softmax(values: Tensor) -> Tensor:
+    """Softmax of each row of (R, V), in its place; returns (R, 1) log Σ exp of what was there."""
+    largest = values.amax(1, keepdim=True)
+    if values.is_cpu:
+        torch.softmax(values, 1, out=values)
+    else:
+        values.copy_(torch.softmax(values, 1))
+    # the largest probability is exp(largest − log Σ exp), at least 1 / V
+    return largest - values.amax(1, keepdim=True).log()
 
 
 def _log_probs(logits: Tensor) -> Tensor:
