@@ -58,6 +58,21 @@ def test_the_logits_are_those_of_the_whole_model(options: dict[str, Any]) -> Non
             assert (state.attention is None) == (options.get("attention") == "none")
 
 
+@pytest.mark.parametrize("own", [None, OWN], ids=["all", "own"])
+def test_nothing_becomes_a_repeated_token(own: Tensor | None) -> None:
+    model, short = translator_of(), torch.randint(len(TOKENS), (3, 4))
+    tokens = torch.cat([TOKENS, TOKENS[-1:].expand(3)])
+    wide = None if own is None else torch.cat([own, own[:, -1:].expand(-1, 3)], 1)
+    with torch.no_grad():
+        part = model.restricted(Shortlist(TOKENS, own))
+        expected, _ = part(short, part.begin(batch_of()))
+        part = model.restricted(Shortlist(tokens, wide))
+        logits, _ = part(short, part.begin(batch_of()))
+    torch.testing.assert_close(logits[..., :7], expected)
+    assert bool((logits[..., 7:] == -torch.inf).all())
+    assert Shortlist(tokens, wide).shorten([11, 9]) == [6, 5]
+
+
 def test_rows_that_move_keep_the_tokens_of_their_source() -> None:
     model, short = translator_of(), torch.tensor([[3], [4], [5]])
     part = model.restricted(Shortlist(TOKENS, OWN))

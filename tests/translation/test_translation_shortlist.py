@@ -98,7 +98,8 @@ def test_in_a_batch_each_line_has_its_own_part(loaded: LoadedModel) -> None:
     assert short.own is not None
     tokens = short.tokens.tolist()
     assert tokens[:4] == [0, 1, 2, 3]
-    assert tokens == sorted(set(tokens))
+    assert tokens == sorted(tokens)
+    assert len(tokens) % 64 == 0
     parts = [set(short.tokens[row].tolist()) for row in short.own]
     assert parts == [
         allowed(loaded, line, prefix) for line, prefix in zip(LINES, PREFIXES, strict=True)

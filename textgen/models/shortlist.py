@@ -28,7 +28,8 @@ class Shortlist:
 
     Attributes:
         tokens: (V',) int64, increasing: the number of each in the whole vocabulary. The marks are
-            the first of both, so they keep their numbers.
+            the first of both, so they keep their numbers. The last may be repeated to round V' up,
+            for kernels that like such sizes; nothing becomes a repeated one.
         own: (B, V') bool, which of them each source may become: what a source is given does not
             depend on its neighbours. None where each may become all.
     """
@@ -44,6 +45,14 @@ class Shortlist:
         wanted = torch.tensor(list(tokens), dtype=torch.int64, device=self.tokens.device)
         numbers: list[int] = torch.searchsorted(self.tokens, wanted).tolist()
         return numbers
+
+    def rows(self, weight: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:
+        """The tokens' rows of an output layer: (V, F) to (V', F) and (V,) to (V',).
+
+        A repeated token has the bias −inf.
+        """
+        repeated = self.tokens.diff(prepend=self.tokens[:1] - 1) == 0
+        return weight[self.tokens], bias[self.tokens].masked_fill(repeated, -torch.inf)
 
     def lengthen(self, numbers: Tensor) -> Tensor:
         """(…) int64 numbers in the shortlist to tokens of the whole vocabulary."""

@@ -262,8 +262,7 @@ class Translator(nn.Module):
 
     def restricted(self, shortlist: Shortlist) -> Shortlisted:
         """The model with the shortlist's tokens alone; their weights are gathered once, here."""
-        layer = self.projection
-        weight, bias = layer.weight[shortlist.tokens], layer.bias[shortlist.tokens]
+        weight, bias = shortlist.rows(self.projection.weight, self.projection.bias)
         if self._scores is not None:
             return Shortlisted(self, self._scores.with_last(weight, bias), shortlist)
         return Shortlisted(

@@ -49,7 +49,7 @@ def coverage(
         allowed = own.new_zeros(len(sources), loaded.tokenizer.size)
         allowed[:, shortlist.tokens] = own
         lines += len(sources)
-        sizes += int(own.sum())
+        sizes += int(allowed.sum())
         tokens += sum(map(len, targets))
         found += sum(int(row[target].sum()) for row, target in zip(allowed, targets, strict=True))
     return Coverage(best, sizes / max(lines, 1), found / max(tokens, 1))

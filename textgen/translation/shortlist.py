@@ -18,6 +18,8 @@ from textgen.translation.lexicon import Lexicon, load_lexicon
 COMMON = 500
 """The most frequent target tokens, which every shortlist has."""
 
+_STEP = 64  # sizes are multiples: a product of another size costs a compilation
+
 
 class Shortlists:
     """Makes shortlists.
@@ -63,6 +65,7 @@ class Shortlists:
         own.scatter_(1, self.rows[read].flatten(1), value=True)
         own.scatter_(1, forced, value=True)
         tokens = own.any(0).nonzero().squeeze(1)
+        tokens = torch.cat([tokens, tokens[-1:].expand(-len(tokens) % _STEP)])
         return Shortlist(tokens, own[:, tokens] if len(sources) > 1 else None)
 
 
