@@ -109,7 +109,11 @@ class Shortlisted(nn.Module):
     ) -> None:
         super().__init__()
         self.model, self.output_of, self.shortlist = model, output, shortlist
-        self.forbidden = None if shortlist.own is None else ~shortlist.own  # (B, V')
+        # (B, V'), 0 or −inf: adding it is faster than filling −inf in
+        self.penalty: Tensor | None = None
+        if shortlist.own is not None:
+            zeros = torch.zeros_like(shortlist.own, dtype=next(model.parameters()).dtype)
+            self.penalty = zeros.masked_fill_(~shortlist.own, -torch.inf)
         self.vocabulary_size = len(shortlist)
 
     def begin(self, batch: Batch) -> ShortlistedState:
@@ -125,16 +129,17 @@ class Shortlisted(nn.Module):
         """Read tokens (N, T) of the shortlist; features (N, T, F), or (N, T, F + 2)."""
         whole = self.shortlist.lengthen(tokens)
         features, inner = self._model.features(whole, state.state, lengths)
-        if self.forbidden is not None:
+        if self.penalty is not None:
             features = _told(features, state.sources)
         return features, ShortlistedState(inner, state.sources)
 
     def output(self, features: Tensor) -> Tensor:
         """Features to (…, V') logits, −inf for what the source may not become."""
-        if self.forbidden is None:
+        if self.penalty is None:
             return self.output_of(features)
         logits = self.output_of(features[..., :-_COLUMNS])
-        return logits.masked_fill_(self.forbidden[_sources(features)], -torch.inf)
+        rows = self.penalty.index_select(0, _sources(features).flatten())
+        return logits.add_(rows.view_as(logits))
 
     def forward(self, tokens: Tensor, state: ShortlistedState) -> tuple[Tensor, ShortlistedState]:
         """Logits (N, T, V') after each token, and the new state."""
