@@ -25,6 +25,7 @@ from typing import Any, NamedTuple
 import torch
 from torch.nn import functional as F
 
+from textgen.cli.threads import cores
 from textgen.models.float32 import fast_float32
 from textgen.training.precision import has_bfloat16
 
@@ -305,18 +306,12 @@ def machine() -> Machine:
     """This machine, as torch uses it now."""
     return Machine(
         processor=_processor(),
-        cores=_cores(),
+        cores=cores(),
         threads=torch.get_num_threads(),
         bfloat16=has_bfloat16(torch.device("cpu")),
         torch=str(torch.__version__),
         python=platform.python_version(),
     )
-
-
-def _cores() -> int:
-    """Cores that this process may use."""
-    affinity = getattr(os, "sched_getaffinity", None)
-    return len(affinity(0)) if affinity else os.cpu_count() or 1
 
 
 def _processor() -> str:

@@ -155,9 +155,14 @@ def _show(
     )
     click.echo("|---|---|---|---|---|")
     for name, fact in bench.facts.items():
-        batch = f"{digits(fact.batch_sentences)} sentences, {digits(fact.batch_tokens)} tokens"
-        quality = f"{fact.bleu:.1f} | {digits(fact.output_tokens)}"
-        click.echo(f"| {name} | {fact.parameters / 1e6:.2f} M | {batch} | {quality} |")
+        batch = size = quality = "–"
+        if fact.parameters:  # it was trained in this run
+            size = f"{fact.parameters / 1e6:.2f} M"
+            batch = f"{digits(fact.batch_sentences)} sentences, {digits(fact.batch_tokens)} tokens"
+        if fact.output_tokens:  # it translated
+            quality = f"{fact.bleu:.1f}"
+        tokens = digits(fact.output_tokens) if fact.output_tokens else "–"
+        click.echo(f"| {name} | {size} | {batch} | {quality} | {tokens} |")
     say(NOTES + machine().line())
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
-from benchmarks.peers.protocol import Channel, Meter, job, serve_decoding
+from benchmarks.peers.protocol import Channel, Meter, serve, serve_decoding
 
 # its checkpoints hold its own objects, which torch no longer unpickles by default
 torch.load = functools.partial(torch.load, weights_only=False)
@@ -137,11 +137,5 @@ def decode(work: dict[str, Any], channel: Channel) -> None:
     serve_decoding(channel, translate)
 
 
-def main() -> None:
-    work, channel = job(), Channel()
-    torch.set_num_threads(work["threads"])
-    {"train": train, "decode": decode}[work["task"]](work, channel)
-
-
 if __name__ == "__main__":
-    main()
+    serve(train, decode)

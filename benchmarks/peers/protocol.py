@@ -1,7 +1,7 @@
 """The worker's side of a conversation: commands on stdin, answers on stdout, JSON a line each.
 
 A worker is a process in which one system trains or decodes. It needs nothing but Python's own
-library, since it also runs in the environment of the peers.
+library and torch, since it also runs in the environment of the peers.
 """
 
 from __future__ import annotations
@@ -132,7 +132,13 @@ def serve_decoding(
         channel.answer({"seconds": spent, "outputs": found, "megabytes": peak_megabytes()})
 
 
-def job() -> dict[str, Any]:
-    """What the worker was started for: the JSON object that is its only argument."""
-    found: dict[str, Any] = json.loads(sys.argv[1])
-    return found
+Task = Callable[[dict[str, Any], Channel], None]
+
+
+def serve(train: Task, decode: Task) -> None:
+    """Do what the worker was started for: the JSON object that is its only argument tells."""
+    import torch
+
+    work, channel = json.loads(sys.argv[1]), Channel()
+    torch.set_num_threads(work["threads"])
+    {"train": train, "decode": decode}[work["task"]](work, channel)

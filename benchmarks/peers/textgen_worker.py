@@ -6,10 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import torch
-
 import textgen
-from benchmarks.peers.protocol import Channel, Meter, job, serve_decoding
+from benchmarks.peers.protocol import Channel, Meter, serve, serve_decoding
 from textgen.loading import load_model
 from textgen.models.translator import Translator
 from textgen.training.events import Event, Step
@@ -94,11 +92,5 @@ def decode(work: dict[str, Any], channel: Channel) -> None:
     serve_decoding(channel, translate)
 
 
-def main() -> None:
-    work, channel = job(), Channel()
-    torch.set_num_threads(work["threads"])
-    {"train": train, "decode": decode}[work["task"]](work, channel)
-
-
 if __name__ == "__main__":
-    main()
+    serve(train, decode)

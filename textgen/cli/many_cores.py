@@ -18,7 +18,7 @@ import click
 
 from textgen.cli.decoding_options import Decoding
 from textgen.cli.options import all_of, chosen, kept_option, plugin_folders, registries_in
-from textgen.cli.threads import MOST, cores, threads_option
+from textgen.cli.threads import MOST, cores, set_threads, threads_option
 from textgen.cli.translating import DEFAULT_DECODE, Models
 
 if TYPE_CHECKING:
@@ -108,8 +108,6 @@ def usual_workers() -> int:
 
 def _one_thread(threads: int | None) -> None:
     """Let this process compute with one thread, or as many as were asked for."""
-    from textgen.cli.threads import set_threads
-
     set_threads(threads or 1)
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Self
-
 from torch import Tensor, nn
 from torch.nn import functional as F
 from typing_extensions import override
@@ -12,14 +10,14 @@ from textgen.errors import ConfigError
 from textgen.models.adaptive_softmax import AdaptiveSoftmax
 from textgen.models.config import LanguageModelConfig
 from textgen.models.dropout import SequenceDropout, TokenEmbedding
-from textgen.models.products import NUMBERS, LaidOutOutput, Precision, lay_out_output
+from textgen.models.products import Precision, lay_out_output
 from textgen.models.recurrent import RecurrentStack
 from textgen.models.state import RecurrentState
-from textgen.models.stepping import StackStep
+from textgen.models.stepping import Decoder, StackStep
 from textgen.protocols import Batch
 
 
-class LanguageModel(nn.Module):
+class LanguageModel(Decoder):
     """Token vectors, a recurrent stack, an output layer: p(token | all tokens before it).
 
     Args:
@@ -44,8 +42,6 @@ class LanguageModel(nn.Module):
         self.output_dropout = SequenceDropout(
             config.output_dropout_share, variational=config.variational
         )
-        self._step: StackStep | None = None
-        self._scores: LaidOutOutput | None = None
         self._make_output(width)
 
     def _make_output(self, width: int) -> None:
@@ -69,29 +65,11 @@ class LanguageModel(nn.Module):
         if config.tied:
             self.projection.weight = self.embedding.weight
 
-    def for_decoding(self, precision: Precision = "float32") -> Self:
-        """Lay the weights out for single steps, in place; ``train()`` takes it back.
-
-        The weights must not change afterwards.
-
-        Args:
-            precision: of weights and states; see ``textgen.models.products``.
-
-        Returns:
-            The model, in evaluation mode.
-        """
-        self.eval().to(NUMBERS[precision])
+    @override
+    def _lay_out(self, precision: Precision) -> None:
         self._step = StackStep(self.stack, self.embedding.weight, precision)
         if self.factored is None:
             self._scores = lay_out_output(self.narrow, self.projection, precision)
-        return self
-
-    @override
-    def train(self, mode: bool = True) -> Self:
-        """As in torch; weights that will change are no longer laid out."""
-        if mode:
-            self._step = self._scores = None
-        return super().train(mode)
 
     def begin(self, batch: Batch) -> RecurrentState:
         """Zeros for ``batch.size`` rows."""

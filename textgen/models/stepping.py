@@ -8,7 +8,7 @@ Above it W_x and W_h stand side by side and multiply [x; h] at once.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import ClassVar
+from typing import ClassVar, Self
 
 import torch
 from torch import Tensor, nn
@@ -16,7 +16,7 @@ from torch.nn import functional as F
 from typing_extensions import override
 
 from textgen.models.cells import Cell, GruFused, Lstm, Lstm1997, Rnn
-from textgen.models.products import NUMBERS, Precision, Product, lay_out
+from textgen.models.products import NUMBERS, LaidOutOutput, Precision, Product, lay_out
 from textgen.models.recurrent import RecurrentStack
 from textgen.models.state import Layer, RecurrentState
 
@@ -143,6 +143,43 @@ def order_of(cell: Cell, blocks: tuple[str, ...]) -> Tensor:
     rows = torch.arange(len(cell.blocks) * cell.hidden_size, device=cell.bias.device)
     parts = dict(zip(cell.blocks, rows.chunk(len(cell.blocks)), strict=True))
     return torch.cat([parts[name] for name in blocks])
+
+
+class Decoder(nn.Module):
+    """A model whose weights can be laid out for single steps."""
+
+    _step: StackStep | None = None
+    _scores: LaidOutOutput | None = None
+
+    def for_decoding(self, precision: Precision = "float32") -> Self:
+        """Lay the weights out for single steps, in place; ``train()`` takes it back.
+
+        The weights must not change afterwards.
+
+        Args:
+            precision: of weights and states; see ``textgen.models.products``.
+
+        Returns:
+            The model, in evaluation mode.
+        """
+        self.eval().to(NUMBERS[precision])
+        self._lay_out(precision)
+        return self
+
+    @override
+    def train(self, mode: bool = True) -> Self:
+        """As in torch; weights that will change are no longer laid out."""
+        if mode:
+            self._take_back()
+        return super().train(mode)
+
+    def _lay_out(self, precision: Precision) -> None:
+        """Make ``_step`` and ``_scores`` and what else single steps use."""
+        raise NotImplementedError(f"{type(self).__name__} at {precision}")
+
+    def _take_back(self) -> None:
+        """Forget what ``_lay_out`` made."""
+        self._step = self._scores = None
 
 
 class StackStep:

@@ -16,11 +16,11 @@ from textgen.models.attention import Attention, Memory
 from textgen.models.config import TranslatorConfig
 from textgen.models.dropout import SequenceDropout, TokenEmbedding
 from textgen.models.encoder import RecurrentEncoder, at_end
-from textgen.models.products import NUMBERS, LaidOutOutput, Precision, lay_out_output
+from textgen.models.products import Precision, lay_out_output
 from textgen.models.recurrent import RecurrentStack
 from textgen.models.shortlist import Shortlist, Shortlisted
 from textgen.models.state import RecurrentState, flat_rows, source_rows
-from textgen.models.stepping import StackStep
+from textgen.models.stepping import Decoder, StackStep
 from textgen.protocols import Batch
 
 
@@ -80,7 +80,7 @@ class TranslatorState:
         )
 
 
-class Translator(nn.Module):
+class Translator(Decoder):
     """Encoder, bridge, decoder, attention, output layer.
 
     Args:
@@ -126,35 +126,19 @@ class Translator(nn.Module):
         self.input_dropout = SequenceDropout(config.dropout, variational=variational)
         self.output_dropout = SequenceDropout(config.output_dropout_share, variational=variational)
         self._make_output(hidden, width)
-        self._step: StackStep | None = None
-        self._scores: LaidOutOutput | None = None
 
-    def for_decoding(self, precision: Precision = "float32") -> Self:
-        """Lay the weights out for single steps, in place; ``train()`` takes it back.
-
-        The weights must not change afterwards.
-
-        Args:
-            precision: of weights and states; see ``textgen.models.products``.
-
-        Returns:
-            The model, in evaluation mode.
-        """
-        self.eval().to(NUMBERS[precision])
+    @override
+    def _lay_out(self, precision: Precision) -> None:
         self._step = StackStep(self.stack, self.target_embedding.weight, precision)
         self._scores = lay_out_output(self.narrow, self.projection, precision)
         if self.attention is not None:
             self.attention.lay_out(precision)
-        return self
 
     @override
-    def train(self, mode: bool = True) -> Self:
-        """As in torch; weights that will change are no longer laid out."""
-        if mode:
-            self._step = self._scores = None
-            if self.attention is not None:
-                self.attention.lay_out(None)
-        return super().train(mode)
+    def _take_back(self) -> None:
+        super()._take_back()
+        if self.attention is not None:
+            self.attention.lay_out(None)
 
     def _make_output(self, hidden: int, width: int) -> None:
         """The output layer; a tied one needs features as wide as the token vectors."""
