@@ -11,6 +11,7 @@ ROOT = Path(__file__).resolve().parent.parent
 LEVELS = {
     "protocols": 0,
     "errors": 0,
+    "rows": 0,
     "config": 1,
     "registry": 1,
     "workers": 1,

@@ -9,7 +9,7 @@ import torch
 from annotated_types import Ge, Gt
 from torch import Tensor
 
-from textgen.decoding import Done, Pool, best_moves, search, telling
+from textgen.decoding import Done, Moves, Pool, best_moves, search, telling, worth
 from textgen.errors import UsageError
 from textgen.protocols import Beam, Hypotheses, Marks, Pick, Session
 
@@ -103,12 +103,19 @@ class RunningBeam:
         self.pool = Pool(session, max(self.n_best, kept))
         greedy = options.width == 1 and self.n_best == 1
         self.stop = "first" if greedy else options.stop
-        self.ceiling = options.penalty(session.limit)  # (B,)
         self.over = torch.zeros_like(session.limit, dtype=torch.bool)
+        self.some_over = False
+        self.ceilings = options.penalty(session.limit)  # (B,) of all sources
+        self.ceiling = self.ceilings.unsqueeze(1)  # (B', 1) of those that are still there
 
     def pick(self, log_probs: Tensor, beam: Beam) -> Pick:
         """Rows that go on, then rows that end."""
-        return Pick(*continuations(log_probs, self.live(beam), self.options.width, beam.marks))
+        width, marks = self.options.width, beam.marks
+        moves = best_moves(log_probs, self.live(beam), 2 * width)
+        if worth(moves.tokens == marks.eos):
+            return Pick(*apart(moves, width, marks))
+        tokens = torch.where(moves.scores != _DEAD, moves.tokens, marks.bos)
+        return Pick(moves.parents[:, :width], tokens[:, :width])
 
     def sums(self, beam: Beam) -> Tensor:
         """(B, K) ≤ 0, what rows are worth before any penalty; it never grows with a token."""
@@ -126,25 +133,37 @@ class RunningBeam:
         """
         if beam.step == 0:
             self.pool.add(beam, self.rank)  # sources whose limit is 0
-        ended = beam.finished | self.over[beam.sources].unsqueeze(1)
+        ended = beam.finished
+        if self.some_over:
+            ended = ended | self.over[beam.sources].unsqueeze(1)
         return self.sums(beam).masked_fill(ended, _DEAD)
 
     def bound(self, beam: Beam) -> Tensor:
         """(B, K) the best score that rows which go on can reach."""
-        return self.sums(beam) / self.ceiling[beam.sources].unsqueeze(1)
+        return self.sums(beam) / self._ceiling(beam)
+
+    def _ceiling(self, beam: Beam) -> Tensor:
+        """(B', 1) the penalty at each source's limit."""
+        if len(self.ceiling) != len(beam.sources):
+            self.ceiling = self.ceilings[beam.sources].unsqueeze(1)
+        return self.ceiling
 
     def done(self, beam: Beam) -> Tensor:
         """(B,) bool: sources whose result is settled."""
         self.pool.add(beam, self.rank)
-        running = self.sums(beam).masked_fill(beam.finished, _DEAD).amax(1)
-        if self.stop == "provable":
-            worst = self.pool.worst(beam.sources, self.n_best)
-            over = worst >= running / self.ceiling[beam.sources]
+        running = self.sums(beam).masked_fill(beam.finished, _DEAD)
+        if self.stop == "provable" and not self.pool.empty:
+            worst = self.pool.worst(beam.sources, self.n_best).unsqueeze(1)
+            over = (worst >= running / self._ceiling(beam)).all(1)
         else:
+            over = (running == _DEAD).all(1)
+        if self.stop != "provable":
             patient = self.options.patience * self.options.width
             enough = self.n_best if self.stop == "first" else patient
-            over = (self.pool.counts[beam.sources] >= enough) | (running == _DEAD)
-        self.over[beam.sources] = over
+            over = over | (self.pool.counts[beam.sources] >= enough)
+        if self.some_over or worth(over):
+            self.some_over = True
+            self.over[beam.sources] = over
         return over
 
 
@@ -162,7 +181,12 @@ def continuations(
     Returns:
         (B, M) parents and (B, M) tokens of M = min(2 · width, K · V) rows.
     """
-    best, parents, tokens = best_moves(log_probs, scores, 2 * width)
+    return apart(best_moves(log_probs, scores, 2 * width), width, marks)
+
+
+def apart(moves: Moves, width: int, marks: Marks) -> tuple[Tensor, Tensor]:
+    """Moves (B, M), best first, as ``continuations`` gives them."""
+    best, parents, tokens = moves
     ends = tokens == marks.eos
     order = ends.byte().argsort(dim=1, stable=True)
     best, parents, tokens = (each.gather(1, order) for each in (best, parents, tokens))

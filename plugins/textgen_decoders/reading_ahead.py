@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, Self
 import torch
 from torch import Tensor
 
-from textgen.decoding.track import flat_rows
+from textgen.decoding import flat_rows
 from textgen.protocols import Batch, Model
 
 

@@ -34,3 +34,23 @@ def test_best_moves_are_the_best(size: int, count: int) -> None:
     assert torch.equal(totals.gather(1, moves.parents * size + moves.tokens), moves.scores)
     places = moves.parents * size + moves.tokens
     assert all(len(set(row)) == len(row) for row in places.tolist())
+
+
+@pytest.mark.parametrize("size", [40, 2500, 4096])
+def test_neighbours_do_not_decide_which_of_equal_moves_come_first(size: int) -> None:
+    generator = torch.Generator().manual_seed(size)
+    log_probs = torch.randint(-3, 0, (40, 5, size), generator=generator).float()
+    scores = torch.zeros(40, 5)
+    together = best_moves(log_probs, scores, 10)
+    for row in range(0, 40, 7):
+        alone = best_moves(log_probs[row : row + 1], scores[:1], 10)
+        assert torch.equal(alone.parents[0], together.parents[row])
+        assert torch.equal(alone.tokens[0], together.tokens[row])
+
+
+def test_moves_of_a_row_with_few_tokens_allowed_stay_in_the_vocabulary() -> None:
+    log_probs = torch.full((1, 3, 5001), float("-inf"))
+    log_probs[0, 1, 5000] = -1.0
+    moves = best_moves(log_probs, torch.zeros(1, 3), 100)
+    assert (int(moves.parents[0, 0]), int(moves.tokens[0, 0])) == (1, 5000)
+    assert int(moves.tokens.max()) < 5001

@@ -90,4 +90,4 @@ def test_memory_keeps_sources() -> None:
     kept = memory.keep(torch.tensor([2, 0]))
     assert torch.equal(kept.keys, memory.keys[[2, 0]])
     assert torch.equal(kept.values, memory.values[[2, 0]])
-    assert kept.padding.sum(1).tolist() == [4, 0]
+    assert (kept.mask < 0).sum(2).tolist() == [[4], [0]]

@@ -92,7 +92,8 @@ def test_hypotheses_share_their_source(options: dict[str, Any]) -> None:
         if wide.memory is not None:
             assert wide.memory is state.memory  # never copied, never reordered
         chosen = after.select(torch.tensor([[2], [0]]))
-        assert torch.equal(chosen.hidden, after.hidden[[2, 3]])
+        for part, whole in zip(chosen.tensors(), after.tensors(), strict=True):
+            assert torch.equal(part, whole[[2, 3]])
 
 
 def test_the_whole_translator_against_its_equations() -> None:

@@ -16,6 +16,7 @@ from textgen.decoding.session import make_session, padded
 from textgen.decoding.settled import telling
 from textgen.decoding.top import Moves, argmax, best_moves
 from textgen.decoding.track import Track
+from textgen.rows import flat_rows
 
 __all__ = [
     "Done",
@@ -30,6 +31,7 @@ __all__ = [
     "counted",
     "counted_output",
     "decode",
+    "flat_rows",
     "follow",
     "follow_state",
     "last_said",

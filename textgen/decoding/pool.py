@@ -32,6 +32,11 @@ class Pool:
         self._fills = (self.marks.pad, 0, _DEAD, _DEAD, 0.0, False, 0.0)
         self._fields: list[Tensor] = []  # in the order of Hypotheses, each (B, M, …)
 
+    @property
+    def empty(self) -> bool:
+        """Whether nothing has been taken in yet, for any source."""
+        return not self._fields
+
     def add(self, beam: Beam, rank: Callable[[Beam], Tensor]) -> None:
         """Take in the beam's finished rows.
 
@@ -41,14 +46,19 @@ class Pool:
             beam: after a step, or before the first one.
             rank: the beam to the scores (B, K) float32 by which its rows are ranked.
         """
+        if not worth(beam.finished):
+            return
         fresh = beam.finished & (beam.scores > _DEAD)
         if not worth(fresh):
             return
         self.counts.index_add_(0, beam.sources, fresh.sum(1))
+        scores = rank(beam).masked_fill(~fresh, _DEAD)
+        if self._fields and not worth(scores > self.worst(beam.sources).unsqueeze(1)):
+            return
         new = [
             beam.tokens,
             beam.lengths,
-            rank(beam).masked_fill(~fresh, _DEAD),
+            scores,
             beam.scores,
             beam.log_probs,
             _ended(beam),
@@ -64,7 +74,8 @@ class Pool:
         all_here = len(beam.sources) == len(self.counts)
         old = everybody if all_here else [field[beam.sources] for field in everybody]
         both = [torch.cat(pair, 1) for pair in zip(old, new, strict=True)]
-        order = both[_SCORES].topk(self.size, 1).indices
+        # of equal ones the first, so that rows of neighbours and dead rows decide nothing
+        order = both[_SCORES].argsort(dim=1, descending=True, stable=True)[:, : self.size]
         rows = torch.arange(len(order), device=order.device).unsqueeze(1)
         best = [field[rows, order] for field in both]
         if not all_here:
@@ -79,7 +90,7 @@ class Pool:
         """
         if not self._fields:
             return torch.full(sources.shape, _DEAD, device=sources.device)
-        return self._fields[_SCORES][:, (place or self.size) - 1][sources]
+        return self._fields[_SCORES].select(1, (place or self.size) - 1).index_select(0, sources)
 
     def best(self, sources: Tensor, steps: int) -> tuple[Tensor, Tensor]:
         """The best hypothesis of sources (B',) so far.

@@ -31,8 +31,9 @@ from textgen.decoding.guard import (
 )
 from textgen.decoding.hypotheses import best_first, join
 from textgen.decoding.scoring import token_log_probs
-from textgen.decoding.track import Track, flat_rows
+from textgen.decoding.track import Track
 from textgen.protocols import Beam, Hypotheses, Pick, Session
+from textgen.rows import flat_rows
 
 Picker: TypeAlias = "Callable[[Tensor, Beam], Pick]"
 """Filtered log-probabilities (B, K, V) and the beam to the next tokens."""
@@ -230,11 +231,7 @@ class _Search:
         if parents is not None:
             self._rearrange(parents)
         if self.attention is not None and self.focus is not None:
-            focus = self.focus
-            if parents is not None:
-                rows = flat_rows(parents, focus.shape[1])
-                focus = focus.flatten(0, 1).index_select(0, rows).view(*parents.shape, -1)
-            self.attention.append(focus)
+            self.attention.append(self.focus)
         if allowed is not unfiltered:
             # forbidden or NaN stays so, finished rows pay nothing, all others what the model says
             paid = offered > -_INFINITY
@@ -247,8 +244,8 @@ class _Search:
         if self.some_finished:
             self.lengths = self.lengths + ~self.finished
             ended = ended | self.finished
-        else:
-            self.lengths = self.lengths + 1
+        else:  # all rows are as long
+            self.lengths = torch.full_like(tokens, self.tokens.steps)
         if parents is not None:
             ended = ended | (self.scores == -_INFINITY)
         self.finished = ended
@@ -256,14 +253,18 @@ class _Search:
     def _rearrange(self, parents: Tensor) -> None:
         """Let every row continue its parent."""
         self.scores = self.scores.gather(1, parents)
-        self.lengths = self.lengths.gather(1, parents)
-        self.finished = self.finished.gather(1, parents)
+        if self.some_finished:
+            self.lengths = self.lengths.gather(1, parents)
+            self.finished = self.finished.gather(1, parents)
         if self.cut is not None:
             self.cut = self.cut.gather(1, parents)
-        self.tokens.rearrange(parents)
-        self.log_probs.rearrange(parents)
-        if self.attention is not None:
-            self.attention.rearrange(parents)
+        rows, width = flat_rows(parents, self.tokens.width), parents.shape[1]
+        self.tokens.take(rows, width)
+        self.log_probs.take(rows, width)
+        if self.attention is not None and self.focus is not None:
+            self.attention.take(rows, width)
+            rows = flat_rows(parents, self.focus.shape[1])
+            self.focus = self.focus.flatten(0, 1).index_select(0, rows).view(*parents.shape, -1)
 
     def _finish(self) -> None:
         """Step 5: rows at their limit, and what the watch stops."""
@@ -291,14 +292,15 @@ class _Search:
             self.going = False
             return None
         if leaving is None:
-            finished = int(self.finished.sum())
-            self.some_finished = finished > 0
-            if not finished:
+            self.some_finished = bool(self.finished.any())
+            if not self.some_finished:
                 return None
             leaving = self.finished.all(1)
         else:
             going_on = self.finished if self.carry is None else self.finished[:, : self.carry]
             self.some_finished = bool(going_on.any())
+        if not bool(leaving.any()):
+            return None
         count = int(leaving.sum())
         self.going = count < len(leaving)
         if count and len(leaving) - count <= _LEAVE_SHARE * len(leaving):
@@ -385,4 +387,4 @@ def _chosen(scores: Tensor, parents: Tensor | None, tokens: Tensor) -> Tensor:
     """(B, K') entries of ``scores`` (B, K, V) at the parents' rows and the tokens."""
     if parents is None:
         return scores.gather(2, tokens.unsqueeze(2)).squeeze(2)
-    return scores.flatten(1).gather(1, parents * scores.shape[2] + tokens)
+    return scores.flatten(1).gather(1, tokens.add(parents, alpha=scores.shape[2]))

@@ -11,10 +11,11 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 _CHUNK = 64
 _LONG_ROW = 1024
-_MANY = 1 << 16
+_MANY = 1 << 13  # numbers of one source: neighbours must not decide which of equal ones is first
 
 
 class Moves(NamedTuple):
@@ -66,41 +67,28 @@ def best_moves(log_probs: Tensor, scores: Tensor, count: int) -> Moves:
         M = min(count, K·V) moves.
     """
     _, width, size = log_probs.shape
-    if size < _LONG_ROW or log_probs.numel() < _MANY or not log_probs.is_cpu:
-        totals = (log_probs + scores.unsqueeze(2)).flatten(1)  # (B, K·V)
-        best, index = totals.topk(min(count, width * size), 1)
-        parents = index.div(size, rounding_mode="floor")
-        return Moves(best, parents, index - parents * size)
-    return _best_of_chunks(log_probs, scores, count)
+    spare = -size % _CHUNK
+    if width * size < _MANY or not log_probs.is_cpu:
+        best, index = (log_probs + scores.unsqueeze(2)).flatten(1).topk(min(count, width * size), 1)
+    else:
+        if spare:
+            log_probs = F.pad(log_probs, (0, spare), value=-torch.inf)
+        best, index = _best_of_chunks(log_probs, scores, min(count, width * size))
+    parents = index.div(log_probs.shape[2], rounding_mode="floor")
+    tokens = index.sub(parents, alpha=log_probs.shape[2])
+    return Moves(best, parents, tokens.clamp_(max=size - 1) if spare else tokens)
 
 
-def _best_of_chunks(log_probs: Tensor, scores: Tensor, count: int) -> Moves:
+def _best_of_chunks(log_probs: Tensor, scores: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """The best sums, and where they stand in (B, K·V), for V a multiple of the chunk: (B, M)."""
     sources, width, size = log_probs.shape
-    number = size // _CHUNK
-    main = number * _CHUNK
-    chunks = log_probs[..., :main].view(sources, width, number, _CHUNK)
-    maxima = (chunks.amax(-1) + scores.unsqueeze(2)).flatten(1)  # (B, K·chunks)
-    taken = maxima.topk(min(count, width * number), 1, sorted=False).indices  # (B, C)
-    parents = taken.div(number, rounding_mode="floor")
-    starts = taken - parents * number
-    rows = torch.arange(sources, device=taken.device).unsqueeze(1)
-    found = chunks[rows, parents, starts] + scores.gather(1, parents).unsqueeze(2)
-    rest = log_probs[..., main:] + scores.unsqueeze(2)  # (B, K, size − main)
-    totals = torch.cat([found.flatten(1), rest.flatten(1)], 1)
-    place = torch.arange(size, device=taken.device)
-    tokens = torch.cat(
-        [
-            ((starts * _CHUNK).unsqueeze(2) + place[:_CHUNK]).flatten(1),
-            place[main:].repeat(width).expand(sources, -1),
-        ],
-        1,
-    )
-    owners = torch.cat(
-        [
-            parents.repeat_interleave(_CHUNK, 1),
-            place[:width].repeat_interleave(size - main).expand(sources, -1),
-        ],
-        1,
-    )
-    best, index = totals.topk(min(count, totals.shape[1]), 1)
-    return Moves(best, owners.gather(1, index), tokens.gather(1, index))
+    number = size // _CHUNK  # of chunks in a row
+    chunks = log_probs.reshape(sources, width * number, _CHUNK)
+    maxima = chunks.amax(2).view(sources, width, number) + scores.unsqueeze(2)
+    taken = maxima.flatten(1).topk(min(count, width * number), 1, sorted=False).indices  # (B, C)
+    owners = taken.div(number, rounding_mode="floor")
+    found = chunks.gather(1, taken.unsqueeze(2).expand(-1, -1, _CHUNK))  # (B, C, chunk)
+    found = found + scores.gather(1, owners).unsqueeze(2)
+    best, index = found.flatten(1).topk(count, 1)
+    chunk = index.div(_CHUNK, rounding_mode="floor")
+    return best, index.add_(taken.gather(1, chunk).sub_(chunk), alpha=_CHUNK)

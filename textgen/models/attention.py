@@ -29,20 +29,21 @@ class Memory:
     Attributes:
         keys: (B, S, D), what queries are scored against.
         values: (B, S, H), the memory's share of the attention vector.
-        padding: (B, S) bool, True where there is no token.
+        mask: (B, 1, S) float32 that scores are added to: −inf where there is no token, else 0.
     """
 
     keys: Tensor
     values: Tensor
-    padding: Tensor
+    mask: Tensor
 
     def keep(self, sources: Tensor) -> Memory:
         """Only the given sources, (B',) int64."""
-        return Memory(*(part.index_select(0, sources) for part in self.parts()))
+        parts = self.keys, self.values, self.mask
+        return Memory(*(part.index_select(0, sources) for part in parts))
 
-    def parts(self) -> tuple[Tensor, Tensor, Tensor]:
-        """Keys, values, padding."""
-        return self.keys, self.values, self.padding
+    def detach(self) -> Memory:
+        """The same values without their history."""
+        return Memory(self.keys.detach(), self.values.detach(), self.mask)
 
 
 class Score(nn.Module, ABC):
@@ -186,12 +187,13 @@ class Attention(nn.Module):
     def memory(self, states: Tensor, lengths: Tensor) -> Memory:
         """What is kept of a source: states (B, S, M) and their lengths (B,) int64 ≥ 1."""
         positions = torch.arange(states.shape[1], device=states.device)
-        padding = positions >= lengths.unsqueeze(1)
+        padding = (positions >= lengths.unsqueeze(1)).unsqueeze(1)
+        mask = torch.zeros(padding.shape, device=states.device)
         keys, values = self.score.keys(states), F.linear(states, self.weight_context)
         if self._hidden is not None and states.is_cpu:
             # small products of one source each: those of 32 bits start sooner
             keys, values = keys.float(), values.float()
-        return Memory(keys, values, padding)
+        return Memory(keys, values, mask.masked_fill_(padding, -torch.inf))
 
     def forward(self, queries: Tensor, hidden: Tensor, memory: Memory) -> tuple[Tensor, Tensor]:
         """Attend.
@@ -205,20 +207,36 @@ class Attention(nn.Module):
             Attention vectors (N, T, H) and weights α (N, T, S).
         """
         rows, steps, size = queries.shape
-        sources = memory.padding.shape[0]
+        sources = memory.keys.shape[0]
         grouped = queries.reshape(sources, -1, size)  # (B, K·T, H)
-        if self._hidden is None:
-            scores = self.score(grouped, memory.keys.to(grouped.dtype))
-        else:
-            scores = self.score(grouped.to(memory.keys.dtype), memory.keys)
-        scores = scores.float() if scores.dtype == torch.bfloat16 else scores
-        scores = scores.masked_fill(memory.padding.unsqueeze(1), -torch.inf)
-        weights = scores.softmax(dim=-1)
+        wide = grouped.dtype if self._hidden is None else memory.keys.dtype
+        scores = self.score(grouped.to(wide), memory.keys.to(wide))
+        # a score of 16 bits becomes one of 32
+        weights = (scores + memory.mask).softmax(dim=-1)
         context = torch.bmm(weights.to(memory.values.dtype), memory.values)
         context = context.reshape(rows, steps, -1)
-        given = _product(hidden, self.weight_hidden, self._hidden)
+        given = F.linear(hidden, self.weight_hidden)
         vectors = torch.tanh(context + given.to(context.dtype)).to(hidden.dtype)
         return vectors, weights.reshape(rows, steps, -1)
+
+    def step(self, query: Tensor, hidden: Tensor, memory: Memory) -> tuple[Tensor, Tensor]:
+        """Attend from single steps with weights laid out.
+
+        Args:
+            query: (N, H).
+            hidden: (N, H).
+            memory: of B sources, N = B·K.
+
+        Returns:
+            Attention vectors (N, H) and weights α (N, 1, S).
+        """
+        given = hidden if self._hidden is None else self._hidden(hidden)
+        keys, values = memory.keys, memory.values
+        grouped = query.to(keys.dtype).view(keys.shape[0], -1, query.shape[1])  # (B, K, H)
+        weights = (self.score(grouped, keys) + memory.mask).softmax(dim=-1)
+        context = torch.bmm(weights.to(values.dtype), values).view(hidden.shape)
+        vectors = context.add_(given).tanh_().to(hidden.dtype)
+        return vectors, weights.view(len(hidden), 1, -1)
 
 
 def _product(values: Tensor, weight: Tensor, laid_out: Product | None) -> Tensor:

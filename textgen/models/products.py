@@ -84,11 +84,17 @@ class Packed(Product):
     def __init__(self, weight: Tensor, bias: Tensor | None) -> None:
         self._weight = _operator("mkldnn", "_reorder_linear_weight")(weight.detach(), _ROWS)
         self._multiply = _operator("mkldnn", "_linear_pointwise")
+        self._multiply_add = self._multiply.binary
         self._bias = bias
 
     @override
     def __call__(self, inputs: Tensor) -> Tensor:
         return cast("Tensor", self._multiply(inputs, self._weight, self._bias, "none", [], ""))
+
+    @override
+    def plus(self, inputs: Tensor, addend: Tensor) -> Tensor:
+        found = self._multiply_add(inputs, addend, self._weight, self._bias, "add")
+        return cast("Tensor", found)
 
 
 class Small(Product):

@@ -9,19 +9,10 @@ from typing import Self
 import torch
 from torch import Tensor
 
+from textgen.rows import flat_rows, source_rows
+
 Layer = tuple[Tensor, ...]
 """The state of one layer: (h,) or (h, C), each (N, H)."""
-
-
-def flat_rows(parents: Tensor, width: int) -> Tensor:
-    """Row numbers b·K + parents[b, k'] of (B, K') parents in [0, K), flattened to (B·K',)."""
-    sources = torch.arange(parents.shape[0], device=parents.device).unsqueeze(1)
-    return (sources * width + parents).reshape(-1)
-
-
-def source_rows(sources: Tensor, width: int) -> Tensor:
-    """All K row numbers of the given sources (B',), flattened to (B'·K,)."""
-    return (sources.unsqueeze(1) * width + torch.arange(width, device=sources.device)).reshape(-1)
 
 
 @dataclass(frozen=True)
@@ -43,13 +34,15 @@ class RecurrentState:
 
     def select(self, parents: Tensor) -> Self:
         """Rows rearranged within each source: ``parents`` (B, K') int64 in [0, K)."""
-        rows = flat_rows(parents, self.width)
-        return self._map(lambda part: part.index_select(0, rows), parents.shape[1])
+        return self.take(flat_rows(parents, self.width), parents.shape[1])
 
     def keep(self, sources: Tensor) -> Self:
         """Only the given sources: ``sources`` (B',) int64."""
-        rows = source_rows(sources, self.width)
-        return self._map(lambda part: part.index_select(0, rows), self.width)
+        return self.take(source_rows(sources, self.width), self.width)
+
+    def take(self, rows: Tensor, width: int) -> Self:
+        """The given rows (N',) int64, in groups of ``width``."""
+        return self._map(lambda part: part.index_select(0, rows), width)
 
     def detach(self) -> Self:
         """The same values without their history."""

@@ -19,9 +19,10 @@ from textgen.models.encoder import RecurrentEncoder, at_end
 from textgen.models.products import Precision, lay_out_output
 from textgen.models.recurrent import RecurrentStack
 from textgen.models.shortlist import Shortlist, Shortlisted
-from textgen.models.state import RecurrentState, flat_rows, source_rows
+from textgen.models.state import RecurrentState
 from textgen.models.stepping import Decoder, StackStep
 from textgen.protocols import Batch
+from textgen.rows import flat_rows, source_rows
 
 
 @dataclass(frozen=True)
@@ -30,16 +31,16 @@ class TranslatorState:
 
     Attributes:
         decoder: the recurrent layers, N rows.
-        hidden: (N, H), the last output h of the stack.
-        vector: (N, H), the last attention vector a, for input feeding.
         memory: of B sources, once for each; None without attention.
-        attention: (N, T, S) weights of the last call, or None.
+        hidden: (N, H), the last output h of the stack; None where h_{t−1} asks nothing.
+        vector: (N, H), the last attention vector a; None without input feeding.
+        attention: (N, T, S) weights of the call that returned this state, or None.
     """
 
     decoder: RecurrentState
-    hidden: Tensor
-    vector: Tensor
     memory: Memory | None
+    hidden: Tensor | None = None
+    vector: Tensor | None = None
     attention: Tensor | None = None
 
     @property
@@ -50,34 +51,37 @@ class TranslatorState:
     def select(self, parents: Tensor) -> Self:
         """Rows rearranged within each source, (B, K') int64; the memory stays as it is."""
         rows = flat_rows(parents, self.width)
-        return self._with(self.decoder.select(parents), rows, self.memory)
+        return self._take(rows, parents.shape[1], self.memory)
 
     def keep(self, sources: Tensor) -> Self:
         """Only the given sources, (B',) int64."""
         rows = source_rows(sources, self.width)
         memory = None if self.memory is None else self.memory.keep(sources)
-        return self._with(self.decoder.keep(sources), rows, memory)
+        return self._take(rows, self.width, memory)
 
-    def _with(self, decoder: RecurrentState, rows: Tensor, memory: Memory | None) -> Self:
-        hidden, vector = self.hidden.index_select(0, rows), self.vector.index_select(0, rows)
-        attention = None if self.attention is None else self.attention.index_select(0, rows)
-        return type(self)(decoder, hidden, vector, memory, attention)
+    def _take(self, rows: Tensor, width: int, memory: Memory | None) -> Self:
+        hidden = None if self.hidden is None else self.hidden.index_select(0, rows)
+        vector = None if self.vector is None else self.vector.index_select(0, rows)
+        return type(self)(self.decoder.take(rows, width), memory, hidden, vector)
 
     def detach(self) -> Self:
         """The same values without their history."""
-        memory = None if self.memory is None else Memory(*map(torch.detach, self.memory.parts()))
-        return type(self)(self.decoder.detach(), self.hidden.detach(), self.vector.detach(), memory)
+        memory = None if self.memory is None else self.memory.detach()
+        state = type(self)(self.decoder, memory, self.hidden, self.vector)
+        return state.with_tensors([part.detach() for part in self.tensors()])
 
     def tensors(self) -> list[Tensor]:
         """The tensors that belong to rows, in a fixed order."""
-        return [*self.decoder.tensors(), self.hidden, self.vector]
+        others = (part for part in (self.hidden, self.vector) if part is not None)
+        return [*self.decoder.tensors(), *others]
 
     def with_tensors(self, tensors: list[Tensor]) -> Self:
         """The same structure with other values, in the order of ``tensors``."""
-        *decoder, hidden, vector = tensors
-        return dataclasses.replace(
-            self, decoder=self.decoder.with_tensors(decoder), hidden=hidden, vector=vector
-        )
+        count = len(self.decoder.tensors())
+        decoder, others = self.decoder.with_tensors(tensors[:count]), iter(tensors[count:])
+        hidden = None if self.hidden is None else next(others)
+        vector = None if self.vector is None else next(others)
+        return dataclasses.replace(self, decoder=decoder, hidden=hidden, vector=vector)
 
 
 class Translator(Decoder):
@@ -168,7 +172,25 @@ class Translator(Decoder):
         memory = (
             None if self.attention is None else self.attention.memory(states, batch.source_lengths)
         )
-        return TranslatorState(decoder, hidden, torch.zeros_like(hidden), memory)
+        return self._state(decoder, memory, hidden, torch.zeros_like(hidden))
+
+    def _state(
+        self,
+        decoder: RecurrentState,
+        memory: Memory | None,
+        hidden: Tensor,
+        vector: Tensor,
+        attention: Tensor | None = None,
+    ) -> TranslatorState:
+        """A state that holds what the next step needs."""
+        config = self.config
+        return TranslatorState(
+            decoder,
+            memory,
+            hidden if config.query == "previous" else None,
+            vector if config.input_feeding else None,
+            attention,
+        )
 
     def _first_state(self, summary: Tensor) -> RecurrentState:
         """Bridge: h = tanh(W s + b) and C = W' s + b' of every decoder layer."""
@@ -191,30 +213,28 @@ class Translator(Decoder):
         else:
             outputs, decoder = self.stack(vectors, state.decoder, lengths)
             features, weights = self._attend(outputs, state)
-            state = TranslatorState(
-                decoder,
-                _last(outputs, lengths),
-                _last(features, lengths),
-                state.memory,
-                weights,
-            )
+            ends = _last(outputs, lengths), _last(features, lengths)
+            state = self._state(decoder, state.memory, *ends, weights)
         return self.output_dropout(features), state
 
     def _stepped(
         self, step: StackStep, tokens: Tensor, state: TranslatorState
     ) -> tuple[Tensor, TranslatorState]:
         """One token for each row, (N,), with weights laid out: features (N, 1, H)."""
-        fed = state.vector if self.config.input_feeding else None
-        hidden, decoder = step(tokens, state.decoder, fed)
-        features, weights = self._attend(hidden.unsqueeze(1), state)
-        return features, TranslatorState(decoder, hidden, features[:, 0], state.memory, weights)
+        hidden, decoder = step(tokens, state.decoder, state.vector)
+        if self.attention is None or state.memory is None:
+            vectors, weights = hidden, None
+        else:
+            query = hidden if state.hidden is None else state.hidden
+            vectors, weights = self.attention.step(query, hidden, state.memory)
+        return vectors.unsqueeze(1), self._state(decoder, state.memory, hidden, vectors, weights)
 
     def _attend(self, outputs: Tensor, state: TranslatorState) -> tuple[Tensor, Tensor | None]:
         """Attention vectors (N, T, H) of stack outputs (N, T, H), all steps at once."""
         if self.attention is None or state.memory is None:
             return outputs, None
         queries = outputs
-        if self.config.query == "previous":
+        if state.hidden is not None:
             first = state.hidden.unsqueeze(1).to(outputs.dtype)
             queries = torch.cat([first, outputs[:, :-1]], dim=1)
         vectors: Tensor
@@ -227,11 +247,13 @@ class Translator(Decoder):
         """Input feeding (Luong 2015): step t reads [x_t; a_{t-1}]."""
         features, weights = [], []
         for step in range(vectors.shape[1]):
-            inputs = torch.cat([vectors[:, step], state.vector.to(vectors.dtype)], dim=1)
-            outputs, decoder = self.stack(inputs.unsqueeze(1), state.decoder)
+            given = vectors[:, step]
+            if state.vector is not None:
+                given = torch.cat([given, state.vector.to(vectors.dtype)], dim=1)
+            outputs, decoder = self.stack(given.unsqueeze(1), state.decoder)
             vector, weight = self._attend(outputs, state)
             features.append(vector)
-            new = TranslatorState(decoder, outputs[:, 0], vector[:, 0], state.memory)
+            new = self._state(decoder, state.memory, outputs[:, 0], vector[:, 0])
             state = new if lengths is None else _where(lengths > step, new, state)
             if weight is not None:
                 weights.append(weight)
