@@ -15,6 +15,7 @@ from textgen.models.products import (
     Small,
     lay_out,
     lay_out_output,
+    whole_rows,
 )
 
 PRECISIONS: list[Precision] = ["float32", "bfloat16", "int8"]
@@ -28,7 +29,7 @@ def relative(found: torch.Tensor, exact: torch.Tensor) -> float:
 @pytest.mark.parametrize("precision", PRECISIONS)
 @pytest.mark.parametrize("biased", [False, True])
 @pytest.mark.parametrize("size", [33, 64])
-@pytest.mark.parametrize("rows", [1, 3, FEW_ROWS, FEW_ROWS + 1, 40])
+@pytest.mark.parametrize("rows", [1, 3, FEW_ROWS, FEW_ROWS + 1, 40, 48])
 def test_products_are_those_of_float64(
     precision: Precision, rows: int, size: int, biased: bool
 ) -> None:
@@ -53,6 +54,14 @@ def test_a_row_does_not_depend_on_its_neighbours_beyond_rounding(precision: Prec
     for rows in (1, 2, FEW_ROWS, FEW_ROWS + 1):
         alone = product(inputs[:rows])
         torch.testing.assert_close(alone.float(), together[:rows].float(), rtol=1e-2, atol=0.1)
+
+
+def test_numbers_of_rows_are_few_and_hardly_too_large() -> None:
+    assert [whole_rows(rows) for rows in (1, 5, 8, 9, 17, 320, 321)] == [1, 5, 8, 16, 32, 320, 352]
+    numbers = range(1, 5000)
+    assert all(0 <= whole_rows(rows) - rows < max(16, rows / 8) for rows in numbers)
+    assert all(whole_rows(whole_rows(rows)) == whole_rows(rows) for rows in numbers)
+    assert len({whole_rows(rows) for rows in numbers}) < 70
 
 
 def test_8_bits_keep_each_weight_within_half_a_level_and_a_row_of_zeros() -> None:

@@ -116,7 +116,7 @@ translating_options = all_of(
             "--max-length",
             metavar="2x+10",
             help="Most tokens of a translation, from its source's: 2x+10, 1.5x or 100.  "
-            "[default: twice what the training makes likely, and 10]",
+            "[default: 1.5 times what the training makes likely, and 10]",
         ),
         kept_option(
             "--shortlist",

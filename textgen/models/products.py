@@ -13,10 +13,11 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 from typing_extensions import override
 
 Precision = Literal["float32", "bfloat16", "int8"]
@@ -32,6 +33,7 @@ NUMBERS: dict[str, torch.dtype] = {
 FEW_ROWS = 8
 """Up to so many rows the traffic of the weights counts, above it the arithmetic."""
 
+_TILE = 16  # rows that the processor multiplies at once
 _ROWS = 320  # for which oneDNN chooses the layout; another number is multiplied as well
 _LEVELS = 127
 _VECTOR = 32  # torch's kernel for 8 bits reads whole vectors, past the end of other sizes
@@ -76,6 +78,9 @@ class Plain(Product):
 class Packed(Product):
     """Weights in the blocks that oneDNN multiplies; for a CPU with bfloat16.
 
+    oneDNN compiles a kernel for each number of rows, which takes longer than many products do, and
+    keeps it (0.5 MB); so rows are filled up with zeros to one of a few numbers (``whole_rows``).
+
     Args:
         weight: (O, I) bfloat16.
         bias: (O,) bfloat16, or None for 0.
@@ -84,17 +89,24 @@ class Packed(Product):
     def __init__(self, weight: Tensor, bias: Tensor | None) -> None:
         self._weight = _operator("mkldnn", "_reorder_linear_weight")(weight.detach(), _ROWS)
         self._multiply = _operator("mkldnn", "_linear_pointwise")
-        self._multiply_add = self._multiply.binary
+        self._multiply_add = getattr(self._multiply, "binary", None)
         self._bias = bias
 
     @override
     def __call__(self, inputs: Tensor) -> Tensor:
-        return cast("Tensor", self._multiply(inputs, self._weight, self._bias, "none", [], ""))
+        rows = inputs.shape[0]
+        whole = _filled(inputs)
+        found: Tensor = self._multiply(whole, self._weight, self._bias, "none", [], "")
+        return found if whole is inputs else found[:rows]
 
     @override
     def plus(self, inputs: Tensor, addend: Tensor) -> Tensor:
-        found = self._multiply_add(inputs, addend, self._weight, self._bias, "add")
-        return cast("Tensor", found)
+        if self._multiply_add is None:
+            return self(inputs).add_(addend)
+        rows = inputs.shape[0]
+        whole, more = _filled(inputs), _filled(addend)
+        found: Tensor = self._multiply_add(whole, more, self._weight, self._bias, "add")
+        return found if whole is inputs else found[:rows]
 
 
 class Small(Product):
@@ -128,6 +140,24 @@ class Small(Product):
             return self._many(inputs)
         product: Tensor = self._multiply(inputs, self._small, self._scale)
         return product if self._bias is None else product.add_(self._bias)
+
+
+def whole_rows(rows: int) -> int:
+    """The next number of rows for which there is to be a kernel: eight in each doubling.
+
+    All up to 8, multiples of 16 up to 256, of 32 up to 512, of 64 up to 1,024, and so on: from 128
+    on at most an eighth too many. Below, 16 rows are multiplied at once anyway.
+    """
+    if rows <= FEW_ROWS:
+        return rows
+    step = max(_TILE, 1 << max(0, (rows - 1).bit_length() - 4))
+    return -(-rows // step) * step
+
+
+def _filled(rows: Tensor) -> Tensor:
+    """(N, F), and zeros below."""
+    spare = whole_rows(rows.shape[0]) - rows.shape[0]
+    return F.pad(rows, (0, 0, 0, spare)) if spare else rows
 
 
 def lay_out(weight: Tensor, bias: Tensor | None, precision: Precision) -> Product:

@@ -100,8 +100,12 @@ def translate_windows(
 
 
 def default_length(loaded: LoadedModel) -> MaxLength:
-    """Twice what the training pairs make likely, and ten."""
-    return MaxLength(2 * loaded.target_ratio, 10)
+    """One and a half times what the training pairs make likely, and ten.
+
+    Of 138,314 English–French pairs of Tatoeba one is longer, of 29,000 of Multi30k none (German) or
+    one (French). The farther the limit, the longer a search has to prove its result.
+    """
+    return MaxLength(1.5 * loaded.target_ratio, 10)
 
 
 def _translate(
