@@ -11,8 +11,11 @@ from torch.autograd.function import once_differentiable
 from textgen.errors import ConfigError
 from textgen.protocols import FactoredOutput
 
-CHUNK = 1 << 20
+CHUNK = 1 << 19
 """Logits that are worked on at a time on a CPU: as many as its cache holds."""
+
+
+_SMALL = 1e-30  # below, a float32 soon has fewer digits
 
 
 def cross_entropy(
@@ -92,29 +95,30 @@ class _CrossEntropy(torch.autograd.Function):
         pieces = _chunks(logits)
         most = min(len(logits), pieces[0].stop)
         work = None if logits.dtype == wide else logits.new_empty((most, size), dtype=wide)
-        nll, spread = [], []
+        log_probs, spread = [], []
+        uniform = logits.new_tensor(-smoothing / size / count, dtype=wide)
         for rows in pieces:
             part, chosen = logits[rows], targets[rows, None]  # (R, V), (R, 1)
             values = gradient[rows] if work is None else work[: len(part)]
             values.copy_(part)
-            target, total = values.gather(1, chosen), values.sum(1, keepdim=True)
-            normaliser = _softmax(values)
-            nll.append((target - normaliser).sum())
+            total = (
+                values.sum(1, keepdim=True) - size * values.gather(1, chosen) if smoothing else 0
+            )
+            _softmax(values)
+            log_prob = _log(values.gather(1, chosen), part, chosen)  # (R, 1)
+            log_probs.append(log_prob.sum())
             if smoothing > 0:
-                spread.append((total - size * normaliser).sum())
-            values.mul_(1 / count)
-            if smoothing > 0:
-                values.sub_(smoothing / size / count)
-            share = values.new_tensor((smoothing - 1) / count)
-            values.scatter_add_(1, chosen, share.expand_as(chosen))
+                spread.append((total + size * log_prob).sum())  # Σ of all tokens' log p
+            values.scatter_add_(1, chosen, values.new_full(chosen.shape, smoothing - 1))
+            torch.add(uniform, values, alpha=1 / count, out=values)
             if work is not None:
                 gradient[rows] = values
         ctx.save_for_backward(gradient)
-        plain = -torch.stack(nll).sum()
+        plain = -torch.stack(log_probs).sum()
         loss = plain / count
         if smoothing > 0:
-            uniform = -torch.stack(spread).sum() / (count * size)
-            loss = (1 - smoothing) * loss + smoothing * uniform
+            even = -torch.stack(spread).sum() / (count * size)
+            loss = (1 - smoothing) * loss + smoothing * even
         ctx.mark_non_differentiable(plain)
         return loss, plain
 
@@ -127,15 +131,19 @@ class _CrossEntropy(torch.autograd.Function):
         return gradient * outer, None, None, None
 
 
-def _softmax(values: Tensor) -> Tensor:
-    """Softmax of each row of (R, V), in its place; returns (R, 1) log Σ exp of what was there."""
-    largest = values.amax(1, keepdim=True)
+def _softmax(values: Tensor) -> None:
+    """Softmax of each row of (R, V), in its place."""
     if values.is_cpu:
         torch.softmax(values, 1, out=values)
     else:
         values.copy_(torch.softmax(values, 1))
-    # the largest probability is exp(largest − log Σ exp), at least 1 / V
-    return largest - values.amax(1, keepdim=True).log()
+
+
+def _log(probabilities: Tensor, logits: Tensor, targets: Tensor) -> Tensor:
+    """Logarithms (R, 1) of the targets' probabilities, from the logits (R, V) where one is 0."""
+    if probabilities.is_cpu and bool((probabilities > _SMALL).all()):
+        return probabilities.log()
+    return _log_probs(logits).gather(1, targets)
 
 
 def _log_probs(logits: Tensor) -> Tensor:
