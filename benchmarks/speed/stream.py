@@ -21,11 +21,14 @@ LOOKED_UP = "The first layer's input is no product here: a table holds it for ea
 
 def models() -> dict[str, tuple[TextTokenizer, list[str]]]:
     """Tokenizer and settings of the models, by their names in the table."""
-    wide = ["model.hidden=650", "model.embedding=650"]
+    characters, words = character_tokenizer(), word_tokenizer(10_000)
+    small, large, wide = (
+        ["model.layers=2", f"model.hidden={hidden}"] for hidden in (256, 512, 650)
+    )
     return {
-        "characters, LSTM 2 × 256": (character_tokenizer(), []),
-        "characters, LSTM 2 × 512": (character_tokenizer(), ["model.hidden=512"]),
-        "10,000 words, LSTM 2 × 650": (word_tokenizer(10_000), wide),
+        "characters, LSTM 2 × 256": (characters, small),
+        "characters, LSTM 2 × 512": (characters, large),
+        "10,000 words, LSTM 2 × 650": (words, [*wide, "model.embedding=650"]),
     }
 
 

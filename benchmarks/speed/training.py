@@ -206,9 +206,14 @@ def jobs(precision: str, settings: Settings) -> list[Job]:
             ["model.attention=additive", "model.tied=none"],
             batches=batches,
         ),
-        language_job(f"characters, LSTM 2 × 256, {precision}", precision, characters, []),
-        language_job(
-            f"characters, LSTM 2 × 512, {precision}", precision, characters, ["model.hidden=512"]
+        *(
+            language_job(
+                f"characters, LSTM 2 × {hidden}, {precision}",
+                precision,
+                characters,
+                ["model.layers=2", f"model.hidden={hidden}"],
+            )
+            for hidden in (256, 512)
         ),
         language_job(f"10,000 words, LSTM 2 × 650, {precision}", precision, 10_000, wide),
     ]
