@@ -220,7 +220,7 @@ class Beam:
     @property
     def width(self) -> int:
         """Number of hypotheses K of each source."""
-        return int(self.tokens.shape[1])
+        return int(self.scores.shape[1])
 
 
 @dataclass(frozen=True)

@@ -16,10 +16,11 @@ The rules, in the order of a step:
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import torch
 from torch import Tensor
+from typing_extensions import override
 
 from textgen.decoding.guard import (
     apply_filters,
@@ -31,7 +32,7 @@ from textgen.decoding.guard import (
 )
 from textgen.decoding.hypotheses import best_first, join
 from textgen.decoding.scoring import token_log_probs
-from textgen.decoding.track import Track
+from textgen.decoding.track import Moment, Track
 from textgen.protocols import Beam, Hypotheses, Pick, Session
 from textgen.rows import flat_rows
 
@@ -85,6 +86,23 @@ def _log_probs(logits: Tensor) -> Tensor:
         return torch.log_softmax(logits, -1)
     wide = logits.float()
     return torch.log_softmax(wide, -1, out=wide)  # in its place: a fifth faster, measured
+
+
+class _LazyBeam(Beam):
+    """A beam whose tokens are put together when they are asked for: most steps ask for none."""
+
+    def __getattr__(self, name: str) -> Any:
+        then: Moment | None = vars(self).get(f"{name}_then")
+        if then is None:
+            raise AttributeError(f"a beam has no {name!r}")
+        values = vars(self)[name] = then.values()
+        return values
+
+    @property
+    @override
+    def step(self) -> int:
+        then: Moment | None = vars(self).get("tokens_then")
+        return super().step if then is None else then.steps
 
 
 class _Part(NamedTuple):
@@ -161,9 +179,10 @@ class _Search:
     def beam(self) -> Beam:
         """The hypotheses as plugins see them."""
         width = self.scores.shape[1]
-        return Beam(
-            tokens=self.tokens.view(width),
-            log_probs=self.log_probs.view(width),
+        beam = object.__new__(_LazyBeam)
+        vars(beam).update(
+            tokens_then=self.tokens.moment(width),
+            log_probs_then=self.log_probs.moment(width),
             scores=self.scores,
             lengths=self.lengths,
             finished=self.finished,
@@ -178,6 +197,7 @@ class _Search:
             marks=self.marks,
             parents=self.parents,
         )
+        return beam
 
     def advance(self, pick: Picker, done: Done | None) -> None:
         """One step."""
