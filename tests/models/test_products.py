@@ -9,6 +9,7 @@ from torch.nn import functional as F
 
 from textgen.models.products import (
     FEW_ROWS,
+    FEW_WEIGHTS,
     NUMBERS,
     Plain,
     Precision,
@@ -73,6 +74,20 @@ def test_8_bits_keep_each_weight_within_half_a_level_and_a_row_of_zeros() -> Non
     # half a level, and the rounding of scale and value to 8 bits of mantissa
     assert ((values - weight).abs() <= 0.5 * level + weight.abs() * 2**-7 + 1e-9).all()
     assert not values[7].any()
+
+
+@pytest.mark.parametrize("precision", PRECISIONS)
+def test_a_small_output_layer_gives_float32(precision: Precision) -> None:
+    torch.manual_seed(5)
+    projection, features = nn.Linear(32, 50), torch.randn(3, 32)
+    exact = projection.double()(features.double())
+    output = lay_out_output(nn.Identity(), projection.float(), precision)
+    found = output(features.to(NUMBERS[precision]))
+    assert found.dtype == torch.float32
+    assert relative(found, exact.detach()) < TOLERANCE[precision]
+    large = nn.Linear(32, FEW_WEIGHTS // 32 + 32)
+    found = lay_out_output(nn.Identity(), large, precision)(features.to(NUMBERS[precision]))
+    assert found.dtype == NUMBERS[precision]
 
 
 def test_an_output_layer_keeps_the_shape_of_its_features() -> None:
