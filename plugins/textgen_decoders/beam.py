@@ -114,6 +114,7 @@ class RunningBeam:
         moves = best_moves(log_probs, self.live(beam), 2 * width)
         if worth(moves.tokens == marks.eos):
             return Pick(*apart(moves, width, marks))
+        # none ends, in most steps: nothing to sort apart, and no rows but those that go on
         tokens = torch.where(moves.scores != _DEAD, moves.tokens, marks.bos)
         return Pick(moves.parents[:, :width], tokens[:, :width])
 
