@@ -191,6 +191,13 @@ def test_eos_at_the_limit_is_forced_when_asked_for() -> None:
         assert (ended.log_probs[:, 0] < -25).all()
 
 
+def test_a_pick_of_no_rows_is_named() -> None:
+    nothing = torch.zeros(2, 0, dtype=torch.int64)
+    session = session_of(random_model(), [[1], [1]])
+    with pytest.raises(PluginError, match="K' ≥ 1"):
+        decode(lambda given: search(given, lambda _, __: Pick(nothing, nothing)), session)
+
+
 def test_dead_rows_stay_dead() -> None:
     """Of four moves asked for two exist; the spare rows must never come back."""
     logits = torch.full((1, 13, 5), float("-inf"))

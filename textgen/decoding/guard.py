@@ -134,6 +134,7 @@ def call_pick(
         raise BadPickError(pick, what) from error
     shape = tuple(allowed.shape[:2])
     good = isinstance(tokens, Tensor) and tokens.dtype == torch.int64 and tokens.dim() == 2
+    good = good and tokens.shape[1] > 0
     if parents is None:
         good = good and tokens.shape == shape
     else:
@@ -173,7 +174,7 @@ def _bad_pick(
     return BadPickError(
         pick,
         f"its pick gave parents and tokens as {said}; expected int64 (B, K') with B = {shape[0]}, "
-        f"or None and tokens of shape {shape}.",
+        f"K' ≥ 1, or None and tokens of shape {shape}.",
     )
 
 

@@ -16,11 +16,10 @@ The rules, in the order of a step:
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple, TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import torch
 from torch import Tensor
-from typing_extensions import override
 
 from textgen.decoding.guard import (
     apply_filters,
@@ -31,8 +30,9 @@ from textgen.decoding.guard import (
     started,
 )
 from textgen.decoding.hypotheses import best_first, join
+from textgen.decoding.lazy_beam import LazyBeam
 from textgen.decoding.scoring import token_log_probs
-from textgen.decoding.track import Moment, Track
+from textgen.decoding.track import Track
 from textgen.protocols import Beam, Hypotheses, Pick, Session
 from textgen.rows import flat_rows
 
@@ -86,23 +86,6 @@ def _log_probs(logits: Tensor) -> Tensor:
         return torch.log_softmax(logits, -1)
     wide = logits.float()
     return torch.log_softmax(wide, -1, out=wide)  # in its place: a fifth faster, measured
-
-
-class _LazyBeam(Beam):
-    """A beam whose tokens are put together when they are asked for: most steps ask for none."""
-
-    def __getattr__(self, name: str) -> Any:
-        then: Moment | None = vars(self).get(f"{name}_then")
-        if then is None:
-            raise AttributeError(f"a beam has no {name!r}")
-        values = vars(self)[name] = then.values()
-        return values
-
-    @property
-    @override
-    def step(self) -> int:
-        then: Moment | None = vars(self).get("tokens_then")
-        return super().step if then is None else then.steps
 
 
 class _Part(NamedTuple):
@@ -179,7 +162,7 @@ class _Search:
     def beam(self) -> Beam:
         """The hypotheses as plugins see them."""
         width = self.scores.shape[1]
-        beam = object.__new__(_LazyBeam)
+        beam = object.__new__(LazyBeam)
         vars(beam).update(
             tokens_then=self.tokens.moment(width),
             log_probs_then=self.log_probs.moment(width),

@@ -230,7 +230,9 @@ class Attention(nn.Module):
         Returns:
             Attention vectors (N, H) and weights α (N, 1, S).
         """
-        given = hidden if self._hidden is None else self._hidden(hidden)
+        given = (
+            F.linear(hidden, self.weight_hidden) if self._hidden is None else self._hidden(hidden)
+        )
         keys, values = memory.keys, memory.values
         grouped = query.to(keys.dtype).view(keys.shape[0], -1, query.shape[1])  # (B, K, H)
         weights = (self.score(grouped, keys) + memory.mask).softmax(dim=-1)

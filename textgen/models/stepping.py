@@ -145,7 +145,7 @@ def order_of(cell: Cell, blocks: tuple[str, ...]) -> Tensor:
     return torch.cat([parts[name] for name in blocks])
 
 
-class Decoder(nn.Module):
+class Decoder(nn.Module, ABC):
     """A model whose weights can be laid out for single steps."""
 
     _step: StackStep | None = None
@@ -173,9 +173,9 @@ class Decoder(nn.Module):
             self._take_back()
         return super().train(mode)
 
+    @abstractmethod
     def _lay_out(self, precision: Precision) -> None:
         """Make ``_step`` and ``_scores`` and what else single steps use."""
-        raise NotImplementedError(f"{type(self).__name__} at {precision}")
 
     def _take_back(self) -> None:
         """Forget what ``_lay_out`` made."""
