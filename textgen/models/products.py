@@ -78,7 +78,7 @@ class Plain(Product):
         return torch.addmm(addend, inputs, self._weight)
 
 
-class Wide(Plain):
+class Wide(Product):
     """Few weights, of whatever precision, multiplied as float32; gives float32.
 
     A product of 16 or 8 bits takes 60 µs before it begins to multiply, which is more than a small
@@ -90,22 +90,18 @@ class Wide(Plain):
     """
 
     def __init__(self, weight: Tensor, bias: Tensor | None) -> None:
-        super().__init__(weight.float(), None if bias is None else bias.float())
+        self._product = Plain(weight.float(), None if bias is None else bias.float())
 
     @override
     def __call__(self, inputs: Tensor) -> Tensor:
-        return super().__call__(inputs.float())
-
-    @override
-    def plus(self, inputs: Tensor, addend: Tensor) -> Tensor:
-        return super().plus(inputs.float(), addend.float())
+        return self._product(inputs.float())
 
 
 class Packed(Product):
     """Weights in the blocks that oneDNN multiplies; for a CPU with bfloat16.
 
     oneDNN compiles a kernel for each number of rows, which takes longer than many products do, and
-    keeps it (0.5 MB); so rows are filled up with zeros to one of a few numbers (``whole_rows``).
+    keeps it; so rows are filled up with zeros to one of a few numbers (``whole_rows``).
 
     Args:
         weight: (O, I) bfloat16.
