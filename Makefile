@@ -43,14 +43,16 @@ $(VENV)/.torch: constraints.txt
 	$(PIP) $(TORCH)
 	@touch $@
 
-$(VENV)/.installed: $(VENV)/.torch pyproject.toml
+NATIVE := hatch_build.py $(wildcard textgen/native/*.[ch])
+
+$(VENV)/.installed: $(VENV)/.torch pyproject.toml $(NATIVE)
 	$(PIP) -e .
 	@touch $@
 
-$(VENV)/.installed-test: $(VENV)/.torch pyproject.toml
+$(VENV)/.installed-test: $(VENV)/.torch pyproject.toml $(NATIVE)
 	$(PIP) -e '.[test]'
 	@touch $@ $(VENV)/.installed
 
-$(VENV)/.installed-dev: $(VENV)/.torch pyproject.toml
+$(VENV)/.installed-dev: $(VENV)/.torch pyproject.toml $(NATIVE)
 	$(PIP) -e '.[dev]'
 	@touch $@ $(VENV)/.installed $(VENV)/.installed-test

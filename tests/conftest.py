@@ -18,6 +18,8 @@ import pytest
 import torch
 from hypothesis import settings
 
+from textgen.native import kernels
+
 sys.path.insert(0, str(Path(__file__).parent))
 
 torch.set_num_threads(1)
@@ -42,3 +44,14 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         if "slow" in item.keywords:
             item.add_marker(skip)
+
+
+@pytest.fixture(params=["native", "python"])
+def either(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A test runs with what was compiled and without."""
+    if request.param == "python":
+        for module in ("models.products", "models.attention", "decoding.top"):
+            monkeypatch.setattr(f"textgen.{module}.kernels", lambda: None)
+    elif kernels() is None:
+        pytest.skip("textgen.native was not compiled")
+    return str(request.param)

@@ -12,6 +12,7 @@ LEVELS = {
     "protocols": 0,
     "errors": 0,
     "rows": 0,
+    "native": 0,
     "config": 1,
     "registry": 1,
     "workers": 1,

@@ -21,6 +21,7 @@ def test_argmax_takes_the_first_of_equal_ones(size: int) -> None:
 
 @pytest.mark.parametrize("size", [7, 1024, 5001])
 @pytest.mark.parametrize("count", [1, 10, 500])
+@pytest.mark.usefixtures("either")
 def test_best_moves_are_the_best(size: int, count: int) -> None:
     generator = torch.Generator().manual_seed(size)
     log_probs = torch.randn(9, 4, size, generator=generator)
@@ -37,6 +38,7 @@ def test_best_moves_are_the_best(size: int, count: int) -> None:
 
 
 @pytest.mark.parametrize("size", [40, 2500, 4096])
+@pytest.mark.usefixtures("either")
 def test_neighbours_do_not_decide_which_of_equal_moves_come_first(size: int) -> None:
     generator = torch.Generator().manual_seed(size)
     log_probs = torch.randint(-3, 0, (40, 5, size), generator=generator).float()
@@ -48,6 +50,7 @@ def test_neighbours_do_not_decide_which_of_equal_moves_come_first(size: int) -> 
         assert torch.equal(alone.tokens[0], together.tokens[row])
 
 
+@pytest.mark.usefixtures("either")
 def test_moves_of_a_row_with_few_tokens_allowed_stay_in_the_vocabulary() -> None:
     log_probs = torch.full((1, 3, 5001), float("-inf"))
     log_probs[0, 1, 5000] = -1.0

@@ -15,9 +15,11 @@ from textgen.models.products import (
     Precision,
     Small,
     lay_out,
+    lay_out_many,
     lay_out_output,
     whole_rows,
 )
+from textgen.native import FEW
 
 PRECISIONS: list[Precision] = ["float32", "bfloat16", "int8"]
 TOLERANCE = {"float32": 1e-6, "bfloat16": 1e-2, "int8": 2e-2}
@@ -30,9 +32,9 @@ def relative(found: torch.Tensor, exact: torch.Tensor) -> float:
 @pytest.mark.parametrize("precision", PRECISIONS)
 @pytest.mark.parametrize("biased", [False, True])
 @pytest.mark.parametrize("size", [33, 64])
-@pytest.mark.parametrize("rows", [1, 3, FEW_ROWS, FEW_ROWS + 1, 40, 48])
+@pytest.mark.parametrize("rows", [1, 3, FEW_ROWS, FEW_ROWS + 1, FEW, FEW + 1, 48])
 def test_products_are_those_of_float64(
-    precision: Precision, rows: int, size: int, biased: bool
+    precision: Precision, rows: int, size: int, biased: bool, either: str
 ) -> None:
     torch.manual_seed(0)
     weight, inputs, addend = torch.randn(96, size), torch.randn(rows, size), torch.randn(rows, 96)
@@ -40,19 +42,21 @@ def test_products_are_those_of_float64(
     exact = F.linear(inputs.double(), weight.double(), bias.double() if biased else None)  # type: ignore[union-attr]
     product, numbers = lay_out(weight, bias, precision), NUMBERS[precision]
     given = inputs.to(numbers)
-    assert product(given).dtype == numbers
+    few = either == "native" and rows <= FEW
+    assert product(given).dtype == (torch.float32 if few else numbers)
     assert relative(product(given), exact) < TOLERANCE[precision]
     plus = product.plus(given, addend.to(numbers))
     assert relative(plus, exact + addend.double()) < TOLERANCE[precision]
 
 
 @pytest.mark.parametrize("precision", PRECISIONS)
+@pytest.mark.usefixtures("either")
 def test_a_row_does_not_depend_on_its_neighbours_beyond_rounding(precision: Precision) -> None:
     torch.manual_seed(1)
     product = lay_out(torch.randn(64, 64), None, precision)
     inputs = torch.randn(64, 64).to(NUMBERS[precision])
     together = product(inputs)
-    for rows in (1, 2, FEW_ROWS, FEW_ROWS + 1):
+    for rows in (1, 2, FEW_ROWS, FEW_ROWS + 1, FEW + 1):
         alone = product(inputs[:rows])
         torch.testing.assert_close(alone.float(), together[:rows].float(), rtol=1e-2, atol=0.1)
 
@@ -77,15 +81,17 @@ def test_8_bits_keep_each_weight_within_half_a_level_and_a_row_of_zeros() -> Non
 
 
 @pytest.mark.parametrize("precision", PRECISIONS)
-def test_a_small_output_layer_gives_float32(precision: Precision) -> None:
+@pytest.mark.parametrize("rows", [3, FEW + 1])
+@pytest.mark.usefixtures("either")
+def test_a_small_output_layer_gives_float32(precision: Precision, rows: int) -> None:
     torch.manual_seed(5)
-    projection, features = nn.Linear(32, 50), torch.randn(3, 32)
+    projection, features = nn.Linear(32, 50), torch.randn(rows, 32)
     exact = projection.double()(features.double())
     output = lay_out_output(nn.Identity(), projection.float(), precision)
     found = output(features.to(NUMBERS[precision]))
     assert found.dtype == torch.float32
     assert relative(found, exact.detach()) < TOLERANCE[precision]
-    large = nn.Linear(32, FEW_WEIGHTS // 32 + 32)
+    large, features = nn.Linear(32, FEW_WEIGHTS // 32 + 32), torch.randn(FEW + 1, 32)
     found = lay_out_output(nn.Identity(), large, precision)(features.to(NUMBERS[precision]))
     assert found.dtype == NUMBERS[precision]
 
@@ -111,6 +117,8 @@ def test_without_torch_s_private_operators_products_are_plain(
     monkeypatch.setattr("textgen.models.products._operator", lambda *_: None)
     torch.manual_seed(4)
     weight, inputs = torch.randn(9, 12), torch.randn(2, 12)
+    assert isinstance(lay_out_many(weight, None, "bfloat16"), Plain)
+    monkeypatch.setattr("textgen.models.products.kernels", lambda: None)
     assert isinstance(lay_out(weight, None, "bfloat16"), Plain)
     small = lay_out(weight, None, "int8")(inputs.bfloat16())
     assert relative(small, inputs.double() @ weight.double().t()) < TOLERANCE["int8"]

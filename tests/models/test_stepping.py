@@ -77,17 +77,20 @@ def compare(model: LanguageModel | Translator, batch: Batch, precision: Precisio
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16", "int8"])
 @pytest.mark.parametrize("options", LANGUAGE_MODELS, ids=str)
+@pytest.mark.usefixtures("either")
 def test_language_models_step_as_before(options: dict[str, object], precision: Precision) -> None:
     compare(language_model(options), Batch(3), precision)
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16", "int8"])
 @pytest.mark.parametrize("options", TRANSLATORS, ids=str)
+@pytest.mark.usefixtures("either")
 def test_translators_step_as_before(options: dict[str, object], precision: Precision) -> None:
     compare(translator(options), sources(), precision)
 
 
 @pytest.mark.parametrize("options", [{"cell": name} for name in CELLS], ids=str)
+@pytest.mark.usefixtures("either")
 def test_a_vocabulary_too_large_for_a_table(
     options: dict[str, object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -97,6 +100,7 @@ def test_a_vocabulary_too_large_for_a_table(
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 @pytest.mark.parametrize("make", [language_model, translator])
+@pytest.mark.usefixtures("either")
 def test_steps_and_sequences_follow_each_other(make: object, precision: Precision) -> None:
     """Two or many tokens at once after single steps, and single steps after these."""
     model = make({}).for_decoding(precision)  # type: ignore[operator]

@@ -13,8 +13,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from textgen.native import kernels
+
 _CHUNK = 64
 _LONG_ROW = 1024
+_COMPILED = 256  # moves up to which each is put in its place by comparing it with those before
+_NUMBERS = torch.float32
 _MANY = 1 << 13  # numbers of one source: neighbours must not decide which of equal ones is first
 
 
@@ -67,6 +71,9 @@ def best_moves(log_probs: Tensor, scores: Tensor, count: int) -> Moves:
         M = min(count, K·V) moves.
     """
     _, width, size = log_probs.shape
+    compiled = kernels() if log_probs.is_cpu else None
+    if compiled is not None and count <= _COMPILED and log_probs.dtype == scores.dtype == _NUMBERS:
+        return Moves(*compiled.best(log_probs, scores, min(count, width * size)))
     spare = -size % _CHUNK
     if width * size < _MANY or not log_probs.is_cpu:
         best, index = (log_probs + scores.unsqueeze(2)).flatten(1).topk(min(count, width * size), 1)

@@ -20,6 +20,7 @@ from typing_extensions import override
 
 from textgen.errors import ConfigError
 from textgen.models.products import Precision, Product, lay_out
+from textgen.native import FEW, Attended, kernels
 
 
 @dataclass(frozen=True)
@@ -49,8 +50,17 @@ class Memory:
 class Score(nn.Module, ABC):
     """How well a query fits a state of the memory."""
 
+    factor: float = 1.0
+    """Of a score that is a product."""
+    additive: Tensor | None = None
+    """(D,) v_a of an additive score with weights laid out, else None."""
+
     def lay_out(self, precision: Precision | None) -> None:
         """Get ready to be asked for single steps; None takes it back."""
+
+    def side(self, queries: Tensor) -> Tensor:
+        """The query's side in single steps: (N, H) to (N, D)."""
+        return queries
 
     @abstractmethod
     def keys(self, states: Tensor) -> Tensor:
@@ -134,7 +144,14 @@ class AdditiveScore(Score):
 
     @override
     def lay_out(self, precision: Precision | None) -> None:
-        self._query = None if precision is None else lay_out(self.weight_query, None, precision)
+        self._query = self.additive = None
+        if precision is not None:
+            self._query = lay_out(self.weight_query, None, precision)
+            self.additive = self.vector.detach().float().flatten()
+
+    @override
+    def side(self, queries: Tensor) -> Tensor:
+        return self._query(queries) if self._query is not None else queries
 
     @override
     def keys(self, states: Tensor) -> Tensor:
@@ -234,6 +251,12 @@ class Attention(nn.Module):
             F.linear(hidden, self.weight_hidden) if self._hidden is None else self._hidden(hidden)
         )
         keys, values = memory.keys, memory.values
+        compiled = kernels()
+        if compiled is not None and self._hidden is not None and len(hidden) <= FEW and keys.is_cpu:
+            score = self.score
+            attended = Attended(keys, values, memory.mask, score.additive, score.factor)
+            found, weights = compiled.attend(score.side(query), given, attended, hidden.dtype)
+            return found, weights.unsqueeze(1)
         grouped = query.to(keys.dtype).view(keys.shape[0], -1, query.shape[1])  # (B, K, H)
         weights = (self.score(grouped, keys) + memory.mask).softmax(dim=-1)
         context = torch.bmm(weights.to(values.dtype), values).view(hidden.shape)

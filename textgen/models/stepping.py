@@ -8,6 +8,7 @@ Above it W_x and W_h stand side by side and multiply [x; h] at once.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from functools import cached_property
 from typing import ClassVar, Self
 
 import torch
@@ -16,9 +17,18 @@ from torch.nn import functional as F
 from typing_extensions import override
 
 from textgen.models.cells import Cell, GruFused, Lstm, Lstm1997, Rnn
-from textgen.models.products import NUMBERS, LaidOutOutput, Precision, Product, lay_out
+from textgen.models.products import (
+    NUMBERS,
+    LaidOutOutput,
+    Precision,
+    Product,
+    lay_out,
+    lay_out_few,
+    lay_out_many,
+)
 from textgen.models.recurrent import RecurrentStack
 from textgen.models.state import Layer, RecurrentState
+from textgen.native import FEW
 
 TABLE = 1 << 25
 """Most numbers in a table of W_x x + b for all tokens: 128 MiB of float32."""
@@ -38,14 +48,23 @@ class Step(ABC):
     """The cell's blocks in the order that suits the step: what gets the same function together."""
 
     def __init__(self, cell: Cell, precision: Precision, *, projected: bool) -> None:
-        order = order_of(cell, self.blocks)
-        recurrent, bias = cell.weight_recurrent[order], cell.bias[order]
+        self.cell, self.precision = cell, precision
         self.projected, self.size = projected, cell.hidden_size
-        self.product: Product = (
-            lay_out(recurrent, None, precision)
-            if projected
-            else lay_out(torch.cat([cell.weight_input[order], recurrent], 1), bias, precision)
-        )
+
+    def weights(self) -> tuple[Tensor, Tensor | None]:
+        """Of the products of a step: (G·H, I) and (G·H,), or None for no bias."""
+        cell = self.cell
+        order = order_of(cell, self.blocks)
+        recurrent = cell.weight_recurrent.detach()[order]
+        if self.projected:
+            return recurrent, None
+        joined = torch.cat([cell.weight_input.detach()[order], recurrent], 1)
+        return joined, cell.bias.detach()[order]
+
+    @cached_property
+    def product(self) -> Product:
+        """Laid out when it is first needed."""
+        return lay_out(*self.weights(), self.precision)
 
     def gates(self, inputs: Tensor, hidden: Tensor) -> Tensor:
         """W_x x + W_h h + b, (N, G·H) float32: a new tensor that may be changed."""
@@ -58,18 +77,46 @@ class Step(ABC):
     def __call__(self, inputs: Tensor, layer: Layer) -> Layer:
         """The new state; see ``Cell.step``. Memory cells C stay float32."""
 
+    def read(self, table: Tensor, tokens: Tensor, layer: Layer) -> Layer:
+        """The new state after ``tokens`` (N,) int64, whose inputs are rows of ``table`` (V, …)."""
+        return self(table.index_select(0, tokens), layer)
+
 
 class _Lstm(Step):
+    """Few rows are one native call, gates and all."""
+
     blocks = ("input", "forget", "output", "candidate")
+
+    def __init__(self, cell: Cell, precision: Precision, *, projected: bool) -> None:
+        super().__init__(cell, precision, projected=projected)
+        self.few = lay_out_few(*self.weights(), precision, gates=True)
+
+    @cached_property
+    @override
+    def product(self) -> Product:
+        make = lay_out if self.few is None else lay_out_many
+        return make(*self.weights(), self.precision)
 
     @override
     def __call__(self, inputs: Tensor, layer: Layer) -> Layer:
         hidden, memory = layer
+        if self.few is not None and len(inputs) <= FEW:
+            layer = (hidden.to(inputs.dtype), memory)
+            if self.projected:
+                return self.few.lstm(layer, addend=inputs)
+            return self.few.lstm(layer, inputs=inputs)
         values = self.gates(inputs, hidden)
         values[:, : 3 * self.size].sigmoid_()
         i, f, o, candidate = values.chunk(4, dim=1)
         memory = torch.addcmul(i * torch.tanh(candidate), f, memory.float())
         return (o * torch.tanh(memory)).to(inputs.dtype), memory
+
+    @override
+    def read(self, table: Tensor, tokens: Tensor, layer: Layer) -> Layer:
+        if self.few is None or not self.projected or len(tokens) > FEW:
+            return super().read(table, tokens, layer)
+        layer = (layer[0].to(table.dtype), layer[1])
+        return self.few.lstm(layer, addend=table, tokens=tokens)
 
 
 class _Lstm1997(Step):
@@ -99,10 +146,13 @@ class _GruFused(Step):
     blocks = ("reset", "update", "candidate")
 
     def __init__(self, cell: GruFused, precision: Precision, *, projected: bool) -> None:
-        self.projected, self.size = projected, cell.hidden_size
+        super().__init__(cell, precision, projected=projected)
         self.inward = None if projected else lay_out(cell.weight_input, cell.bias, precision)
-        bias = F.pad(cell.bias_recurrent, (2 * self.size, 0))
-        self.product = lay_out(cell.weight_recurrent, bias, precision)
+        self.bias = F.pad(cell.bias_recurrent.detach(), (2 * self.size, 0))
+
+    @override
+    def weights(self) -> tuple[Tensor, Tensor | None]:
+        return self.cell.weight_recurrent.detach(), self.bias
 
     @override
     def __call__(self, inputs: Tensor, layer: Layer) -> Layer:
@@ -118,12 +168,12 @@ class _AsTrained(Step):
     """A cell's own step, for cells whose products depend on each other."""
 
     def __init__(self, cell: Cell, precision: Precision, *, projected: bool) -> None:
-        self.cell, self.projected = cell, projected
+        super().__init__(cell, precision, projected=projected)
         self.inward = None if projected else lay_out(cell.weight_input, cell.bias, precision)
 
     @override
     def __call__(self, inputs: Tensor, layer: Layer) -> Layer:
-        projected = inputs if self.inward is None else self.inward(inputs)
+        projected = inputs if self.inward is None else self.inward(inputs).to(inputs.dtype)
         layer = tuple(part.to(inputs.dtype) for part in layer)
         return self.cell.step(projected, layer, self.cell.weight_recurrent)
 
@@ -221,13 +271,24 @@ class StackStep:
         Returns:
             (N, H) outputs of the last layer, and the new state.
         """
-        values = self.table.index_select(0, tokens)
-        if inputs is not None:
-            values = torch.cat([values, inputs.to(values.dtype)], 1)
-        layers: list[Layer] = []
-        for index, (step, norm) in enumerate(zip(self.steps, self.norms, strict=True)):
+        if inputs is None:
+            layer = self.steps[0].read(self.table, tokens, state.layers[0])
+        else:
+            vectors = self.table.index_select(0, tokens)
+            joined = torch.cat([vectors, inputs.to(vectors.dtype)], 1)
+            layer = self.steps[0](joined, state.layers[0])
+        layers = [layer]
+        values: Tensor = self._normalised(0, layer[0])
+        for index, step in enumerate(self.steps[1:], start=1):
             layer = step(values, state.layers[index])
             layers.append(layer)
-            outputs = layer[0] if isinstance(norm, nn.Identity) else norm(layer[0])
-            values = outputs + values if self.residual and index > 0 else outputs
+            outputs = self._normalised(index, layer[0])
+            values = outputs + values if self.residual else outputs
         return values, RecurrentState(tuple(layers), state.width)
+
+    def _normalised(self, index: int, outputs: Tensor) -> Tensor:
+        norm = self.norms[index]
+        if isinstance(norm, nn.Identity):
+            return outputs
+        normalised: Tensor = norm(outputs)
+        return normalised
