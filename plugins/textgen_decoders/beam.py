@@ -9,9 +9,9 @@ import torch
 from annotated_types import Ge, Gt
 from torch import Tensor
 
-from textgen.decoding import Done, Moves, Pool, best_moves, search, telling, worth
+from textgen.decoding import Done, Pool, continuations, search, telling, worth
 from textgen.errors import UsageError
-from textgen.protocols import Beam, Hypotheses, Marks, Pick, Session
+from textgen.protocols import Beam, Hypotheses, Pick, Session
 
 _DEAD = float("-inf")
 
@@ -105,18 +105,13 @@ class RunningBeam:
         self.stop = "first" if greedy else options.stop
         self.over = torch.zeros_like(session.limit, dtype=torch.bool)
         self.some_over = False
+        self.some_ended = True  # as far as is known
         self.ceilings = options.penalty(session.limit)  # (B,) of all sources
         self.ceiling = self.ceilings.unsqueeze(1)  # (B', 1) of those that are still there
 
     def pick(self, log_probs: Tensor, beam: Beam) -> Pick:
         """Rows that go on, then rows that end."""
-        width, marks = self.options.width, beam.marks
-        moves = best_moves(log_probs, self.live(beam), 2 * width)
-        if worth(moves.tokens == marks.eos):
-            return Pick(*apart(moves, width, marks))
-        # none ends, in most steps: nothing to sort apart, and no rows but those that go on
-        tokens = torch.where(moves.scores != _DEAD, moves.tokens, marks.bos)
-        return Pick(moves.parents[:, :width], tokens[:, :width])
+        return Pick(*continuations(log_probs, self.live(beam), self.options.width, beam.marks))
 
     def sums(self, beam: Beam) -> Tensor:
         """(B, K) ≤ 0, what rows are worth before any penalty; it never grows with a token."""
@@ -134,6 +129,8 @@ class RunningBeam:
         """
         if beam.step == 0:
             self.pool.add(beam, self.rank)  # sources whose limit is 0
+        if not self.some_ended and not self.some_over:
+            return self.sums(beam)
         ended = beam.finished
         if self.some_over:
             ended = ended | self.over[beam.sources].unsqueeze(1)
@@ -151,7 +148,9 @@ class RunningBeam:
 
     def done(self, beam: Beam) -> Tensor:
         """(B,) bool: sources whose result is settled."""
-        self.pool.add(beam, self.rank)
+        self.some_ended = self.pool.add(beam, self.rank)
+        if not self.some_ended and self.pool.empty:
+            return torch.zeros_like(beam.sources, dtype=torch.bool)
         running = self.sums(beam).masked_fill(beam.finished, _DEAD)
         if self.stop == "provable" and not self.pool.empty:
             worst = self.pool.worst(beam.sources, self.n_best).unsqueeze(1)
@@ -166,32 +165,3 @@ class RunningBeam:
             self.some_over = True
             self.over[beam.sources] = over
         return over
-
-
-def continuations(
-    log_probs: Tensor, scores: Tensor, width: int, marks: Marks
-) -> tuple[Tensor, Tensor]:
-    """The best rows that go on, then the best that end, each by rank.
-
-    Args:
-        log_probs: (B, K, V).
-        scores: (B, K) of the rows; −inf for those that do not go on.
-        width: most rows that go on, and ranks among which an end counts.
-        marks: spare rows get bos, which is forbidden: they are dead.
-
-    Returns:
-        (B, M) parents and (B, M) tokens of M = min(2 · width, K · V) rows.
-    """
-    return apart(best_moves(log_probs, scores, 2 * width), width, marks)
-
-
-def apart(moves: Moves, width: int, marks: Marks) -> tuple[Tensor, Tensor]:
-    """Moves (B, M), best first, as ``continuations`` gives them."""
-    best, parents, tokens = moves
-    ends = tokens == marks.eos
-    order = ends.byte().argsort(dim=1, stable=True)
-    best, parents, tokens = (each.gather(1, order) for each in (best, parents, tokens))
-    ends = tokens == marks.eos
-    place = torch.arange(order.shape[1], device=order.device)
-    usable = torch.where(ends, order < width, place < width) & (best != _DEAD)
-    return parents, torch.where(usable, tokens, marks.bos)

@@ -10,7 +10,7 @@ from annotated_types import Ge
 from torch import Tensor
 from torch.nn import functional as F
 
-from textgen.decoding import best_first, search, take
+from textgen.decoding import best_first, continuations, search, take
 from textgen.errors import UsageError
 from textgen.protocols import Beam, Hypotheses, Pick, Session
 from textgen_decoders.beam import (
@@ -22,7 +22,6 @@ from textgen_decoders.beam import (
     Patience,
     RunningBeam,
     Stop,
-    continuations,
 )
 
 _DEAD = float("-inf")

@@ -8,11 +8,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from textgen.decoding import padded
+from textgen.decoding import draw, padded
 from textgen.decoding.guard import apply_filters
 from textgen.errors import UsageError
 from textgen.protocols import Batch, Beam, Companion, Session
-from textgen_decoders.sample import draw
 
 _FORBIDDEN = float("-inf")
 _MOST_SOURCE = 1000  # tokens of a source that a draft looks at

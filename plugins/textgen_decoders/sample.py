@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
-from textgen.decoding import search
+from textgen.decoding import draw, search
 from textgen.protocols import Beam, Hypotheses, Pick, Session
 
 
@@ -32,13 +31,3 @@ class Sample:
 def pick(log_probs: Tensor, beam: Beam) -> Pick:
     """Each row goes on with a token of its own distribution."""
     return Pick(None, draw(log_probs, beam.random.uniform(beam)))
-
-
-def draw(log_probs: Tensor, uniform: Tensor) -> Tensor:
-    """Tokens (B, K) from log-probabilities (B, K, V), normalised or not, by uniform (B, K).
-
-    A token that is forbidden is never drawn: its part of the cumulated mass is empty.
-    """
-    mass = torch.softmax(log_probs, -1, dtype=torch.float64).cumsum(-1)
-    aim = uniform.unsqueeze(2) * mass[..., -1:]
-    return torch.searchsorted(mass, aim, right=True).squeeze(2)

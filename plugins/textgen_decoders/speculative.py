@@ -9,12 +9,11 @@ import torch
 from annotated_types import Ge
 from torch import Tensor
 
-from textgen.decoding import require_same_vocabulary, search
+from textgen.decoding import draw, require_same_vocabulary, search
 from textgen.errors import UsageError
 from textgen.protocols import Beam, Companion, Hypotheses, Load, Pick, Session, Tokenizer
 from textgen_decoders.drafting import Drafter
 from textgen_decoders.reading_ahead import AheadModel, AheadState, Plan, begun
-from textgen_decoders.sample import draw
 
 _ACCEPT, _CORRECT = 101, 102  # streams of random numbers
 

@@ -14,7 +14,7 @@ from textgen.decoding.scoring import rescore, score, token_log_probs
 from textgen.decoding.search import Done, Picker, search
 from textgen.decoding.session import make_session, padded
 from textgen.decoding.settled import telling
-from textgen.decoding.top import Moves, argmax, best_moves
+from textgen.decoding.top import Moves, argmax, best_moves, continuations, draw
 from textgen.decoding.track import Track
 from textgen.rows import flat_rows
 
@@ -28,9 +28,11 @@ __all__ = [
     "argmax",
     "best_first",
     "best_moves",
+    "continuations",
     "counted",
     "counted_output",
     "decode",
+    "draw",
     "flat_rows",
     "follow",
     "follow_state",

@@ -37,7 +37,7 @@ class Pool:
         """Whether nothing has been taken in yet, for any source."""
         return not self._fields
 
-    def add(self, beam: Beam, rank: Callable[[Beam], Tensor]) -> None:
+    def add(self, beam: Beam, rank: Callable[[Beam], Tensor]) -> bool:
         """Take in the beam's finished rows.
 
         Call it once for each step: a row that goes on as finished would be taken in again.
@@ -45,12 +45,19 @@ class Pool:
         Args:
             beam: after a step, or before the first one.
             rank: the beam to the scores (B, K) float32 by which its rows are ranked.
+
+        Returns:
+            Whether there are finished rows, dead ones among them.
         """
         if not worth(beam.finished):
-            return
+            return False
         fresh = beam.finished & (beam.scores > _DEAD)
-        if not worth(fresh):
-            return
+        if worth(fresh):
+            self._take_in(beam, fresh, rank)
+        return True
+
+    def _take_in(self, beam: Beam, fresh: Tensor, rank: Callable[[Beam], Tensor]) -> None:
+        """Rows (B, K) that have just ended."""
         self.counts.index_add_(0, beam.sources, fresh.sum(1))
         scores = rank(beam).masked_fill(~fresh, _DEAD)
         if self._fields and not worth(scores > self.worst(beam.sources).unsqueeze(1)):

@@ -1,8 +1,9 @@
-"""The largest entries of long rows, exactly, faster than torch finds them on a CPU.
+"""The largest entries of long rows, and draws, exactly, faster than torch finds them on a CPU.
 
 There ``argmax`` and ``topk`` walk a row one number at a time while ``amax`` runs vectorised (a
 tenth of the time, measured). So a row is cut into chunks: the k largest numbers stand in the k
-chunks with the largest maxima.
+chunks with the largest maxima. Where ``textgen.native`` was compiled, it does the same in one
+call.
 """
 
 from __future__ import annotations
@@ -13,12 +14,15 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from textgen.native import kernels
+from textgen.decoding.guard import worth
+from textgen.native import Kernels, kernels
+from textgen.protocols import Marks
 
 _CHUNK = 64
 _LONG_ROW = 1024
-_COMPILED = 256  # moves up to which each is put in its place by comparing it with those before
-_NUMBERS = torch.float32
+_INSERTED = 256  # moves up to which putting each in its place is cheap
+_DRAWN = 1 << 11  # numbers up to which their exponentials one by one are cheap
+_DEAD = float("-inf")
 _MANY = 1 << 13  # numbers of one source: neighbours must not decide which of equal ones is first
 
 
@@ -71,8 +75,8 @@ def best_moves(log_probs: Tensor, scores: Tensor, count: int) -> Moves:
         M = min(count, K·V) moves.
     """
     _, width, size = log_probs.shape
-    compiled = kernels() if log_probs.is_cpu else None
-    if compiled is not None and count <= _COMPILED and log_probs.dtype == scores.dtype == _NUMBERS:
+    compiled = _compiled(log_probs, scores, count)
+    if compiled is not None:
         return Moves(*compiled.best(log_probs, scores, min(count, width * size)))
     spare = -size % _CHUNK
     if width * size < _MANY or not log_probs.is_cpu:
@@ -84,6 +88,78 @@ def best_moves(log_probs: Tensor, scores: Tensor, count: int) -> Moves:
     parents = index.div(log_probs.shape[2], rounding_mode="floor")
     tokens = index.sub(parents, alpha=log_probs.shape[2])
     return Moves(best, parents, tokens.clamp_(max=size - 1) if spare else tokens)
+
+
+def continuations(
+    log_probs: Tensor, scores: Tensor, width: int, marks: Marks
+) -> tuple[Tensor, Tensor]:
+    """The best 2 · width moves: those that go on, then those that end, each by rank.
+
+    Args:
+        log_probs: (B, K, V).
+        scores: (B, K) of the rows; −inf for those that do not go on.
+        width: most rows that go on, and ranks among which an end counts.
+        marks: spare rows get bos, which is forbidden: they are dead.
+
+    Returns:
+        (B, M) parents and (B, M) tokens of M = min(2 · width, K · V) moves; where none ends, as in
+        most steps, the first ``width`` of them.
+    """
+    compiled = _compiled(log_probs, scores, 2 * width)
+    if compiled is not None:
+        count = min(2 * width, log_probs.shape[1] * log_probs.shape[2])
+        parents, tokens, some = compiled.continuations(
+            log_probs, scores, count, width=width, eos=marks.eos, bos=marks.bos
+        )
+    else:
+        moves = best_moves(log_probs, scores, 2 * width)
+        some = worth(moves.tokens == marks.eos)
+        parents, tokens = _apart(moves, width, marks) if some else _alive(moves, marks)
+    return (parents, tokens) if some else (parents[:, :width], tokens[:, :width])
+
+
+def _alive(moves: Moves, marks: Marks) -> tuple[Tensor, Tensor]:
+    """Parents and tokens, dead moves with bos."""
+    return moves.parents, torch.where(moves.scores != _DEAD, moves.tokens, marks.bos)
+
+
+def _apart(moves: Moves, width: int, marks: Marks) -> tuple[Tensor, Tensor]:
+    """Moves (B, M), best first, as ``continuations`` gives them."""
+    best, parents, tokens = moves
+    ends = tokens == marks.eos
+    order = ends.byte().argsort(dim=1, stable=True)
+    best, parents, tokens = (each.gather(1, order) for each in (best, parents, tokens))
+    ends = tokens == marks.eos
+    place = torch.arange(order.shape[1], device=order.device)
+    usable = torch.where(ends, order < width, place < width) & (best != _DEAD)
+    return parents, torch.where(usable, tokens, marks.bos)
+
+
+def draw(log_probs: Tensor, uniform: Tensor) -> Tensor:
+    """Tokens by inversion: the first at which the cumulated probability exceeds a number.
+
+    A token that is forbidden is never drawn: its part of the cumulated mass is empty.
+
+    Args:
+        log_probs: (B, K, V), normalised or not.
+        uniform: (B, K) float64 in (0, 1).
+
+    Returns:
+        (B, K) int64 (Devroye 1986, "Non-Uniform Random Variate Generation", section II.2.1).
+    """
+    compiled = kernels() if log_probs.numel() <= _DRAWN and log_probs.is_cpu else None
+    if compiled is not None and log_probs.dtype == torch.float32:
+        return compiled.draw(log_probs, uniform)
+    mass = torch.softmax(log_probs, -1, dtype=torch.float64).cumsum(-1)
+    aim = uniform.unsqueeze(2) * mass[..., -1:]
+    return torch.searchsorted(mass, aim, right=True).squeeze(2)
+
+
+def _compiled(log_probs: Tensor, scores: Tensor, count: int) -> Kernels | None:
+    """What finds the best ``count`` moves natively, if that is there and pays."""
+    if count > _INSERTED or not log_probs.is_cpu:
+        return None
+    return kernels() if log_probs.dtype == scores.dtype == torch.float32 else None
 
 
 def _best_of_chunks(log_probs: Tensor, scores: Tensor, count: int) -> tuple[Tensor, Tensor]:

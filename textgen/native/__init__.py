@@ -44,12 +44,14 @@ _SIGNATURES = {
     "textgen_supported": ([], _INT),
     "textgen_step": ([ctypes.c_char_p], _INT),
     "textgen_attend": ([ctypes.c_char_p], None),
-    "textgen_best": ([ctypes.c_char_p], None),
+    "textgen_best": ([ctypes.c_char_p], _INT),
+    "textgen_draw": ([ctypes.c_char_p], _INT),
 }
 # the structures of kernels.c that are arguments
 _STEP = Struct("16q")
 _ATTENTION = Struct("7qd9q")
-_RANKING = Struct("10q")
+_RANKING = Struct("13q")
+_LOTTERY = Struct("5q")
 
 
 class _Layout(ctypes.Structure):
@@ -98,6 +100,7 @@ class Kernels:
         self._step = library.textgen_step
         self._attend = library.textgen_attend
         self._best = library.textgen_best
+        self._draw = library.textgen_draw
         self.group: int = library.textgen_group()
 
     def step(self, *values: int) -> None:
@@ -171,13 +174,29 @@ class Kernels:
             Sums, parents and tokens, (B, M) each, best first, the first of equal ones first; NaN
             counts as largest.
         """
+        best, parents, tokens, _ = self._ranked(log_probs, scores, count, (0, -1, -1))
+        return best, parents, tokens
+
+    def continuations(
+        self, log_probs: Tensor, scores: Tensor, count: int, *, width: int, eos: int, bos: int
+    ) -> tuple[Tensor, Tensor, bool]:
+        """Parents and tokens (B, M) of ``best``, those that end apart, and whether some do.
+
+        See ``textgen.decoding.continuations``.
+        """
+        _, parents, tokens, some = self._ranked(log_probs, scores, count, (width, eos, bos))
+        return parents, tokens, some
+
+    def _ranked(
+        self, log_probs: Tensor, scores: Tensor, count: int, apart: tuple[int, int, int]
+    ) -> tuple[Tensor, Tensor, Tensor, bool]:
         log_probs, scores = log_probs.contiguous(), scores.contiguous()
         sources, width, size = log_probs.shape
         _agree(scores.shape, (sources, width))
         best = torch.empty(sources, count)
         parents = torch.empty(sources, count, dtype=torch.int64)
         tokens = torch.empty(sources, count, dtype=torch.int64)
-        self._best(
+        some = self._best(
             _RANKING.pack(
                 log_probs.data_ptr(),
                 scores.data_ptr(),
@@ -188,10 +207,32 @@ class Kernels:
                 best.data_ptr(),
                 parents.data_ptr(),
                 tokens.data_ptr(),
+                *apart,
                 torch.get_num_threads(),
             )
         )
-        return best, parents, tokens
+        return best, parents, tokens, bool(some)
+
+    def draw(self, log_probs: Tensor, uniform: Tensor) -> Tensor:
+        """Tokens (B, K) int64 from (B, K, V) float32 by uniform (B, K) float64 numbers.
+
+        V where a row has nothing to draw from. See ``textgen.decoding.draw``.
+        """
+        log_probs, uniform = log_probs.contiguous(), uniform.contiguous()
+        _agree(uniform.shape, log_probs.shape[:2])
+        tokens = torch.empty(uniform.shape, dtype=torch.int64)
+        failed = self._draw(
+            _LOTTERY.pack(
+                log_probs.data_ptr(),
+                uniform.data_ptr(),
+                uniform.numel(),
+                log_probs.shape[2],
+                tokens.data_ptr(),
+            )
+        )
+        if failed:
+            raise MemoryError("There is no memory left for the tokens' probabilities.")
+        return tokens
 
 
 @cache

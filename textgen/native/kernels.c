@@ -289,27 +289,77 @@ INLINE void best_of(const float *values, const float *scores, int64_t width, int
     }
 }
 
+/* Moves that go on, by rank, then those that end; more than `on` that go on, ends that are not
+   among the first `on`, and dead moves get the token bos. */
+INLINE void set_apart(const float *best, int64_t *parents, int64_t *tokens, int64_t count,
+                      int64_t on, int64_t eos, int64_t bos) {
+    int64_t from[count], to[count], place = 0;
+    for (int ends = 0; ends < 2; ends++)
+        for (int64_t m = 0; m < count; m++) {
+            if ((tokens[m] == eos) != ends) continue;
+            const int usable = (ends ? m : place) < on && best[m] != -INFINITY;
+            from[place] = parents[m];
+            to[place++] = usable ? tokens[m] : bos;
+        }
+    memcpy(parents, from, sizeof from);
+    memcpy(tokens, to, sizeof to);
+}
+
 /* Log-probabilities (B, K, V) and scores (B, K) to the best `count` <= K V sums of each source and
-   their parents and tokens, all (B, count), best first. */
+   their parents and tokens, all (B, count), best first; or set apart, where `on` is not 0. */
 typedef struct {
     const float *values, *scores;
     int64_t sources, width, size, count;
     float *best;
     int64_t *parents, *tokens;
-    int64_t threads;
+    int64_t on, eos, bos, threads;
 } ranking;
 
-void textgen_best(const ranking *r) {
+/* Whether some of the moves end. */
+int32_t textgen_best(const ranking *r) {
     const int64_t all = r->width * r->size, count = r->count;
-    const int team = threads_for(r->sources * all, r->sources < r->threads ? r->sources : r->threads);
-#pragma omp parallel for num_threads(team) schedule(static) if (team > 1)
+    const int64_t most = r->sources < r->threads ? r->sources : r->threads;
+    const int team = threads_for(r->sources * all, most);
+    int some = 0;
+#pragma omp parallel for num_threads(team) schedule(static) if (team > 1) reduction(| : some)
     for (int64_t b = 0; b < r->sources; b++) {
-        int64_t *parents = r->parents + b * count, *places = r->tokens + b * count;
+        int64_t *parents = r->parents + b * count, *tokens = r->tokens + b * count;
         best_of(r->values + b * all, r->scores + b * r->width, r->width, r->size, count,
-                r->best + b * count, places);
+                r->best + b * count, tokens);
         for (int64_t m = 0; m < count; m++) {
-            parents[m] = places[m] / r->size;
-            places[m] %= r->size;
+            parents[m] = tokens[m] / r->size;
+            tokens[m] %= r->size;
+            some |= tokens[m] == r->eos;
         }
+        if (r->on)
+            set_apart(r->best + b * count, parents, tokens, count, r->on, r->eos, r->bos);
     }
+    return some;
+}
+
+/* Tokens (N,) of log-probabilities (N, V), normalised or not, by uniform numbers (N,): the first
+   at which the cumulated probability exceeds the number; V where that is never. */
+typedef struct {
+    const float *values;
+    const double *uniform;
+    int64_t rows, size;
+    int64_t *tokens;
+} lottery;
+
+int32_t textgen_draw(const lottery *l) {
+    double *mass = malloc(sizeof(double) * (size_t)l->size);
+    if (!mass) return 1;
+    for (int64_t row = 0; row < l->rows; row++) {
+        const float *values = l->values + row * l->size;
+        float best = values[0];
+        double sum = 0;
+        for (int64_t i = 1; i < l->size; i++) best = values[i] > best ? values[i] : best;
+        for (int64_t i = 0; i < l->size; i++) mass[i] = sum += exp((double)values[i] - best);
+        const double aim = l->uniform[row] * sum;
+        int64_t token = 0;
+        while (token < l->size && !(mass[token] > aim)) token++;
+        l->tokens[row] = token;
+    }
+    free(mass);
+    return 0;
 }
