@@ -20,7 +20,7 @@ from typing_extensions import override
 
 from textgen.errors import ConfigError
 from textgen.models.products import Precision, Product, lay_out
-from textgen.native import FEW, Attended, kernels
+from textgen.native import Attended, kernels
 
 
 @dataclass(frozen=True)
@@ -252,10 +252,11 @@ class Attention(nn.Module):
         )
         keys, values = memory.keys, memory.values
         compiled = kernels()
-        if compiled is not None and self._hidden is not None and len(hidden) <= FEW and keys.is_cpu:
+        if compiled is not None and self._hidden is not None and keys.is_cpu:
             score = self.score
             attended = Attended(keys, values, memory.mask, score.additive, score.factor)
-            found, weights = compiled.attend(score.side(query), given, attended, hidden.dtype)
+            asked, given = score.side(query), given.float()
+            found, weights = compiled.attend(asked, given, attended, hidden.dtype)
             return found, weights.unsqueeze(1)
         grouped = query.to(keys.dtype).view(keys.shape[0], -1, query.shape[1])  # (B, K, H)
         weights = (self.score(grouped, keys) + memory.mask).softmax(dim=-1)
