@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from importlib import import_module
 from pathlib import Path
 
 # the tensors of tests are small: more threads only wait for each other, in child processes too
@@ -50,8 +51,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def either(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """A test runs with what was compiled and without."""
     if request.param == "python":
-        for module in ("models.products", "models.attention", "decoding.top"):
-            monkeypatch.setattr(f"textgen.{module}.kernels", lambda: None)
+        for module in ("models.products", "models.attention", "decoding.top", "decoding.search"):
+            monkeypatch.setattr(import_module(f"textgen.{module}"), "kernels", lambda: None)
     elif kernels() is None:
         pytest.skip("textgen.native was not compiled")
     return str(request.param)

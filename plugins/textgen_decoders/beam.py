@@ -119,7 +119,8 @@ class RunningBeam:
 
     def rank(self, beam: Beam) -> Tensor:
         """(B, K) scores by which finished rows are ranked."""
-        return self.options.rank(replace(beam, scores=self.sums(beam)))
+        sums = self.sums(beam)
+        return self.options.rank(beam if sums is beam.scores else replace(beam, scores=sums))
 
     def live(self, beam: Beam) -> Tensor:
         """(B, K) scores of what goes on, −inf for the rest; to be asked once at each step.

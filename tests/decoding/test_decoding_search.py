@@ -18,6 +18,7 @@ from textgen_decoders.sample import Sample
 from textgen_decoders.temperature import Temperature
 from textgen_decoders.top_k import TopK
 
+pytestmark = pytest.mark.usefixtures("either")
 STRATEGIES = [Greedy(), Sample(), BeamSearch(width=3), BeamSearch(width=3, length="none")]
 
 

@@ -221,6 +221,68 @@ def test_what_is_not_a_number_is_seen(compiled: Kernels) -> None:
     assert tokens.tolist() == [[0, 1]]
 
 
+@pytest.mark.parametrize("size", [1, 40, 700])
+def test_draws_are_those_of_the_cumulated_mass(compiled: Kernels, size: int) -> None:
+    torch.manual_seed(6)
+    log_probs = torch.randn(3, 4, size)
+    log_probs[log_probs < -1] = -math.inf
+    log_probs[..., size // 2] = 0.0
+    uniform = torch.rand(3, 4, dtype=torch.float64)
+    mass = torch.softmax(log_probs, -1, dtype=torch.float64).cumsum(-1)
+    aims = (uniform.unsqueeze(2) * mass[..., -1:]).expand_as(mass)
+    assert torch.equal(compiled.draw(log_probs, uniform), (mass <= aims).sum(-1))
+    log_probs[1] = -math.inf  # no token can be drawn: one past the last
+    assert (compiled.draw(log_probs, uniform)[1] == size).all()
+
+
+@pytest.mark.parametrize("turned", [False, True], ids=["own parents", "other parents"])
+def test_a_step_is_recorded(compiled: Kernels, turned: bool) -> None:
+    torch.manual_seed(7)
+    values = torch.randn(2, 3, 9).log_softmax(-1)
+    allowed = values.clone()
+    allowed[0, 1, 5] = -math.inf  # forbidden: a dead row
+    scores = torch.tensor([[-1.0, -2.0, -3.0], [-4.0, -5.0, -math.inf]])
+    said, paid = torch.randint(9, (2 * 3, 8)), torch.randn(2 * 3, 8)
+    tokens = torch.tensor([[1, 5, 3], [4, 2, 2]])
+    parents = torch.tensor([[2, 1, 1], [0, 1, 2]])
+    before = said.clone()
+    given = (parents if turned else None, tokens)
+    found = compiled.record((values, allowed), given, scores, (said, paid), steps=4, eos=3)
+    for source, row in itertools.product(range(2), range(3)):
+        parent = int(parents[source, row]) if turned else row
+        token = int(tokens[source, row])
+        price = values[source, parent, token]
+        if allowed[source, parent, token] == -math.inf:
+            price = torch.tensor(-math.inf)
+        place, come = 3 * source + row, 3 * source + parent
+        assert found.tokens[place, :5].tolist() == [*before[come, :4].tolist(), token]
+        assert found.log_probs[place, 4] == price
+        assert found.scores[source, row] == scores[source, parent] + price
+        dead = turned and found.scores[source, row] == -math.inf
+        assert bool(found.finished[source, row]) == (token == 3 or dead)
+    for wrong in (9, -1):
+        bad = (given[0], torch.full_like(tokens, wrong))
+        with pytest.raises(IndexError, match="pick"):
+            compiled.record((values, allowed), bad, scores, (said, paid), steps=4, eos=3)
+    with pytest.raises(IndexError, match="pick"):
+        compiled.record(
+            (values, allowed), (parents + 1, tokens), scores, (said, paid), steps=4, eos=3
+        )
+    for steps, places in ((8, said), (4, said[:, :4]), (4, said[:4])):
+        with pytest.raises(ValueError, match=r"sizes|places"):
+            compiled.record((values, allowed), given, scores, (places, paid), steps=steps, eos=3)
+
+
+def test_moves_that_end_stand_apart(compiled: Kernels) -> None:
+    log_probs = torch.tensor([[[-1.0, -9.0, -2.0, -3.0, -math.inf]]])
+    for eos, expected in ((4, [0, 2, 9, 9]), (0, [2, 3, 9, 0]), (3, [0, 2, 9, 9])):
+        _, tokens, some = compiled.continuations(
+            log_probs, torch.zeros(1, 1), 4, width=2, eos=eos, bos=9
+        )
+        assert some == (eos != 4)
+        assert tokens.tolist() == [expected]
+
+
 @pytest.mark.parametrize("kind", TYPES)
 @pytest.mark.usefixtures("two_threads")
 def test_threads_change_nothing(compiled: Kernels, kind: str) -> None:

@@ -31,8 +31,9 @@ from textgen.decoding.guard import (
 )
 from textgen.decoding.hypotheses import best_first, join
 from textgen.decoding.lazy_beam import LazyBeam
-from textgen.decoding.scoring import token_log_probs
+from textgen.decoding.scoring import chosen, normalised, token_log_probs
 from textgen.decoding.track import Track
+from textgen.native import kernels
 from textgen.protocols import Beam, Hypotheses, Pick, Session
 from textgen.rows import flat_rows
 
@@ -78,14 +79,6 @@ def search(
         while running.going:
             running.advance(pick, done)
         return running.result()
-
-
-def _log_probs(logits: Tensor) -> Tensor:
-    """Normalised over the last dimension, float32, a tensor of its own."""
-    if logits.dtype == torch.float32:
-        return torch.log_softmax(logits, -1)
-    wide = logits.float()
-    return torch.log_softmax(wide, -1, out=wide)  # in its place: a fifth faster, measured
 
 
 class _Part(NamedTuple):
@@ -185,7 +178,7 @@ class _Search:
     def advance(self, pick: Picker, done: Done | None) -> None:
         """One step."""
         logits = self.model.output(self.features)  # (B, K, V)
-        unfiltered = _log_probs(logits)
+        unfiltered = normalised(logits)
         unfiltered.index_fill_(-1, self.forbidden, -_INFINITY)
         beam = self.beam()
         allowed = self._allowed(unfiltered, beam)
@@ -228,8 +221,10 @@ class _Search:
         self, parents: Tensor | None, tokens: Tensor, unfiltered: Tensor, allowed: Tensor
     ) -> None:
         """Steps 4 and 5: scores, lengths and finished rows after the picked tokens (B, K')."""
-        offered = _chosen(allowed, parents, tokens)
-        log_probs = offered if allowed is unfiltered else _chosen(unfiltered, parents, tokens)
+        if self._recorded(parents, tokens, unfiltered, allowed):
+            return
+        offered = chosen(allowed, parents, tokens)
+        log_probs = offered if allowed is unfiltered else chosen(unfiltered, parents, tokens)
         self.parents = parents
         if parents is not None:
             self._rearrange(parents)
@@ -252,6 +247,31 @@ class _Search:
         if parents is not None:
             ended = ended | (self.scores == -_INFINITY)
         self.finished = ended
+
+    def _recorded(
+        self, parents: Tensor | None, tokens: Tensor, unfiltered: Tensor, allowed: Tensor
+    ) -> bool:
+        """``_record`` natively, where that is compiled and nothing but tokens is kept."""
+        said, paid = self.tokens, self.log_probs
+        plain = not self.some_finished and self.attention is None and self.cut is None
+        plain = plain and said.steps < said.capacity and unfiltered.is_cpu
+        plain = plain and (parents is not None or said.width == tokens.shape[1])
+        compiled = kernels() if plain and allowed.dtype == self.scores.dtype else None
+        if compiled is None:
+            return False
+        found = compiled.record(
+            (unfiltered, allowed),
+            (parents, tokens),
+            self.scores,
+            (said.buffer, paid.buffer),
+            steps=said.steps,
+            eos=self.marks.eos,
+        )
+        self.parents, self.scores, self.finished = parents, found.scores, found.finished
+        said.went_on(found.tokens, tokens.shape[1])
+        paid.went_on(found.log_probs, tokens.shape[1])
+        self.lengths = torch.full_like(tokens, said.steps)
+        return True
 
     def _rearrange(self, parents: Tensor) -> None:
         """Let every row continue its parent."""
@@ -384,10 +404,3 @@ class _Search:
             attention=joined("attention", 0.0) if self.attention is not None else None,
         )
         return best_first(hypotheses, self.marks.pad)
-
-
-def _chosen(scores: Tensor, parents: Tensor | None, tokens: Tensor) -> Tensor:
-    """(B, K') entries of ``scores`` (B, K, V) at the parents' rows and the tokens."""
-    if parents is None:
-        return scores.gather(2, tokens.unsqueeze(2)).squeeze(2)
-    return scores.flatten(1).gather(1, tokens.add(parents, alpha=scores.shape[2]))

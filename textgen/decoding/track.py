@@ -46,6 +46,16 @@ class Track:
         self.buffer = like.new_empty(sources * self.width, _FIRST_CAPACITY, *rest)  # (B·K, C, …)
         self.steps = 0
 
+    @property
+    def capacity(self) -> int:
+        """C, steps that there is room for."""
+        return self.buffer.shape[1]
+
+    def went_on(self, buffer: Tensor, width: int) -> None:
+        """Take over what another rearranged and added one step to: (B·K', C), ``width`` K'."""
+        self.buffer, self.width = buffer, width
+        self.steps += 1
+
     def append(self, values: Tensor) -> None:
         """Add one step: ``values`` (B, K', …) with K' ≤ K; the last K − K' rows are dropped."""
         if self.width != values.shape[1]:

@@ -219,8 +219,7 @@ typedef struct {
 INLINE void attend(const attention *a, int64_t row) {
     const int64_t first = row / a->width * a->positions, depth = a->depth, hidden = a->hidden;
     float query[depth], *scores = a->weights + row * a->positions;
-    for (int64_t i = 0; i < depth; i++)
-        query[i] = number(a->queries, (int32_t)a->type, row * depth + i);
+    widen(a->queries, (int32_t)a->type, row * depth, depth, query);
     for (int64_t s = 0; s < a->positions; s++) {
         const float *key = a->keys + (first + s) * depth;
         scores[s] = a->mask[first + s];
@@ -239,11 +238,12 @@ INLINE void attend(const attention *a, int64_t row) {
     }
 }
 
-void textgen_attend(const attention *a) {
+int32_t textgen_attend(const attention *a) {
     const int64_t each = a->depth * (a->additive ? 8 : 1) + a->hidden;
     const int team = threads_for(a->rows * a->positions * each, a->threads);
 #pragma omp parallel for num_threads(team) schedule(static) if (team > 1)
     for (int64_t row = 0; row < a->rows; row++) attend(a, row);
+    return 0;
 }
 
 /* ---- search ---- */
@@ -361,5 +361,46 @@ int32_t textgen_draw(const lottery *l) {
         l->tokens[row] = token;
     }
     free(mass);
+    return 0;
+}
+
+/* A step of a search in which no row (B, K) had finished: rows (B, K') continue their parents, or
+   themselves where `parents` is null and K' = K, with a token each. What was said before stands in
+   rows of C places, `of` rows for each source, of which the first `steps` places count. */
+typedef struct {
+    const float *values, *allowed; /* (B, K, V) log-probabilities; those that were offered */
+    const int64_t *parents, *tokens;
+    const float *scores;
+    const int64_t *said;
+    const float *paid;
+    int64_t sources, width, size, next, of, capacity, steps, eos;
+    float *new_scores;
+    uint8_t *finished;
+    int64_t *new_said; /* `said` itself where there are no parents; so too new_paid */
+    float *new_paid;
+} entry;
+
+/* 1 if a parent or a token is none. */
+int32_t textgen_record(const entry *e) {
+    for (int64_t row = 0; row < e->sources * e->next; row++) {
+        const int64_t source = row / e->next, token = e->tokens[row];
+        const int64_t parent = e->parents ? e->parents[row] : row % e->next;
+        if (parent < 0 || parent >= e->width || token < 0 || token >= e->size) return 1;
+        const int64_t from = source * e->width + parent;
+        int64_t *said = e->new_said + row * e->capacity;
+        float *paid = e->new_paid + row * e->capacity;
+        if (e->parents) {
+            const int64_t before = (source * e->of + parent) * e->capacity;
+            memcpy(said, e->said + before, sizeof(int64_t) * (size_t)e->steps);
+            memcpy(paid, e->paid + before, sizeof(float) * (size_t)e->steps);
+        }
+        const float offered = e->allowed[from * e->size + token];
+        const float price = offered > -INFINITY ? e->values[from * e->size + token] : offered;
+        const float score = e->scores[from] + price;
+        said[e->steps] = token;
+        paid[e->steps] = price;
+        e->new_scores[row] = score;
+        e->finished[row] = token == e->eos || (e->parents && score == -INFINITY);
+    }
     return 0;
 }

@@ -71,12 +71,15 @@ INLINE size_t bytes_needed(const layout *w, int64_t rows) {
     return (size_t)rows * ((size_t)w->inputs * 6 + 4) + 64;
 }
 
+INLINE void widen(const void *from, int32_t type, int64_t at, int64_t count, float *to) {
+    for (int64_t i = 0; i < count; i += LANES)
+        put(to, FLOAT32, i, take(from, type, at + i, count - i), count - i);
+}
+
 INLINE void gather(const rows_of *rows, int64_t row, float *to, int64_t width) {
-    for (int64_t i = 0; i < rows->width; i++)
-        to[i] = number(rows->first, rows->type, row * rows->width + i);
-    for (int64_t i = 0; i < rows->more; i++)
-        to[rows->width + i] = number(rows->second, rows->type, row * rows->more + i);
-    int64_t real = rows->width + rows->more;
+    const int64_t real = rows->width + rows->more;
+    widen(rows->first, rows->type, row * rows->width, rows->width, to);
+    widen(rows->second, rows->type, row * rows->more, rows->more, to + rows->width);
     memset(to + real, 0, 4 * (size_t)(width - real));
 }
 
@@ -91,23 +94,20 @@ INLINE void gather_narrow(const rows_of *rows, int64_t row, uint16_t *to, int64_
 /* 16 bits for each number of a row, the largest being 32767, as two bytes. Sums of products with
    bytes are exact then, and finer than bfloat16 near the largest; a row's scale is its own. */
 INLINE float halve(const float *from, int64_t width, uint8_t *high, uint8_t *low) {
-    vector most = spread(0);
-    int bad = 0;
+    vector most = spread(0), sum = spread(0);
     for (int64_t i = 0; i < width; i += LANES) {
         vector x = load(from + i);
         most = greater(greater(x, -x), most);
+        sum += x - x; /* NaN if one of them is no number */
     }
-    float top = largest(most);
-    for (int64_t i = 0; i < width; i++) bad |= from[i] != from[i];
+    const float top = largest(most), none = total(sum);
     float factor = top > 0 ? 32767.0f / top : 0;
     for (int64_t i = 0; i < width; i += LANES) {
         integers bits = (integers)(load(from + i) * factor + 12582912.0f) - 0x4b400000 + 32768;
-        for (int lane = 0; lane < LANES; lane++) {
-            high[i + lane] = (uint8_t)(bits[lane] >> 8);
-            low[i + lane] = (uint8_t)bits[lane];
-        }
+        *(loose_bytes *)(high + i) = __builtin_convertvector(bits >> 8, loose_bytes);
+        *(loose_bytes *)(low + i) = __builtin_convertvector(bits & 255, loose_bytes);
     }
-    return bad ? NAN : top / 32767.0f;
+    return none == 0 ? top / 32767.0f : NAN;
 }
 
 /* Rows as they are multiplied; `scratch` has bytes_needed. */
@@ -131,7 +131,8 @@ INLINE operand prepare(const layout *w, const rows_of *rows, int64_t count, char
     char *rest = (char *)(wide + count * width);
     if (PAIRS && w->type == BFLOAT16) {
         uint16_t *narrow = (uint16_t *)rest;
-        for (int64_t i = 0; i < count * width; i++) narrow[i] = narrowed(wide[i]);
+        for (int64_t i = 0; i < count * width; i += LANES)
+            store_narrowed(narrow + i, load(wide + i));
         x.narrow = narrow;
     }
     if (BYTES && w->type == INT8) {

@@ -23,6 +23,8 @@ typedef int32_t integers __attribute__((vector_size(4 * LANES)));
 /* the same in memory, at any address */
 typedef float loose __attribute__((vector_size(4 * LANES), aligned(4), may_alias));
 typedef int32_t loose_integers __attribute__((vector_size(4 * LANES), aligned(4), may_alias));
+typedef uint8_t loose_bytes __attribute__((vector_size(LANES), aligned(1), may_alias));
+typedef uint16_t loose_halves __attribute__((vector_size(2 * LANES), aligned(2), may_alias));
 
 /* Types of numbers in memory; __init__.py has the same. */
 enum { FLOAT32 = 0, BFLOAT16 = 1, INT8 = 2 };
@@ -59,23 +61,36 @@ INLINE float number(const void *from, int32_t type, int64_t at) {
     return type == FLOAT32 ? ((const float *)from)[at] : widened(((const uint16_t *)from)[at]);
 }
 
+INLINE vector widened_vector(const uint16_t *from) {
+    return (vector)(__builtin_convertvector(*(const loose_halves *)from, integers) << 16);
+}
+
+/* As `narrowed`. */
+INLINE void store_narrowed(uint16_t *to, vector values) {
+    integers bits = (integers)values;
+    integers rounded = (bits + 0x7fff + ((bits >> 16) & 1)) >> 16;
+    integers bad = (integers)(values != values);
+    rounded = (rounded & ~bad) | (0x7fc0 & bad);
+    *(loose_halves *)to = __builtin_convertvector(rounded, loose_halves);
+}
+
 /* The numbers from place `at` on, of which there are `count`; 0 for those that there are not. */
 INLINE vector take(const void *from, int32_t type, int64_t at, int64_t count) {
-    if (type == FLOAT32 && count >= LANES) return load((const float *)from + at);
-    vector values = spread(0);
     if (count >= LANES)
-        for (int lane = 0; lane < LANES; lane++) values[lane] = number(from, type, at + lane);
-    else
-        for (int lane = 0; lane < count; lane++) values[lane] = number(from, type, at + lane);
+        return type == FLOAT32 ? load((const float *)from + at)
+                               : widened_vector((const uint16_t *)from + at);
+    vector values = spread(0);
+    for (int lane = 0; lane < count; lane++) values[lane] = number(from, type, at + lane);
     return values;
 }
 
 INLINE void put(void *to, int32_t type, int64_t at, vector values, int64_t count) {
-    if (type == FLOAT32 && count >= LANES) {
-        store((float *)to + at, values);
+    if (count >= LANES) {
+        if (type == FLOAT32) store((float *)to + at, values);
+        else store_narrowed((uint16_t *)to + at, values);
         return;
     }
-    for (int lane = 0; lane < LANES && lane < count; lane++) {
+    for (int lane = 0; lane < count; lane++) {
         if (type == FLOAT32) ((float *)to)[at + lane] = values[lane];
         else ((uint16_t *)to)[at + lane] = narrowed(values[lane]);
     }
