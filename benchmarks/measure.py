@@ -23,10 +23,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
+from torch import Tensor
 from torch.nn import functional as F
 
 from textgen.cli.threads import cores
 from textgen.models.float32 import fast_float32
+from textgen.models.products import Precision, lay_out_few
+from textgen.native import FEW
 from textgen.training.precision import has_bfloat16
 
 Work = Callable[[], object]
@@ -127,7 +130,7 @@ def operations(products: Iterable[Product]) -> float:
 
 @torch.inference_mode()
 def kernels(product: Product, dtype: torch.dtype) -> dict[str, Work]:
-    """The ways to do a product once: layouts of the weights, one vector, or a batch.
+    """The ways to do a product once: layouts of the weights, one vector, a batch, or natively.
 
     int8 means weights of 8 bits and a scale for each of the n columns; the rest is bfloat16 then,
     and so are products of a batch, which have no weights.
@@ -141,11 +144,12 @@ def kernels(product: Product, dtype: torch.dtype) -> dict[str, Work]:
         k = -(-k // 32) * 32  # the kernel reads whole vectors
         left, scales = torch.randn(m, k).bfloat16(), torch.ones(n).bfloat16()
         small = torch.randint(-127, 128, (n, k), dtype=torch.int8)
+        native = _natively(left, torch.randn(n, k), "int8")
         ways: dict[str, Work] = {
             "int8": lambda: torch._weight_int8pack_mm(left, small, scales)  # noqa: SLF001 no public name yet
         }
         # many rows are faster with the weights made bfloat16 before
-        return ways | ({} if m == 1 else kernels(product, torch.bfloat16))
+        return ways | native | ({} if m == 1 else kernels(product, torch.bfloat16))
     left, weights = torch.randn(m, k).to(dtype), torch.randn(n, k).to(dtype)
     turned = weights.t().contiguous()
     ways = {
@@ -154,7 +158,13 @@ def kernels(product: Product, dtype: torch.dtype) -> dict[str, Work]:
     }
     if m == 1:
         ways["vector"] = lambda: torch.mv(weights, left[0])
-    return ways
+    return ways | _natively(left, weights, "float32" if dtype == torch.float32 else "bfloat16")
+
+
+def _natively(left: Tensor, weights: Tensor, precision: Precision) -> dict[str, Work]:
+    """A product of few rows by ``textgen.native``, where that was compiled."""
+    few = lay_out_few(weights, None, precision) if len(left) <= FEW else None
+    return {} if few is None else {"native": lambda: few.product(left)}
 
 
 @torch.inference_mode()

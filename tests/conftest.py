@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from importlib import import_module
+from collections.abc import Iterator
 from pathlib import Path
 
 # the tensors of tests are small: more threads only wait for each other, in child processes too
@@ -19,7 +19,7 @@ import pytest
 import torch
 from hypothesis import settings
 
-from textgen.native import kernels
+from textgen.native import kernels, without
 
 sys.path.insert(0, str(Path(__file__).parent))
 
@@ -48,11 +48,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 @pytest.fixture(params=["native", "python"])
-def either(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+def either(request: pytest.FixtureRequest) -> Iterator[str]:
     """A test runs with what was compiled and without."""
-    if request.param == "python":
-        for module in ("models.products", "models.attention", "decoding.top", "decoding.search"):
-            monkeypatch.setattr(import_module(f"textgen.{module}"), "kernels", lambda: None)
-    elif kernels() is None:
-        pytest.skip("textgen.native was not compiled")
-    return str(request.param)
+    if request.param == "native":
+        if kernels() is None:
+            pytest.skip("textgen.native was not compiled")
+        yield "native"
+        return
+    with without():
+        yield "python"

@@ -19,7 +19,7 @@ from benchmarks.measure import as_data, machine, say, table, write_json
 from benchmarks.speed import readme
 from benchmarks.speed.settings import Part, Settings
 
-PARTS = ("training", "decoding", "stream", "tokenising", "startup", "memory", "growth")
+PARTS = ("training", "decoding", "stream", "native", "tokenising", "startup", "memory", "growth")
 PLOT = Path(__file__).resolve().parent.parent / "growth.png"
 
 

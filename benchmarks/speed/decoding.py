@@ -188,7 +188,7 @@ def trained(settings: Settings) -> str:
 def measure(settings: Settings) -> Part:
     """Beam 1 and 5, 64 sentences at once and one at a time, in all types of numbers."""
     folder = settings.model or trained(settings)
-    lines = _lines(settings)
+    lines = some_lines(settings)
     models = {}
     for name in precisions("float32", "bfloat16", "int8"):
         try:
@@ -242,7 +242,7 @@ def _rows(
     return rows
 
 
-def _lines(settings: Settings) -> list[str]:
+def some_lines(settings: Settings) -> list[str]:
     """What is translated; random order, as lengths come in a text."""
     if settings.source is not None:
         return Path(settings.source).read_text(encoding="utf-8").splitlines()

@@ -16,6 +16,7 @@ from benchmarks.measure import (
     fast_products,
     figure,
     interleaved,
+    kernels,
     machine,
     operations,
     product_seconds,
@@ -23,6 +24,7 @@ from benchmarks.measure import (
     table,
     write_json,
 )
+from textgen.native import FEW
 
 
 def test_a_ratio_is_the_share_of_what_the_machine_allows() -> None:
@@ -105,3 +107,11 @@ def test_json_holds_rows_ratios_and_the_machine(tmp_path: Path) -> None:
     assert data["rows"][0]["ratio"] == 0.5
     assert data["machine"]["torch"] == machine().torch
     assert machine().torch in machine().line()
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.int8])
+def test_what_was_compiled_is_a_way_to_multiply_few_rows(dtype: torch.dtype, either: str) -> None:
+    assert ("native" in kernels(Product(FEW, 32, 8), dtype)) == (either == "native")
+    assert "native" not in kernels(Product(FEW + 1, 32, 8), dtype)
+    for way in kernels(Product(3, 32, 8), dtype).values():
+        assert way().shape == (3, 8)  # type: ignore[attr-defined]

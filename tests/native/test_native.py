@@ -17,7 +17,7 @@ from torch import Tensor
 
 import textgen.native
 from textgen.models.products import eight_bits
-from textgen.native import FEW, KINDS, Attended, Kernels, Laid, kernels, load
+from textgen.native import FEW, KINDS, Attended, Kernels, Laid, kernels, load, without
 
 FOLDER = Path(textgen.native.__file__).parent
 FOUND = {
@@ -341,6 +341,12 @@ def test_the_variable_turns_it_off() -> None:
         environment = {"TEXTGEN_NATIVE": value, "PATH": ""}
         done = subprocess.run([sys.executable, "-c", program], check=False, env=environment)
         assert done.returncode == code
+
+
+def test_it_can_be_left_out_for_a_while() -> None:
+    with without():
+        assert kernels() is None
+    assert kernels() is not None
 
 
 def test_a_file_that_is_no_library_is_left_alone(tmp_path: Path) -> None:

@@ -11,7 +11,16 @@ name, and as many threads as ``torch.get_num_threads()`` says where there is wor
 """
 
 from textgen.native.laid import FEW, Laid
-from textgen.native.library import KINDS, VARIABLE, Attended, Kernels, Recorded, kernels, load
+from textgen.native.library import (
+    KINDS,
+    VARIABLE,
+    Attended,
+    Kernels,
+    Recorded,
+    kernels,
+    load,
+    without,
+)
 
 __all__ = [
     "FEW",
@@ -23,4 +32,5 @@ __all__ = [
     "Recorded",
     "kernels",
     "load",
+    "without",
 ]

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import ctypes
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import cache
 from pathlib import Path
 from struct import Struct
@@ -290,9 +293,29 @@ class Kernels:
         return Recorded(found, finished, *written)
 
 
-@cache
+_LEFT_OUT: ContextVar[bool] = ContextVar("left_out", default=False)
+
+
 def kernels() -> Kernels | None:
     """The fastest compiled kind that this processor runs; None if there is none."""
+    return None if _LEFT_OUT.get() else _found()
+
+
+@contextmanager
+def without() -> Iterator[None]:
+    """As if nothing had been compiled, for a while: to compare, and to test.
+
+    Weights that are laid out meanwhile stay so; those that were laid out before keep their way.
+    """
+    token = _LEFT_OUT.set(True)
+    try:
+        yield
+    finally:
+        _LEFT_OUT.reset(token)
+
+
+@cache
+def _found() -> Kernels | None:
     if os.environ.get(VARIABLE) == "0":
         return None
     folder = Path(__file__).parent
