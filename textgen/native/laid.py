@@ -58,7 +58,7 @@ class Laid:
         weight = weight.detach()
         self.real = len(weight) // _VECTORS if gates else len(weight)
         self.inputs = weight.shape[1]
-        weight = F.pad(weight, (0, -self.inputs % _INPUTS))
+        weight = _filled(weight, columns=-self.inputs % _INPUTS)
         rows = self._grouped(weight)
         scale = None if scale is None else self._grouped(scale.detach().float().unsqueeze(1))
         bias = None if bias is None else self._grouped(bias.detach().float().unsqueeze(1))
@@ -76,10 +76,10 @@ class Laid:
         """(O, F) with the rows of each group side by side, filled up to whole groups."""
         group = self._kernels.group
         if not self._gates:
-            return F.pad(rows, (0, 0, 0, -len(rows) % group)).contiguous()
+            return _filled(rows, rows=-len(rows) % group).contiguous()
         lanes = group // _VECTORS
         parts = rows.view(_VECTORS, self.real, -1)
-        parts = F.pad(parts, (0, 0, 0, -self.real % lanes))
+        parts = _filled(parts, rows=-self.real % lanes)
         parts = parts.view(_VECTORS, -1, lanes, rows.shape[1])
         return parts.transpose(0, 1).reshape(-1, rows.shape[1])
 
@@ -158,6 +158,11 @@ class Laid:
             kept.data_ptr(),
         )
         return found, kept
+
+
+def _filled(values: Tensor, *, rows: int = 0, columns: int = 0) -> Tensor:
+    """(…, R, F) with zeros below and beside; not copied where there are none to add."""
+    return F.pad(values, (0, columns, 0, rows)) if rows or columns else values
 
 
 def _addend(addend: Tensor | None, tokens: Tensor | None) -> tuple[int, int, int, int]:
