@@ -42,7 +42,7 @@ def main(
     model: str | None,
     source: Path | None,
 ) -> None:
-    """Measure PARTs, or all of them. --readme FILE puts the tables between its markers."""
+    """Measure PARTs, or all of them. --readme FILE puts their tables between its markers."""
     if threads:
         torch.set_num_threads(threads)
         os.environ["OMP_NUM_THREADS"] = str(threads)
@@ -59,7 +59,8 @@ def main(
         write_json(json_path, {"parts": {name: _data(part) for name, part in found.items()}})
     if readme_path:
         picture = os.path.relpath(plot, readme_path.resolve().parent)
-        readme.write(readme_path, list(found.values()), machine().line(), picture)
+        shown = list(found.values())
+        readme.write(readme_path, shown, machine().line(), picture, whole=not parts)
 
 
 def _timed(name: str, settings: Settings) -> Part:

@@ -51,11 +51,31 @@ def section(parts: Sequence[Part], line: str, picture: str | None) -> str:
     return "\n\n".join(blocks)
 
 
-def write(path: Path, parts: Sequence[Part], line: str, picture: str | None) -> None:
+def write(
+    path: Path, parts: Sequence[Part], line: str, picture: str | None, *, whole: bool = True
+) -> None:
     """Put the tables into a README.
+
+    Args:
+        path: the README.
+        parts: with their tables.
+        line: the machine.
+        picture: the plot of growth, relative to README; None for none.
+        whole: these are all the parts; else those that stand there and are not measured now stay.
 
     Raises:
         ValueError: if it has no place for them.
     """
     text = path.read_text(encoding="utf-8")
-    path.write_text(rewritten(text, section(parts, line, picture)), encoding="utf-8")
+    new = section(parts, line, picture)
+    if not whole:
+        new = merged(text.partition(BEGIN)[2].partition(END)[0], new)
+    path.write_text(rewritten(text, new), encoding="utf-8")
+
+
+def merged(old: str, new: str) -> str:
+    """A section in which the parts of a new one have replaced those of the same title."""
+    _, *blocks = old.split("\n### ")
+    intro, *measured = new.strip().split("\n### ")
+    found = {block.partition("\n")[0]: block.strip() for block in (*blocks, *measured)}
+    return "\n\n### ".join([intro.strip(), *found.values()])

@@ -211,6 +211,27 @@ def test_tables_notes_and_picture_come_into_a_readme(tmp_path: Path) -> None:
     assert [text.index(each) for each in places] == sorted(text.index(each) for each in places)
 
 
+def test_parts_that_are_not_measured_stay_in_a_readme(tmp_path: Path) -> None:
+    path = tmp_path / "README.md"
+    path.write_text(f"# Name\n{BEGIN}\n{END}\nafter\n", encoding="utf-8")
+    first, second, third = (
+        Part(title, [Row(title, 1.0, "s", 2.0, "bare")], ["A note."]) for title in "ABC"
+    )
+    readme.write(path, [first, second, third], "old", None)
+    whole = path.read_text(encoding="utf-8")
+    again = Part("B", [Row("B", 3.0, "s", 4.0, "bare")])
+    readme.write(path, [again], "new", None, whole=False)
+    text = path.read_text(encoding="utf-8")
+    assert [text.index(f"### {title}") for title in "ABC"] == sorted(
+        text.index(f"### {title}") for title in "ABC"
+    )
+    assert "| B | 3 s |" in text
+    assert "| B | 1 s |" not in text
+    assert text.count("A note.") == 2
+    readme.write(path, [second], "old", None, whole=False)
+    assert path.read_text(encoding="utf-8") == whole
+
+
 def test_synthetic_sentences_look_like_captions() -> None:
     made = sentences(2000, 500)
     lengths = np.array([len(each.split()) for each in made])

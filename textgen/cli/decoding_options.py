@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from textgen.cli.failures import complain
 from textgen.cli.options import all_of, chosen, kept_option, plugin_registries, plugins_option
 
 if TYPE_CHECKING:
@@ -104,3 +105,13 @@ def chosen_chain(default: str = "sample") -> Chain:
 def in_words(chain: Chain) -> str:
     """The filters in their order, then the strategy."""
     return " | ".join(chain.description)
+
+
+def say_how(chain: Chain, precision: str) -> None:
+    """The resolved chain, the weights' precision and what multiplies them, on stderr."""
+    from textgen.native import kernels
+
+    found = kernels()
+    steps = "in Python" if found is None else f"compiled for {found.kind}"
+    complain(f"decode: {in_words(chain)}")
+    complain(f"weights: {precision}; few rows on a CPU: {steps}")

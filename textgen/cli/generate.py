@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from textgen.cli.decoding_options import chosen_chain, decoding_options, in_words
+from textgen.cli.decoding_options import chosen_chain, decoding_options, say_how
 from textgen.cli.failures import complain
 from textgen.cli.generation_output import generation_as_dict, print_generation
 from textgen.cli.lazy import examples
@@ -99,7 +99,7 @@ def command(
         raise UsageError("--stop: an empty text would stop at once.")
     chain = chosen_chain()
     if verbose:
-        complain(f"decode: {in_words(chain)}")
+        say_how(chain, precision)
     if jsonl and prompt == STDIN:
         raise UsageError("--jsonl reads requests from stdin: --prompt cannot read it too.")
     set_threads(chosen(Threads).threads)

@@ -13,7 +13,7 @@ from typing import IO, TYPE_CHECKING, BinaryIO
 
 import click
 
-from textgen.cli.decoding_options import chosen_chain, decoding_options, in_words
+from textgen.cli.decoding_options import chosen_chain, decoding_options, in_words, say_how
 from textgen.cli.failures import complain
 from textgen.cli.lazy import SeveralCommand, examples
 from textgen.cli.line_reader import LineReader
@@ -143,7 +143,7 @@ def command(
         if alignments is not None and not loaded.attends:
             raise UsageError(f"--alignments: {loaded.name} has no attention to align by.")
         if verbose:
-            complain(f"decode: {in_words(chain)}")
+            say_how(chain, loaded.precision)
         if jsonl:
             from textgen.cli.translate_requests import answer_requests
 
