@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +29,7 @@ from benchmarks.peers.runs import (
     time_training,
     train_models,
 )
-from benchmarks.peers.systems import PEERS, VOCABULARY, System, ours
+from benchmarks.peers.systems import EIGHT_BITS, PEERS, VOCABULARY, System, ours
 from benchmarks.peers.work import Pairs, prepare
 from textgen.errors import TextgenError
 from textgen.training.precision import has_bfloat16
@@ -123,7 +123,8 @@ def main(
             found += time_training(bench, rounds, seconds, warm_up)
         if not parts or "decoding" in parts:
             train_models(bench, train_seconds)
-            found += time_decoding(bench, decoding_rounds, decodings(sentences, single))
+            decoding = replace(bench, systems=[*systems, EIGHT_BITS])
+            found += time_decoding(decoding, decoding_rounds, decodings(sentences, single))
         if not parts or "start" in parts:
             found += time_start(bench, rounds)
     except (WorkerError, TextgenError) as error:

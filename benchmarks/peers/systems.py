@@ -48,6 +48,8 @@ class System:
 OPENNMT = System("OpenNMT-py", "benchmarks.peers.opennmt_worker", "opennmt", peer=True)
 JOEYNMT = System("JoeyNMT", "benchmarks.peers.joeynmt_worker", "joeynmt", peer=True)
 PEERS = (OPENNMT, JOEYNMT)
+EIGHT_BITS = System("textgen, int8", "benchmarks.peers.textgen_worker", "textgen", (), "int8")
+"""Only decodes."""
 
 
 def ours(*, bfloat16: bool) -> tuple[System, ...]:
