@@ -39,18 +39,17 @@ class NativeKernels(BuildHookInterface):  # type: ignore[type-arg]
         if self.target_name != "wheel" or os.environ.get("TEXTGEN_NATIVE") == "0":
             return
         folder = Path(self.root) / FOLDER
-        for old in folder.glob("kernels-*.so"):
-            old.unlink()
         compiler = shlex.split(os.environ.get("CC", "cc"))
-        if not shutil.which(compiler[0]):
-            self.app.display_warning(
-                f"There is no C compiler ({compiler[0]}): textgen will decode few rows in Python."
-            )
-            return
-        built = [kind for kind in kinds() if self.compiled(compiler, folder, kind)]
+        built: list[str] = []
+        if shutil.which(compiler[0]):
+            built = [kind for kind in kinds() if self.compiled(compiler, folder, kind)]
+        for path in folder.glob("kernels-*.so"):
+            if path.stem.removeprefix("kernels-") not in built:
+                path.unlink()  # of another compiler, or another machine
         if not built:
             self.app.display_warning(
-                f"{compiler[0]} could not compile {FOLDER}: textgen will decode few rows in Python."
+                f"{compiler[0]} is missing or could not compile {FOLDER}: textgen will decode few "
+                "rows in Python."
             )
             return
         build_data["artifacts"].extend(f"{FOLDER}/kernels-{kind}.so" for kind in built)
@@ -58,24 +57,30 @@ class NativeKernels(BuildHookInterface):  # type: ignore[type-arg]
         build_data["tag"] = f"py3-none-{tag()}"
 
     def compiled(self, compiler: list[str], folder: Path, kind: str) -> bool:
-        """Compile for one kind of processor, with threads if possible; whether that worked."""
-        command = [*compiler, *FLAGS, *kinds()[kind], "-o", str(folder / f"kernels-{kind}.so")]
-        source = [str(folder / "kernels.c"), "-lm"]
-        for threads in (["-fopenmp"], ["-Wno-unknown-pragmas"]):
-            try:
+        """Compile for one kind of processor, with threads if possible; whether that worked.
+
+        The file is replaced at once, so that a running program keeps the old one.
+        """
+        path = folder / f"kernels-{kind}.so"
+        new = path.with_suffix(f".{os.getpid()}")
+        command = [*compiler, *FLAGS, *kinds()[kind], "-o", str(new), str(folder / "kernels.c")]
+        try:
+            for threads in (["-fopenmp"], ["-Wno-unknown-pragmas"]):
                 done = subprocess.run(  # noqa: S603 - the compiler
-                    [*command, *threads, *source],
+                    [*command, *threads, "-lm"],
                     check=False,
                     capture_output=True,
                     text=True,
                     timeout=60 * MINUTES,
                 )
-            except (OSError, subprocess.TimeoutExpired) as error:
-                self.app.display_debug(f"{kind}: {error}")
-                return False
-            if done.returncode == 0:
-                return True
-            self.app.display_debug(f"{kind}: {done.stderr}")
+                if done.returncode == 0:
+                    new.replace(path)
+                    return True
+                self.app.display_debug(f"{kind}: {done.stderr}")
+        except (OSError, subprocess.TimeoutExpired) as error:
+            self.app.display_debug(f"{kind}: {error}")
+        finally:
+            new.unlink(missing_ok=True)
         return False
 
 

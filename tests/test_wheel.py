@@ -1,6 +1,7 @@
 """The wheel, installed in another environment: all that the commands need travels with it."""
 
 import os
+import shutil
 import subprocess
 import sys
 import sysconfig
@@ -9,6 +10,8 @@ import zipfile
 from pathlib import Path
 
 import pytest
+
+from textgen.native import kernels
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -65,6 +68,34 @@ def test_the_wheel_holds_both_packages_and_what_they_read(wheel: Path) -> None:
         for source in sources:
             inside = source.relative_to(ROOT).as_posix().removeprefix("textgen/")
             assert f"textgen/{folder}{inside}" in names
+
+
+def test_what_was_compiled_travels_too(wheel: Path) -> None:
+    names = set(zipfile.ZipFile(wheel).namelist())
+    built = {name for name in names if name.endswith(".so")}
+    assert "textgen/native/kernels.c" in names
+    assert wheel.stem.endswith("-none-any") == (not built)
+    assert wheel.stem.split("-")[2] == "py3"
+    assert built or kernels() is None
+
+
+@pytest.mark.parametrize("compiler", ["false", "no-such-compiler"])
+def test_without_a_compiler_the_wheel_is_for_all_machines(compiler: str, tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    for name in ("textgen", "plugins", "corpora", "checkpoints/bundled"):
+        ignored = shutil.ignore_patterns("*.so", "__pycache__")
+        shutil.copytree(ROOT / name, source / name, ignore=ignored)
+    for name in ("pyproject.toml", "hatch_build.py", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, source)
+    old = source / "textgen/native/kernels-amx.so"  # of a compiler that was here once
+    old.write_bytes(b"")
+    build = (sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", tmp_path)
+    run(*build, source, cwd=tmp_path, CC=compiler)
+    (found,) = tmp_path.glob("*.whl")
+    assert found.stem.endswith("py3-none-any")
+    names = zipfile.ZipFile(found).namelist()
+    assert "textgen/native/kernels.c" in names
+    assert not [name for name in names if name.endswith(".so")]
 
 
 def test_the_commands_run_away_from_the_checkout(textgen: Path, tmp_path: Path) -> None:

@@ -26,7 +26,9 @@ FOUND = {
     if (path := FOLDER / f"kernels-{kind}.so").is_file() and (found := load(path, kind))
 }
 TYPES = ["float32", "bfloat16", "int8"]
-pytestmark = pytest.mark.skipif(not FOUND, reason="textgen.native was not compiled")
+pytestmark = pytest.mark.skipif(
+    not FOUND or kernels() is None, reason="textgen.native was not compiled, or is left out"
+)
 
 
 @pytest.fixture(params=list(FOUND))
