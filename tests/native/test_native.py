@@ -335,6 +335,15 @@ def test_parts_of_larger_tensors_are_taken_as_they_are_seen(compiled: Kernels) -
     weight, wide = torch.randn(8, 4), torch.randn(3, 9)
     found = Laid(compiled, weight, None).product(wide[:, 2:6])
     torch.testing.assert_close(found, wide[:, 2:6] @ weight.t())
+    keys, values, mask = torch.randn(3, 2, 4), torch.randn(4, 2, 3), torch.zeros(3, 1, 2)
+    query, given = torch.randn(2, 4), torch.randn(2, 4)
+    turned = keys.transpose(0, 1), values.permute(1, 2, 0), mask.permute(2, 1, 0)
+    whole = tuple(part.contiguous() for part in turned)
+    results = [
+        compiled.attend(query, given, Attended(*parts, None, 1.0), torch.float32)
+        for parts in (turned, whole)
+    ]
+    assert all(map(torch.equal, *results))
 
 
 def test_the_variable_turns_it_off() -> None:

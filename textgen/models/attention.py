@@ -252,7 +252,8 @@ class Attention(nn.Module):
         )
         keys, values = memory.keys, memory.values
         compiled = kernels()
-        if compiled is not None and self._hidden is not None and keys.is_cpu:
+        here = self._hidden is not None and keys.is_cpu and keys.dtype == torch.float32
+        if compiled is not None and here:
             score = self.score
             attended = Attended(keys, values, memory.mask, score.additive, score.factor)
             asked, given = score.side(query), given.float()

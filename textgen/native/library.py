@@ -114,12 +114,13 @@ class Kernels:
             Attention vectors (N, H), and weights (N, S) float32.
         """
         query, given = query.contiguous(), given.contiguous()
+        keys, values, mask = (part.contiguous() for part in memory[:3])
         rows, hidden = given.shape
-        sources, positions, depth = memory.keys.shape
+        sources, positions, depth = keys.shape
         width = rows // sources
         agree(query.shape, (sources * width, depth))
-        agree(memory.values.shape, (sources, positions, hidden))
-        agree(memory.mask.shape, (sources, 1, positions))
+        agree(values.shape, (sources, positions, hidden))
+        agree(mask.shape, (sources, 1, positions))
         vectors = torch.empty(given.shape, dtype=dtype)
         weights = torch.empty(rows, positions)
         self._attend(
@@ -127,9 +128,9 @@ class Kernels:
                 query.data_ptr(),
                 TYPES[query.dtype],
                 given.data_ptr(),
-                memory.keys.data_ptr(),
-                memory.values.data_ptr(),
-                memory.mask.data_ptr(),
+                keys.data_ptr(),
+                values.data_ptr(),
+                mask.data_ptr(),
                 0 if memory.additive is None else memory.additive.data_ptr(),
                 memory.factor,
                 rows,
