@@ -433,3 +433,14 @@ def test_a_strategy_that_raises_is_named() -> None:
     ):
         with pytest.raises(PluginError, match=f"{strategy.__name__}, .*{said}"):
             decode(strategy, session)
+
+
+def test_a_filter_that_gives_float64_changes_no_result() -> None:
+    def finer(scores: Tensor, _: Beam) -> Tensor:
+        return scores.double()
+
+    for strategy in (Sample(), BeamSearch(width=3)):
+        plain = strategy(session_of(random_model(), [[1], [1, 4]]))
+        found = strategy(session_of(random_model(), [[1], [1, 4]], filters=(finer,)))
+        assert torch.equal(found.tokens, plain.tokens)
+        torch.testing.assert_close(found.token_log_probs.float(), plain.token_log_probs)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from textgen.decoding import argmax, best_moves
+from textgen.decoding import argmax, best_moves, draw
 
 
 @pytest.mark.parametrize("size", [7, 1023, 1024, 1100, 5001])
@@ -57,3 +57,11 @@ def test_moves_of_a_row_with_few_tokens_allowed_stay_in_the_vocabulary() -> None
     moves = best_moves(log_probs, torch.zeros(1, 3), 100)
     assert (int(moves.parents[0, 0]), int(moves.tokens[0, 0])) == (1, 5000)
     assert int(moves.tokens.max()) < 5001
+
+
+@pytest.mark.usefixtures("either")
+def test_draws_take_numbers_of_any_float_type() -> None:
+    log_probs = torch.tensor([[[0.25, 0.25, 0.5]]]).log()
+    for aim, token in ((0.1, 0), (0.3, 1), (0.6, 2)):
+        for dtype in (torch.float32, torch.float64):
+            assert draw(log_probs, torch.tensor([[aim]], dtype=dtype)).tolist() == [[token]]

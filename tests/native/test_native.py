@@ -110,6 +110,8 @@ def test_lstm(compiled: Kernels, rows: int, size: int, kind: str, above: bool) -
         found = weights.lstm((hidden, memory), addend=table, tokens=tokens)
         chosen = weights.lstm((hidden, memory), addend=table[tokens])
         assert all(map(torch.equal, found, chosen))
+        short = weights.lstm((hidden, memory), addend=table, tokens=tokens.int())
+        assert all(map(torch.equal, found, short))
         gates = hidden.double() @ values.t() + table[tokens].double()
     i, f, o, candidate = gates.chunk(4, 1)
     expected = f.sigmoid() * memory.double() + i.sigmoid() * candidate.tanh()

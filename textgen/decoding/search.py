@@ -256,7 +256,8 @@ class _Search:
         plain = not self.some_finished and self.attention is None and self.cut is None
         plain = plain and said.steps < said.capacity and unfiltered.is_cpu
         plain = plain and (parents is not None or said.width == tokens.shape[1])
-        compiled = kernels() if plain and allowed.dtype == self.scores.dtype else None
+        plain = plain and allowed.dtype == self.scores.dtype == torch.float32
+        compiled = kernels() if plain else None
         if compiled is None:
             return False
         found = compiled.record(

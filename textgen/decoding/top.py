@@ -149,7 +149,7 @@ def draw(log_probs: Tensor, uniform: Tensor) -> Tensor:
     """
     compiled = kernels() if log_probs.numel() <= _DRAWN and log_probs.is_cpu else None
     if compiled is not None and log_probs.dtype == torch.float32:
-        return compiled.draw(log_probs, uniform)
+        return compiled.draw(log_probs, uniform.double())
     mass = torch.softmax(log_probs, -1, dtype=torch.float64).cumsum(-1)
     aim = uniform.unsqueeze(2) * mass[..., -1:]
     return torch.searchsorted(mass, aim, right=True).squeeze(2)

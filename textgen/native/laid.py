@@ -122,7 +122,7 @@ class Laid:
             layer: h (N, H) float32 or bfloat16, and C (N, H).
             inputs: (N, I − H) that stand before h.
             addend: (N, 4·H) that is added to the products; with ``tokens`` (V, 4·H).
-            tokens: (N,) int64, rows of ``addend``.
+            tokens: (N,) integers, rows of ``addend``.
 
         Returns:
             The new h, of the type of the given one, and C in float32.
@@ -139,7 +139,7 @@ class Laid:
             rows = count if tokens is None else len(addend)
             agree(addend.shape, (rows, _VECTORS * self.real))
         if tokens is not None:
-            tokens = tokens.contiguous()
+            tokens = tokens.long().contiguous()
             agree(tokens.shape, (count,))
         found, kept = torch.empty_like(hidden), torch.empty_like(memory)
         kind = TYPES[hidden.dtype]
