@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import itertools
 import math
 import subprocess
@@ -15,7 +16,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-import textgen.native
+import textgen.native.laid
+import textgen.native.library
 from textgen.models.products import eight_bits
 from textgen.native import FEW, KINDS, Attended, Kernels, Laid, kernels, load, without
 
@@ -325,6 +327,9 @@ def test_sizes_that_do_not_fit_are_refused(compiled: Kernels) -> None:
     for rows, width in ((5, 4), (4, 3)):
         with pytest.raises(ValueError, match="sizes"):
             compiled.attend(torch.zeros(rows, width), torch.zeros(rows, 4), memory, torch.float32)
+    wrong = memory._replace(additive=torch.zeros(3))
+    with pytest.raises(ValueError, match="sizes"):
+        compiled.attend(torch.zeros(4, 4), torch.zeros(4, 4), wrong, torch.float32)
     with pytest.raises(ValueError, match="sizes"):
         compiled.best(torch.zeros(1, 2, 9), torch.zeros(1, 3), 2)
     for token in (-1, 5):
@@ -360,6 +365,14 @@ def test_it_can_be_left_out_for_a_while() -> None:
     with without():
         assert kernels() is None
     assert kernels() is not None
+
+
+def test_a_file_of_another_version_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    kind = next(iter(FOUND))
+    sizes = textgen.native.library._SIZES
+    assert sizes[0] == ctypes.sizeof(textgen.native.laid._Layout)
+    monkeypatch.setattr(textgen.native.library, "_SIZES", (*sizes[:-1], sizes[-1] + 8))
+    assert load(FOLDER / f"kernels-{kind}.so", kind) is None
 
 
 def test_a_file_that_is_no_library_is_left_alone(tmp_path: Path) -> None:

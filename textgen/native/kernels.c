@@ -12,12 +12,12 @@
 #include <unistd.h>
 #endif
 
-/* Arguments are structures of fields of eight bytes each, which __init__.py packs in this order:
+/* Arguments are structures of fields of eight bytes each, which library.py packs in this order:
    ctypes takes a fifth of a microsecond for each argument that it converts itself. */
 
 /* Rows [first; second] and what is done with their products. `addend` may be null; row r's part of
-   it is row r, or row tokens[r] of `addends`. Of an LSTM `real` are its units, memory and new_memory its C,
-   (N, H); else those are null. */
+   it is row r, or row tokens[r] of `addends`. Of an LSTM `real` are its units, memory and
+   new_memory its C, (N, H); else those are null. */
 typedef struct {
     const layout *weights;
     const void *first, *second;
@@ -403,4 +403,12 @@ int32_t textgen_record(const entry *e) {
         e->finished[row] = token == e->eos || (e->parents && score == -INFINITY);
     }
     return 0;
+}
+
+/* Bytes of the structures that library.py packs, in its order: a file of another version has
+   others, and is not used. */
+int32_t textgen_size(int32_t which) {
+    static const size_t sizes[] = {sizeof(layout),  sizeof(step),    sizeof(attention),
+                                   sizeof(ranking), sizeof(lottery), sizeof(entry)};
+    return which < 0 || which >= (int32_t)(sizeof sizes / sizeof *sizes) ? 0 : (int32_t)sizes[which];
 }

@@ -26,6 +26,7 @@ TYPES = {torch.float32: 0, torch.bfloat16: 1, torch.int8: 2}
 
 _NO_MEMORY = 1
 _QUESTIONS = ("textgen_group", "textgen_supported")
+_SIZE = "textgen_size"
 _WORKS = ("textgen_step", "textgen_attend", "textgen_best", "textgen_draw", "textgen_record")
 # the structures of kernels.c that are arguments
 _STEP = Struct("16q")
@@ -33,6 +34,8 @@ _ATTENTION = Struct("7qd9q")
 _RANKING = Struct("13q")
 _LOTTERY = Struct("5q")
 _ENTRY = Struct("19q")
+_SIZES = (64, *(each.size for each in (_STEP, _ATTENTION, _RANKING, _LOTTERY, _ENTRY)))
+"""Bytes of the layout of ``laid.py`` and of these."""
 
 
 class Attended(NamedTuple):
@@ -121,6 +124,8 @@ class Kernels:
         agree(query.shape, (sources * width, depth))
         agree(values.shape, (sources, positions, hidden))
         agree(mask.shape, (sources, 1, positions))
+        if memory.additive is not None:
+            agree(memory.additive.shape, (depth,))
         vectors = torch.empty(given.shape, dtype=dtype)
         weights = torch.empty(rows, positions)
         self._attend(
@@ -245,6 +250,7 @@ class Kernels:
             IndexError: if a parent is not in [0, K), or a token not in [0, V).
         """
         parents, tokens = pick
+        parents = None if parents is None else parents.contiguous()
         unfiltered, allowed = (each.contiguous() for each in values)
         scores, tokens = scores.contiguous(), tokens.contiguous()
         sources, width, size = unfiltered.shape
@@ -252,18 +258,8 @@ class Kernels:
         wider, of = tokens.shape[1], rows // sources
         agree(allowed.shape, unfiltered.shape)
         agree(scores.shape, (sources, width))
-        agree(history[1].shape, (sources * of, capacity))
-        if steps >= capacity or of < width:
-            raise ValueError(f"{steps} steps of {width} rows do not fit {of} of {capacity} places")
-        written = history
-        if parents is None:
-            agree((sources, wider, of), (*scores.shape, width))
-        else:
-            parents = parents.contiguous()
-            agree(parents.shape, tokens.shape)
-            shape = (sources * wider, capacity)
-            written = (torch.empty(shape, dtype=torch.int64), torch.empty(shape))
         agree(tokens.shape, (sources, wider))
+        written = _next_history(parents, tokens, width, history, steps)
         found = torch.empty(sources, wider)
         finished = torch.empty(sources, wider, dtype=torch.bool)
         failed = self._record(
@@ -292,6 +288,28 @@ class Kernels:
         if failed:
             raise IndexError("A pick is outside the beam or the vocabulary.")
         return Recorded(found, finished, *written)
+
+
+def _next_history(
+    parents: Tensor | None,
+    tokens: Tensor,
+    width: int,
+    history: tuple[Tensor, Tensor],
+    steps: int,
+) -> tuple[Tensor, Tensor]:
+    """Where ``record`` writes: the history itself where there are no parents, else a new one."""
+    sources, wider = tokens.shape
+    rows, capacity = history[0].shape
+    of = rows // sources
+    agree(history[1].shape, (sources * of, capacity))
+    if steps >= capacity or of < width:
+        raise ValueError(f"{steps} steps of {width} rows do not fit {of} of {capacity} places")
+    if parents is None:
+        agree((wider, of), (width, width))
+        return history
+    agree(parents.shape, tokens.shape)
+    shape = (sources * wider, capacity)
+    return torch.empty(shape, dtype=torch.int64), torch.empty(shape)
 
 
 _LEFT_OUT: ContextVar[bool] = ContextVar("left_out", default=False)
@@ -335,9 +353,12 @@ def load(path: Path, kind: str) -> Kernels | None:
             function = getattr(library, name)
             function.argtypes = [ctypes.c_char_p] if name in _WORKS else []
             function.restype = ctypes.c_int32
+        size = getattr(library, _SIZE)
+        size.argtypes, size.restype = [ctypes.c_int32], ctypes.c_int32
     except (OSError, AttributeError):  # for another system, or of another version
         return None
-    return Kernels(library, kind) if library.textgen_supported() else None
+    same = all(size(which) == expected for which, expected in enumerate(_SIZES))
+    return Kernels(library, kind) if same and library.textgen_supported() else None
 
 
 def agree(found: tuple[int, ...], expected: tuple[int, ...]) -> None:

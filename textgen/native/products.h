@@ -147,6 +147,16 @@ INLINE operand prepare(const layout *w, const rows_of *rows, int64_t count, char
     return x;
 }
 
+INLINE void clear(int R, vector found[][VECTORS]) {
+    for (int r = 0; r < R; r++)
+        for (int v = 0; v < VECTORS; v++) found[r][v] = spread(0);
+}
+
+INLINE void keep(int R, vector found[][VECTORS], float *sums) {
+    for (int r = 0; r < R; r++)
+        for (int v = 0; v < VECTORS; v++) store(sums + r * GROUP + v * LANES, found[r][v]);
+}
+
 /* One group of outputs for R rows from row `from` on, into `sums` (R, G). R is known where these
    are called, so that the sums stand in registers. */
 INLINE void multiply_floats(int R, const layout *w, int64_t group, const operand *x, int64_t from,
@@ -154,15 +164,13 @@ INLINE void multiply_floats(int R, const layout *w, int64_t group, const operand
     const float *weights = (const float *)w->weights + group * w->inputs * GROUP;
     const float *rows = x->wide + from * x->width;
     vector found[ROWS][VECTORS];
-    for (int r = 0; r < R; r++)
-        for (int v = 0; v < VECTORS; v++) found[r][v] = spread(0);
+    clear(R, found);
     for (int64_t i = 0; i < w->inputs; i++, weights += GROUP)
         for (int r = 0; r < R; r++) {
             vector value = spread(rows[r * x->width + i]);
             for (int v = 0; v < VECTORS; v++) found[r][v] += value * load(weights + v * LANES);
         }
-    for (int r = 0; r < R; r++)
-        for (int v = 0; v < VECTORS; v++) store(sums + r * GROUP + v * LANES, found[r][v]);
+    keep(R, found, sums);
 }
 
 /* Sums of the two halves of 16-bit rows to sums of products. */
@@ -178,9 +186,8 @@ INLINE void multiply_pairs(int R, const layout *w, int64_t group, const operand 
                            float *sums) {
     const uint16_t *weights = (const uint16_t *)w->weights + group * w->inputs * GROUP;
     const uint16_t *rows = x->narrow + from * x->width;
-    __m512 found[ROWS][VECTORS];
-    for (int r = 0; r < R; r++)
-        for (int v = 0; v < VECTORS; v++) found[r][v] = _mm512_setzero_ps();
+    vector found[ROWS][VECTORS];
+    clear(R, found);
     for (int64_t i = 0; i < w->inputs; i += 2, weights += 2 * GROUP)
         for (int r = 0; r < R; r++) {
             int32_t pair;
@@ -188,12 +195,11 @@ INLINE void multiply_pairs(int R, const layout *w, int64_t group, const operand 
             __m512bh value = (__m512bh)_mm512_set1_epi32(pair);
             for (int v = 0; v < VECTORS; v++) {
                 __m512i weight = _mm512_loadu_si512(weights + v * 2 * LANES);
-                found[r][v] = _mm512_dpbf16_ps(found[r][v], value, (__m512bh)weight);
+                found[r][v] =
+                    (vector)_mm512_dpbf16_ps((__m512)found[r][v], value, (__m512bh)weight);
             }
         }
-    for (int r = 0; r < R; r++)
-        for (int v = 0; v < VECTORS; v++)
-            _mm512_storeu_ps(sums + r * GROUP + v * LANES, found[r][v]);
+    keep(R, found, sums);
 }
 #else
 /* The even weights of pairs stand in the lower halves of 32 bits, the odd ones in the upper. */
@@ -202,8 +208,7 @@ INLINE void multiply_pairs(int R, const layout *w, int64_t group, const operand 
     const uint16_t *weights = (const uint16_t *)w->weights + group * w->inputs * GROUP;
     const float *rows = x->wide + from * x->width;
     vector found[ROWS][VECTORS];
-    for (int r = 0; r < R; r++)
-        for (int v = 0; v < VECTORS; v++) found[r][v] = spread(0);
+    clear(R, found);
     for (int64_t i = 0; i < w->inputs; i += 2, weights += 2 * GROUP)
         for (int v = 0; v < VECTORS; v++) {
             integers pair = load_integers(weights + v * 2 * LANES);
@@ -211,8 +216,7 @@ INLINE void multiply_pairs(int R, const layout *w, int64_t group, const operand 
             for (int r = 0; r < R; r++)
                 found[r][v] += even * rows[r * x->width + i] + odd * rows[r * x->width + i + 1];
         }
-    for (int r = 0; r < R; r++)
-        for (int v = 0; v < VECTORS; v++) store(sums + r * GROUP + v * LANES, found[r][v]);
+    keep(R, found, sums);
 }
 #endif
 
@@ -246,8 +250,7 @@ INLINE void multiply_bytes(int R, const layout *w, int64_t group, const operand 
     const int8_t *weights = (const int8_t *)w->weights + group * w->inputs * GROUP;
     const float *rows = x->wide + from * x->width;
     vector found[ROWS][VECTORS];
-    for (int r = 0; r < R; r++)
-        for (int v = 0; v < VECTORS; v++) found[r][v] = spread(0);
+    clear(R, found);
     for (int64_t i = 0; i < w->inputs; i += 4, weights += 4 * GROUP)
         for (int v = 0; v < VECTORS; v++) {
             integers four = load_integers(weights + v * 4 * LANES);

@@ -26,7 +26,7 @@ typedef int32_t loose_integers __attribute__((vector_size(4 * LANES), aligned(4)
 typedef uint8_t loose_bytes __attribute__((vector_size(LANES), aligned(1), may_alias));
 typedef uint16_t loose_halves __attribute__((vector_size(2 * LANES), aligned(2), may_alias));
 
-/* Types of numbers in memory; __init__.py has the same. */
+/* Types of numbers in memory; library.py has the same. */
 enum { FLOAT32 = 0, BFLOAT16 = 1, INT8 = 2 };
 
 #define INLINE static inline __attribute__((always_inline))
