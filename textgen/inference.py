@@ -14,6 +14,7 @@ from textgen.data.tokenizers.base import TextTokenizer
 from textgen.data.tokenizers.stream_decoder import StreamDecoder
 from textgen.decoding.binding import Binder
 from textgen.decoding.chain import Chain
+from textgen.decoding.hypotheses import on_host
 from textgen.decoding.rowwise import rowwise
 from textgen.decoding.session import make_session
 from textgen.errors import UsageError
@@ -172,7 +173,7 @@ def _generate_batch(
         settled=writers[0].settled if streaming else None,
     )
     together = replace(chains[0], filters=rowwise([chain.filters for chain in chains]))
-    hypotheses = together.decode(session)
+    hypotheses = on_host(together.decode(session))
     return [
         [
             writer.generation(hypotheses, row, sample)

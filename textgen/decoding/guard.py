@@ -21,6 +21,14 @@ def worth(flags: Tensor) -> bool:
     return not flags.is_cpu or bool(flags.any())
 
 
+def anywhere(*flags: Tensor) -> list[bool]:
+    """Whether any of each (…) bool is set; an accelerator is waited for once."""
+    if flags[0].is_cpu:
+        return [bool(each.any()) for each in flags]
+    found: list[bool] = torch.stack([each.any() for each in flags]).tolist()
+    return found
+
+
 def started(one: Filter, session: Session) -> Filter:
     """A filter for one search: what its ``start`` gives, where it has one.
 

@@ -78,6 +78,22 @@ def take(hypotheses: Hypotheses, order: Tensor) -> Hypotheses:
     )
 
 
+def on_host(hypotheses: Hypotheses) -> Hypotheses:
+    """The same on the CPU, where they are read one by one: an accelerator is waited for here."""
+    if hypotheses.tokens.is_cpu:
+        return hypotheses
+    attention = hypotheses.attention
+    return Hypotheses(
+        tokens=hypotheses.tokens.cpu(),
+        lengths=hypotheses.lengths.cpu(),
+        scores=hypotheses.scores.cpu(),
+        log_probs=hypotheses.log_probs.cpu(),
+        token_log_probs=hypotheses.token_log_probs.cpu(),
+        finished=hypotheses.finished.cpu(),
+        attention=None if attention is None else attention.float().cpu(),
+    )
+
+
 def decode(strategy: Strategy, session: Session) -> Hypotheses:
     """Run a strategy and look at what it returns.
 

@@ -22,6 +22,7 @@ import torch
 from torch import Tensor
 
 from textgen.decoding.guard import (
+    anywhere,
     apply_filters,
     call_done,
     call_pick,
@@ -315,15 +316,16 @@ class _Search:
         if self.tokens.steps >= self.last_limit:
             self.going = False
             return None
+        going_on = self.finished
         if leaving is None:
-            self.some_finished = bool(self.finished.any())
-            if not self.some_finished:
+            if going_on.is_cpu and not bool(going_on.any()):
+                self.some_finished = False
                 return None
-            leaving = self.finished.all(1)
-        else:
-            going_on = self.finished if self.carry is None else self.finished[:, : self.carry]
-            self.some_finished = bool(going_on.any())
-        if not bool(leaving.any()):
+            leaving = going_on.all(1)
+        elif self.carry is not None:
+            going_on = going_on[:, : self.carry]
+        self.some_finished, some_leave = anywhere(going_on, leaving)
+        if not some_leave:
             return None
         count = int(leaving.sum())
         self.going = count < len(leaving)

@@ -8,6 +8,7 @@ from dataclasses import replace
 import torch
 
 from textgen.decoding.chain import Chain
+from textgen.decoding.hypotheses import on_host
 from textgen.decoding.rowwise import rowwise
 from textgen.decoding.session import make_session, padded
 from textgen.evaluation.forced_alignment import force
@@ -51,6 +52,7 @@ def translate_batch(
         lines = [replace(line, prefix=short.shorten(line.prefix)) for line in batch]
         hypotheses = _decoded(_among(loaded, short), chain, lines, options, watch)
         hypotheses = replace(hypotheses, tokens=short.lengthen(hypotheses.tokens))
+    hypotheses = on_host(hypotheses)
     found = []
     for row, line in enumerate(batch):
         candidates = [
@@ -107,7 +109,7 @@ def _candidate(
     attention = None
     if hypotheses.attention is not None:
         weights = hypotheses.attention[row, number, :length, : len(line.tokens) + 1]
-        attention = weights.float().cpu().numpy().copy()
+        attention = weights.float().numpy().copy()
     return Candidate(
         text=one_line(loaded.tokenizer.decode([*line.prefix, *tokens])),
         tokens=(*line.prefix, *tokens),
