@@ -18,8 +18,11 @@ bench: $(VENV)/.installed
 	$(BIN)/python -m benchmarks.speed $(PARTS) $(QUICK) --json benchmarks/speed.json \
 		$(if $(PARTS)$(QUICK),,--readme README.md)
 
+# a file's tests share what they train, so they stay in one process
+WORKERS := --numprocesses auto --maxprocesses 4 --dist loadfile
+
 test: $(VENV)/.installed-test
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(WORKERS)
 
 test-slow: $(VENV)/.installed-test
 	$(BIN)/python -m pytest --slow
