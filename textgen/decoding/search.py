@@ -178,8 +178,7 @@ class _Search:
 
     def advance(self, pick: Picker, done: Done | None) -> None:
         """One step."""
-        logits = self.model.output(self.features)  # (B, K, V)
-        unfiltered = normalised(logits)
+        unfiltered = normalised(self.model.output(self.features))  # (B, K, V)
         unfiltered.index_fill_(-1, self.forbidden, -_INFINITY)
         beam = self.beam()
         allowed = self._allowed(unfiltered, beam)
@@ -212,10 +211,9 @@ class _Search:
                 allowed.select(-1, self.marks.eos),
             )
             allowed.select(-1, self.marks.eos).copy_(eos)
-        if self.some_finished:
-            only_pad = allowed.new_full(allowed.shape[-1:], -_INFINITY)
-            only_pad[self.marks.pad] = 0.0
-            allowed = torch.where(self.finished.unsqueeze(2), only_pad, allowed)
+        if self.some_finished:  # in place: what finished rows would have paid is not asked for
+            allowed.masked_fill_(self.finished.unsqueeze(2), -_INFINITY)
+            allowed.select(-1, self.marks.pad).masked_fill_(self.finished, 0.0)
         return allowed
 
     def _record(
