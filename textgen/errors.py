@@ -9,6 +9,8 @@ TextgenError                anything that went wrong and is the caller's to know
 ├── CheckpointError         a model folder that is missing, damaged or foreign
 └── TrainingError           training that cannot go on (loss not finite, disk full)
 ```
+
+``Terminated`` stands beside them: it is a KeyboardInterrupt.
 """
 
 from __future__ import annotations
@@ -51,6 +53,10 @@ class CheckpointError(TextgenError):
 
 class TrainingError(TextgenError):
     """Training cannot go on."""
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM came, and what is to be saved has been."""
 
 
 def nearest(name: str, allowed: Iterable[str]) -> str:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from textgen.cli import failures
-from textgen.errors import ConfigError, DataError, PluginError, TrainingError
+from textgen.errors import ConfigError, DataError, PluginError, Terminated, TrainingError
 
 COMMAND = [sys.executable, "-m", "textgen"]
 
@@ -31,6 +31,7 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
         (OSError(28, "No space left on device"), 1, "Error: No space left on device."),
         (MemoryError(), 1, "Error: There is not enough memory."),
         (KeyboardInterrupt(), 130, "Stopped.\n"),
+        (Terminated(), 143, "Stopped.\n"),
         (BrokenPipeError(), 0, ""),
     ],
 )

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from textgen.checkpoint import load_training_state, weights_of
 from textgen.cli.ranks import ranks
-from textgen.errors import CheckpointError, ConfigError, TrainingError, UsageError
+from textgen.errors import CheckpointError, ConfigError, Terminated, TrainingError, UsageError
 from textgen.training import distributed
 from textgen.training.distributed import PeerLost, Place, Ranks, joined
 from textgen.training.events import Step
@@ -231,6 +231,7 @@ def pretending(rank: int) -> Callable[[], Any]:
     ("error", "code", "told"),
     [
         (KeyboardInterrupt(), 130, ""),
+        (Terminated(), 143, ""),
         (PeerLost("another"), 1, ""),
         (TrainingError("no disk"), 1, "Process 1: no disk\n"),
         (UsageError("no text"), 2, "Process 1: no text\n"),

@@ -24,7 +24,14 @@ from textgen.checkpoint import (
 from textgen.config import structure
 from textgen.data.documents import Texts
 from textgen.data.tokenizers import load_tokenizer
-from textgen.errors import CheckpointError, ConfigError, DataError, TrainingError, UsageError
+from textgen.errors import (
+    CheckpointError,
+    ConfigError,
+    DataError,
+    Terminated,
+    TrainingError,
+    UsageError,
+)
 from textgen.models.language_model import LanguageModel
 from textgen.protocols import Batch
 from textgen.recipes.recipe import LANGUAGE_MODEL, LanguageModelRecipe
@@ -199,7 +206,8 @@ def test_training_killed_before_its_first_save_begins_anew(tmp_path: Path) -> No
     assert same[0] == same[1]
 
 
-def test_interrupt_saves_and_resume_ends_alike(tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_saves_and_resume_ends_alike(tmp_path: Path, number: signal.Signals) -> None:
     made = recipe(training__log_every=1)
     train(tmp_path / "whole", made)
     seen: list[Event] = []
@@ -209,9 +217,9 @@ def test_interrupt_saves_and_resume_ends_alike(tmp_path: Path) -> None:
         for event in events:
             seen.append(event)
             if isinstance(event, Step) and event.step == 3:
-                os.kill(os.getpid(), signal.SIGINT)
+                os.kill(os.getpid(), number)
 
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(KeyboardInterrupt if number == signal.SIGINT else Terminated):
         interrupted()
     assert seen[-1] == Stopped(3, "interrupted")
     _, facts = load_tensors(tmp_path / "part" / WEIGHTS)  # usable though never validated

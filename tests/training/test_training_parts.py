@@ -3,6 +3,8 @@
 import math
 import os
 import signal
+import subprocess
+import sys
 import threading
 from typing import Any
 
@@ -13,7 +15,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from textgen.config import structure
-from textgen.errors import CheckpointError, ConfigError
+from textgen.errors import CheckpointError, ConfigError, Terminated, TrainingError
 from textgen.recipes.training import TrainingConfig
 from textgen.training import precision
 from textgen.training.averaging import EVERY, MovingAverage, RecentMean, make_average
@@ -246,6 +248,32 @@ def test_first_interrupt_is_noted_and_the_second_interrupts() -> None:
         assert interrupts.noted()
         os.kill(os.getpid(), signal.SIGINT)
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_what_was_noted_as_sigterm_ends_as_terminated() -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(Terminated), Interrupts() as interrupts:  # noqa: PT012 in order
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert interrupts.noted()
+        raise KeyboardInterrupt
+    assert signal.getsignal(signal.SIGTERM) is before
+    with Interrupts() as interrupts:  # it came when all had ended anyway
+        os.kill(os.getpid(), signal.SIGTERM)
+    with pytest.raises(TrainingError), Interrupts():  # noqa: PT012 in order
+        os.kill(os.getpid(), signal.SIGTERM)
+        raise TrainingError
+
+
+def test_a_second_sigterm_ends_at_once() -> None:
+    script = (
+        "import os, signal\n"
+        "from textgen.training.interrupts import Interrupts\n"
+        "with Interrupts():\n"
+        "    for _ in range(2): os.kill(os.getpid(), signal.SIGTERM)\n"
+        "    print('still here')\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, check=False)
+    assert (done.returncode, done.stdout) == (-signal.SIGTERM, b"")
 
 
 def test_interrupts_leave_others_handlers_and_threads_alone() -> None:

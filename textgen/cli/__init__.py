@@ -15,7 +15,7 @@ def main() -> int:
     """Run ``textgen`` with the process's arguments.
 
     Returns:
-        The exit code: 0 good, 1 failed, 2 wrong usage, 130 on Ctrl-C.
+        The exit code: 0 good, 1 failed, 2 wrong usage, 130 on Ctrl-C, 143 on SIGTERM.
     """
     os.environ.setdefault("GOMP_SPINCOUNT", SPINS)  # read when torch is loaded
     try:

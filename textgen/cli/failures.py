@@ -8,12 +8,12 @@ import os
 import sys
 from collections.abc import Sequence
 
-from textgen.errors import TextgenError, UsageError
+from textgen.errors import Terminated, TextgenError, UsageError
 
 TRACEBACK_VARIABLE = "TEXTGEN_TRACEBACK"
 COMPLETION_VARIABLE = "_TEXTGEN_COMPLETE"
 
-FAILED, USAGE, INTERRUPTED = 1, 2, 130
+FAILED, USAGE, INTERRUPTED, TERMINATED = 1, 2, 130, 143
 
 
 def guarded(arguments: Sequence[str]) -> int:
@@ -25,9 +25,9 @@ def guarded(arguments: Sequence[str]) -> int:
     except BrokenPipeError:
         _silence()
         return 0
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as stop:
         complain("Stopped.")
-        return INTERRUPTED
+        return stopped_code(stop)
     except (TextgenError, OSError, MemoryError) as error:
         if os.environ.get(TRACEBACK_VARIABLE):
             raise
@@ -35,6 +35,11 @@ def guarded(arguments: Sequence[str]) -> int:
         complain(f"Error: {_sentence(error)}")
         return USAGE if isinstance(error, UsageError) else FAILED
     return code
+
+
+def stopped_code(stop: KeyboardInterrupt) -> int:
+    """128 and the number of the signal that stopped the process, as shells count."""
+    return TERMINATED if isinstance(stop, Terminated) else INTERRUPTED
 
 
 def complain(message: str) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from textgen.cli.failures import FAILED, INTERRUPTED, USAGE, complain
+from textgen.cli.failures import FAILED, USAGE, complain, stopped_code
 from textgen.errors import TextgenError, UsageError
 
 if TYPE_CHECKING:
@@ -38,5 +38,5 @@ def ranks() -> Iterator[Group]:
 
 def _code(error: BaseException) -> int:
     if isinstance(error, KeyboardInterrupt):
-        return INTERRUPTED
+        return stopped_code(error)
     return USAGE if isinstance(error, UsageError) else FAILED

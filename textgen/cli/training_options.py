@@ -223,7 +223,7 @@ def report(
 
 @contextlib.contextmanager
 def says_how_to_go_on(out: Path, group: Group) -> Iterator[None]:
-    """On Ctrl-C, tell the command that resumes; the training itself has saved by then."""
+    """On Ctrl-C or SIGTERM, tell the command that resumes; what was trained is saved by then."""
     try:
         yield
     except KeyboardInterrupt:

@@ -1,33 +1,48 @@
-"""Ctrl-C that waits for the end of a step, so that nothing is saved half done."""
+"""Signals that wait for the end of a step, so that nothing is saved half done."""
 
 from __future__ import annotations
 
 import signal
 import threading
 from types import FrameType, TracebackType
-from typing import Self
+from typing import Any, Self
+
+from textgen.errors import Terminated
+
+_USUAL: dict[signal.Signals, Any] = {
+    signal.SIGINT: signal.default_int_handler,
+    signal.SIGTERM: signal.SIG_DFL,
+}
+"""Signals that are waited with, and what Python does at them."""
 
 
 class Interrupts:
-    """While entered, the first Ctrl-C is only noted; the second one interrupts at once.
+    """While entered, the first Ctrl-C or SIGTERM is only noted; the second one ends at once.
 
-    Outside of the main thread, where signals cannot be handled, nothing is noted.
+    SIGTERM is what ``kill``, job schedulers and containers send before they kill. Signals that
+    somebody else handles are left alone, and outside of the main thread, where signals cannot be
+    handled, nothing is noted.
+
+    Raises:
+        Terminated: at the exit, in the place of a KeyboardInterrupt, if SIGTERM was noted.
     """
 
     def __init__(self) -> None:
-        self._noted = False
-        self._handles = False
+        self._noted: int | None = None
+        self._handled: list[signal.Signals] = []
 
     def noted(self) -> bool:
-        """Whether Ctrl-C was pressed."""
-        return self._noted
+        """Whether one of the signals came."""
+        return self._noted is not None
 
     def __enter__(self) -> Self:
-        """Handle Ctrl-C from here on."""
-        usual = signal.getsignal(signal.SIGINT) is signal.default_int_handler
-        self._handles = usual and threading.current_thread() is threading.main_thread()
-        if self._handles:
-            signal.signal(signal.SIGINT, self._note)
+        """Handle signals from here on."""
+        if threading.current_thread() is threading.main_thread():
+            self._handled = [
+                each for each, usual in _USUAL.items() if signal.getsignal(each) is usual
+            ]
+        for each in self._handled:
+            signal.signal(each, self._note)
         return self
 
     def __exit__(
@@ -37,10 +52,16 @@ class Interrupts:
         traceback: TracebackType | None,
     ) -> None:
         """Python's own handling again."""
-        if self._handles:
-            signal.signal(signal.SIGINT, signal.default_int_handler)
+        for each in self._handled:
+            signal.signal(each, _USUAL[each])
+        if isinstance(error, KeyboardInterrupt) and self._noted == signal.SIGTERM:
+            raise Terminated from None
 
     def _note(self, number: int, frame: FrameType | None) -> None:
-        if self._noted:
+        if self._noted is None:
+            self._noted = number
+        elif number == signal.SIGINT:
             signal.default_int_handler(number, frame)
-        self._noted = True
+        else:
+            signal.signal(number, signal.SIG_DFL)
+            signal.raise_signal(number)
