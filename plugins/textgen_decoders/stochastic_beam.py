@@ -65,8 +65,10 @@ class _Running:
         before = follow(self.perturbed, self.sources, here)
         total = follow(self.log_probs, self.sources, here).unsqueeze(2)
         total = total + torch.log_softmax(log_probs, -1, dtype=torch.float64)  # (B, K, V)
-        noise = -(-beam.random.uniform(beam, size, _STREAM).log()).log()
-        noisy = total + noise
+        # by its number among those that can be: what cannot be depends on the batch's shortlist
+        number = (log_probs != _DEAD).cumsum(2).sub_(1).clamp_(min=0)
+        uniform = beam.random.uniform(beam, size, _STREAM).gather(2, number)
+        noisy = total - (-uniform.log()).log()
         if beam.step == 0:  # nothing is known yet of the largest, but where nothing can be said
             before = noisy.amax(2).masked_fill(beam.finished, 0.0)
         perturbed = conditioned(noisy, before)

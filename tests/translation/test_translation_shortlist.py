@@ -170,7 +170,7 @@ def test_no_token_comes_from_outside(loaded: LoadedModel, spec: str) -> None:
 
 
 @pytest.mark.usefixtures("few_common")
-@pytest.mark.parametrize("spec", ["greedy", "beam:width=3", "sample"])
+@pytest.mark.parametrize("spec", ["greedy", "beam:width=3", "sample", "stochastic-beam:width=3"])
 def test_neighbours_windows_batches_and_threads_do_not_matter(
     loaded: LoadedModel, spec: str
 ) -> None:
