@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from pathlib import Path
 
@@ -47,7 +48,9 @@ def training(folder: Path, megabytes: int) -> int:
     write_corpus(path, megabytes)
     steps = ["training.steps=20", "data.valid_share=0.001", "training.validate_every=0"]
     command = ["train", "lm", "--train", str(path), "--recipe", "char-small", "--set", *steps]
-    peak = run([*textgen(), *command, "--out", str(out)]).peak
+    cache = folder / "cache"  # not the user's
+    peak = run([*textgen(), *command, "--out", str(out)], TEXTGEN_CACHE=str(cache)).peak
+    shutil.rmtree(cache, ignore_errors=True)
     path.unlink()
     return peak
 

@@ -1,3 +1,6 @@
+import os
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -6,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from textgen.data import mapped, streams
-from textgen.data.documents import Lines, Texts
+from textgen.data.documents import Lines, Piece, Texts
 from textgen.data.files import open_text
 from textgen.data.sequences import sequences_of, tokenise_sequences
 from textgen.data.streams import (
@@ -157,6 +160,48 @@ def test_a_full_disk_is_a_data_error(tmp_path: Path, monkeypatch: pytest.MonkeyP
     with pytest.raises(DataError, match="No space left"):
         tokenise_stream(Texts(["text " * 9]), ByteTokenizer(), cache=tmp_path, in_memory=20)
     assert not list(tmp_path.iterdir())
+
+
+def test_what_is_interrupted_leaves_nothing_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(streams, "_GATHERED", 10)
+
+    class Stopping(Texts):
+        def pieces(self) -> Iterator[Piece]:
+            yield from super().pieces()
+            assert list(tmp_path.iterdir())
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        tokenise_stream(Stopping(["text " * 99]), ByteTokenizer(), cache=tmp_path, in_memory=20)
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_nobody_uses_is_removed_when_more_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(streams, "_GATHERED", 10)
+
+    def tokenised(text: str) -> set[str]:
+        tokenise_stream(Texts([text * 20]), ByteTokenizer(), cache=tmp_path, in_memory=20)
+        return {each.name for each in tmp_path.iterdir()}
+
+    def leave(*names: str) -> None:
+        for name in names:
+            (tmp_path / name).mkdir(exist_ok=True)
+            os.utime(tmp_path / name, (time.time() - 40 * 24 * 3600,) * 2)
+
+    first, second = tokenised("one "), tokenised("two ")
+    (young,) = second - first
+    leave(*first, ".writing-killed", "photographs", "f" * 63)
+    assert tokenised("two ") == {*second, ".writing-killed", "photographs", "f" * 63}  # only read
+    leave(young)
+    tokenised("two ")  # used again
+    assert tokenised("three ") - {young, "photographs", "f" * 63} != set()
+    left = {each.name for each in tmp_path.iterdir()}
+    assert len(left) == 4
+    assert {young, "photographs", "f" * 63} < left
 
 
 def test_a_source_without_text_is_refused() -> None:

@@ -1,11 +1,18 @@
-"""Token streams in Arrow files that ``datasets`` maps into memory."""
+"""Token streams in Arrow files that ``datasets`` maps into memory.
+
+Each has a folder in the cache. Folders that nobody has used for a month are removed when another
+is written.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import re
 import shutil
 import tempfile
+import time
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -21,6 +28,9 @@ CACHE_VARIABLE = "TEXTGEN_CACHE"
 _TOKENS, _STATISTICS, _COLUMN = "tokens.arrow", "statistics.json", "tokens"
 _BLOCK = 1 << 21  # the largest page that a file is mapped by
 _RESIDENT_BLOCKS = 64
+_WRITING = ".writing-"
+_OURS = re.compile(rf"[0-9a-f]{{64}}|{re.escape(_WRITING)}.+")
+_UNUSED = 30 * 24 * 3600  # seconds
 
 
 def cache_folder() -> Path:
@@ -63,6 +73,8 @@ class Mapped:
     def _map(self) -> list[Numbers]:
         import datasets
 
+        with contextlib.suppress(OSError):  # another's, or read-only
+            os.utime(self._path.parent)  # it is used: see remove_unused
         dataset = datasets.Dataset.from_file(str(self._path))
         column = dataset.data.column(_COLUMN)
         return [chunk.to_numpy(zero_copy_only=True) for chunk in column.chunks]
@@ -86,7 +98,7 @@ class MappedWriter:
         self._folder = folder
         try:
             folder.parent.mkdir(parents=True, exist_ok=True)
-            self._temporary = Path(tempfile.mkdtemp(prefix=".writing-", dir=folder.parent))
+            self._temporary = Path(tempfile.mkdtemp(prefix=_WRITING, dir=folder.parent))
         except OSError as error:
             raise DataError(f"{folder.parent}: cannot be written: {error.strerror}.") from None
         features = datasets.Features({_COLUMN: datasets.Value(kind.name)})
@@ -114,12 +126,26 @@ class MappedWriter:
         except OSError as error:
             if not (self._folder / _STATISTICS).exists():  # unless another process was first
                 raise self._failed(error) from None
-        shutil.rmtree(self._temporary, ignore_errors=True)
+        self.abandon()
+        remove_unused(self._folder.parent)
         return TokenStream(Mapped(self._folder / _TOKENS), statistics)
 
-    def _failed(self, error: Exception) -> DataError:
+    def abandon(self) -> None:
+        """Leave nothing behind but what is complete."""
         shutil.rmtree(self._temporary, ignore_errors=True)
+
+    def _failed(self, error: Exception) -> DataError:
+        self.abandon()
         return DataError(f"{self._folder}: the tokens cannot be written: {error}")
+
+
+def remove_unused(cache: Path) -> None:
+    """Remove the folders of a cache that nobody has mapped for a month; all else stays."""
+    oldest = time.time() - _UNUSED
+    with contextlib.suppress(OSError):
+        for each in cache.iterdir():
+            if _OURS.fullmatch(each.name) and each.is_dir() and each.stat().st_mtime < oldest:
+                shutil.rmtree(each, ignore_errors=True)
 
 
 def open_mapped(folder: Path) -> TokenStream | None:

@@ -160,14 +160,19 @@ def tokenise_stream(
     held = 0
     writer: MappedWriter | None = None
     statistics = StreamStatistics()
-    for tokens, counts in _gathered(_encoded(source, tokenizer), kind):
-        statistics += counts
-        parts.append(tokens)
-        held += tokens.nbytes
-        if held > in_memory:
-            writer = writer or MappedWriter(folder, kind)
-            writer.write(np.concatenate(parts))
-            parts, held, in_memory = [], 0, min(in_memory, _WRITTEN)
+    try:
+        for tokens, counts in _gathered(_encoded(source, tokenizer), kind):
+            statistics += counts
+            parts.append(tokens)
+            held += tokens.nbytes
+            if held > in_memory:
+                writer = writer or MappedWriter(folder, kind)
+                writer.write(np.concatenate(parts))
+                parts, held, in_memory = [], 0, min(in_memory, _WRITTEN)
+    except BaseException:  # Ctrl-C too
+        if writer is not None:
+            writer.abandon()
+        raise
     if not statistics.tokens:
         raise DataError(f"{source.name}: there is no text in it.")
     if writer is None:
