@@ -25,7 +25,7 @@ test: $(VENV)/.installed-test
 	$(BIN)/python -m pytest $(WORKERS)
 
 test-slow: $(VENV)/.installed-test
-	$(BIN)/python -m pytest --slow
+	$(BIN)/python -m pytest $(WORKERS) --slow
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
