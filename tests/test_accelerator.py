@@ -14,13 +14,13 @@ from plugin_specs import specs
 from small_models import TEXT, save_language_model, save_translator
 from textgen.data.documents import Texts
 from textgen.decoding.chain import Chain, default_registries, resolve
-from textgen.errors import UsageError
 from textgen.evaluation.forced_alignment import align
 from textgen.evaluation.perplexity import perplexity
 from textgen.inference import Request, generate
 from textgen.loading import LoadedModel, load_model
 from textgen.native import without
 from textgen.translation.grouping import TranslationOptions
+from textgen.translation.length import MaxLength
 from textgen.translation.lexicon import learn_lexicon, save_lexicon
 from textgen.translation.lines import translate
 
@@ -172,22 +172,29 @@ def test_perplexity_and_alignment(models: dict[str, str], there: torch.device) -
     assert found[1:] == here[1:]
 
 
-def waits(loaded: LoadedModel, spec: str) -> tuple[int, int]:
-    """How often the host waited for a batch, and how many steps it took."""
+def waits(loaded: LoadedModel, spec: str, steps: int) -> int:
+    """How often the host waited for a batch of so many steps."""
+    options = TranslationOptions(max_length=MaxLength(0, steps))
+    chain = chain_of(spec, "minimum-length:99")  # nothing ends before
     WAITS.clear()
-    found = list(translate(loaded, ["To be or not"] * 4, chain_of(spec)))
-    return sum(WAITS.values()), max(len(each.candidates[0].tokens) for each in found)
+    for each in translate(loaded, ["To be or not"] * 4, chain, options):
+        assert len(each.candidates[0].tokens) == steps
+    return sum(WAITS.values())
 
 
-@pytest.mark.parametrize("spec", ["greedy", "sample", "beam:width=4,stop=first"])
+@pytest.mark.parametrize("spec", ["greedy", "sample", "beam:width=4", "beam:width=4,stop=first"])
 def test_the_host_waits_once_a_step(models: dict[str, str], there: torch.device, spec: str) -> None:
-    """Apart from what is asked at the ends of a batch."""
     loaded = load_model(models["translator"], str(there))
-    number, steps = waits(loaded, spec)
-    assert steps > 4
-    assert number <= steps + 30
+    assert waits(loaded, spec, 20) - waits(loaded, spec, 8) == 12
 
 
-def test_refused() -> None:
-    with pytest.raises(UsageError, match="no device"):
-        load_model("nothing", "nowhere")
+def test_a_batch_is_read_at_once(models: dict[str, str], there: torch.device) -> None:
+    """However many lines it has."""
+    loaded = load_model(models["translator"], str(there))
+    numbers = []
+    for count in (2, 9):
+        WAITS.clear()
+        options = TranslationOptions(max_length=MaxLength(0, 5))
+        list(translate(loaded, ["To be"] * count, chain_of("greedy"), options))
+        numbers.append(sum(WAITS.values()))
+    assert numbers[0] == numbers[1]

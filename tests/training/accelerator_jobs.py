@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 from unittest.mock import patch
 
@@ -19,27 +20,12 @@ from accelerator import WAITS, accelerator
 from textgen.checkpoint import weights_of
 from textgen.data.batching import Batches
 from textgen.models.cells import CELLS
-from textgen.models.config import TranslatorConfig
-from textgen.models.translator import Translator
 from textgen.recipes.training import TrainingConfig
 from textgen.training.events import Snapshot, Step, Validated
 from textgen.training.fit import fit
 from textgen.training.state import TrainingState
 
 Make = Callable[[], nn.Module]
-
-
-def with_cell(cell: str) -> Make:
-    return lambda: rank_jobs.language_model(cell=cell, layers=2)
-
-
-def translator(**changes: Any) -> Make:
-    def make() -> nn.Module:
-        torch.manual_seed(1)
-        config = TranslatorConfig(**{"hidden": 8, "embedding": 6, "dropout": 0.0, **changes})
-        return Translator(config, rank_jobs.VOCABULARY, rank_jobs.VOCABULARY)
-
-    return make
 
 
 def lanes() -> Batches:
@@ -50,20 +36,20 @@ NO_KERNEL = {"rnn", "gru-fused"}
 """Cells that have cuDNN's kernel on a GPU, and no other that could be pretended."""
 
 JOBS: dict[str, tuple[Make, Callable[[], Batches], dict[str, Any]]] = {
-    **{cell: (with_cell(cell), lanes, {}) for cell in CELLS if cell not in NO_KERNEL},
+    **{
+        cell: (partial(rank_jobs.language_model, cell=cell, layers=2), lanes, {})
+        for cell in CELLS
+        if cell not in NO_KERNEL
+    },
     "sgd": (rank_jobs.language_model, rank_jobs.sentences, {"optimiser": "sgd"}),
     "smoothing": (rank_jobs.language_model, rank_jobs.sentences, {"label_smoothing": 0.1}),
     "average": (rank_jobs.language_model, rank_jobs.sentences, {"average": 0.9}),
     "last": (rank_jobs.language_model, lanes, {"average_last": 2, "validate_every": 2}),
     "adaptive": (rank_jobs.adaptive, rank_jobs.sentences, {}),
-    "translator": (translator(), rank_jobs.pairs, {}),
-    "input feeding": (translator(input_feeding=True), rank_jobs.pairs, {}),
-    "gru translator": (translator(cell="gru"), rank_jobs.pairs, {}),
+    "translator": (rank_jobs.translator, rank_jobs.pairs, {}),
+    "input feeding": (partial(rank_jobs.translator, input_feeding=True), rank_jobs.pairs, {}),
+    "gru translator": (partial(rank_jobs.translator, cell="gru"), rank_jobs.pairs, {}),
 }
-
-
-def weight_norm(model: nn.Module) -> dict[str, float]:
-    return {"loss": float(sum(p.square().sum() for p in model.parameters()))}
 
 
 def trained(name: str) -> tuple[list[float], dict[str, Tensor], list[int]]:
@@ -76,7 +62,7 @@ def trained(name: str) -> tuple[list[float], dict[str, Tensor], list[int]]:
     model = make()
     for steps in (6, 16):
         config = TrainingConfig(**values, steps=steps)
-        for event in fit(model, batches(), weight_norm, config, state=state):
+        for event in fit(model, batches(), rank_jobs.rising, config, state=state):
             if isinstance(event, Step):
                 figures += [event.loss, event.gradient_norm]
                 waited.append(sum(WAITS.values()))

@@ -62,9 +62,9 @@ def language_model(dropout: float = 0.0, **changes: Any) -> LanguageModel:
     return LanguageModel(LanguageModelConfig(hidden=8, dropout=dropout, **changes), VOCABULARY)
 
 
-def translator() -> Translator:
+def translator(**changes: Any) -> Translator:
     torch.manual_seed(1)
-    config = TranslatorConfig(hidden=8, embedding=6, dropout=0.0, tied="all")
+    config = TranslatorConfig(hidden=8, embedding=6, dropout=0.0, tied="all", **changes)
     return Translator(config, VOCABULARY, VOCABULARY)
 
 

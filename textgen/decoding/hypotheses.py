@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -82,16 +83,8 @@ def on_host(hypotheses: Hypotheses) -> Hypotheses:
     """The same on the CPU, where they are read one by one: an accelerator is waited for here."""
     if hypotheses.tokens.is_cpu:
         return hypotheses
-    attention = hypotheses.attention
-    return Hypotheses(
-        tokens=hypotheses.tokens.cpu(),
-        lengths=hypotheses.lengths.cpu(),
-        scores=hypotheses.scores.cpu(),
-        log_probs=hypotheses.log_probs.cpu(),
-        token_log_probs=hypotheses.token_log_probs.cpu(),
-        finished=hypotheses.finished.cpu(),
-        attention=None if attention is None else attention.float().cpu(),
-    )
+    tensors = {name: each.cpu() for name, each in vars(hypotheses).items() if each is not None}
+    return replace(hypotheses, **tensors)
 
 
 def decode(strategy: Strategy, session: Session) -> Hypotheses:
