@@ -28,8 +28,7 @@ from torch.nn import functional as F
 
 from textgen.cli.threads import cores
 from textgen.models.float32 import fast_float32
-from textgen.models.products import Precision, lay_out_few
-from textgen.native import FEW
+from textgen.models.products import Precision, pack
 from textgen.training.precision import has_bfloat16
 
 Work = Callable[[], object]
@@ -162,9 +161,9 @@ def kernels(product: Product, dtype: torch.dtype) -> dict[str, Work]:
 
 
 def _natively(left: Tensor, weights: Tensor, precision: Precision) -> dict[str, Work]:
-    """A product of few rows by ``textgen.native``, where that was compiled."""
-    few = lay_out_few(weights, None, precision) if len(left) <= FEW else None
-    return {} if few is None else {"native": lambda: few.product(left)}
+    """A product by ``textgen.native``, where that was compiled."""
+    packed = pack(weights, None, precision)
+    return {} if packed is None else {"native": lambda: packed.product(left)}
 
 
 @torch.inference_mode()

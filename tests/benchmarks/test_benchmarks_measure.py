@@ -110,8 +110,8 @@ def test_json_holds_rows_ratios_and_the_machine(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.int8])
-def test_what_was_compiled_is_a_way_to_multiply_few_rows(dtype: torch.dtype, either: str) -> None:
-    assert ("native" in kernels(Product(FEW, 32, 8), dtype)) == (either == "native")
-    assert "native" not in kernels(Product(FEW + 1, 32, 8), dtype)
+def test_what_was_compiled_is_a_way_to_multiply(dtype: torch.dtype, either: str) -> None:
+    for rows in (FEW, FEW + 1):
+        assert ("native" in kernels(Product(rows, 32, 8), dtype)) == (either == "native")
     for way in kernels(Product(3, 32, 8), dtype).values():
         assert way().shape == (3, 8)  # type: ignore[attr-defined]

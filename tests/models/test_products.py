@@ -15,11 +15,10 @@ from textgen.models.products import (
     Precision,
     Small,
     lay_out,
-    lay_out_many,
     lay_out_output,
     whole_rows,
 )
-from textgen.native import FEW, without
+from textgen.native import FEW, kernels, without
 
 PRECISIONS: list[Precision] = ["float32", "bfloat16", "int8"]
 TOLERANCE = {"float32": 1e-6, "bfloat16": 1e-2, "int8": 2e-2}
@@ -42,8 +41,7 @@ def test_products_are_those_of_float64(
     exact = F.linear(inputs.double(), weight.double(), bias.double() if biased else None)  # type: ignore[union-attr]
     product, numbers = lay_out(weight, bias, precision), NUMBERS[precision]
     given = inputs.to(numbers)
-    few = either == "native" and rows <= FEW
-    assert product(given).dtype == (torch.float32 if few else numbers)
+    assert product(given).dtype == (torch.float32 if either == "native" else numbers)
     assert relative(product(given), exact) < TOLERANCE[precision]
     plus = product.plus(given, addend.to(numbers))
     assert relative(plus, exact + addend.double()) < TOLERANCE[precision]
@@ -59,6 +57,31 @@ def test_a_row_does_not_depend_on_its_neighbours_beyond_rounding(precision: Prec
     for rows in (1, 2, FEW_ROWS, FEW_ROWS + 1, FEW + 1):
         alone = product(inputs[:rows])
         torch.testing.assert_close(alone.float(), together[:rows].float(), rtol=1e-2, atol=0.1)
+
+
+@pytest.mark.skipif(kernels() is None, reason="textgen.native was not compiled")
+@pytest.mark.parametrize("precision", ["bfloat16", "int8"])
+def test_a_row_is_the_same_to_the_last_bit_beside_any_others(precision: Precision) -> None:
+    """So is a part of the outputs, which a shortlist is."""
+    torch.manual_seed(6)
+    weight, bias, inputs = torch.randn(100, 70), torch.randn(100), torch.randn(70, 70)
+    output = lay_out_output(nn.Identity(), _linear(weight, bias), precision)
+    together = output(inputs)
+    for rows in range(1, 71):
+        for begin in (0, 70 - rows):
+            assert torch.equal(output(inputs[begin : begin + rows]), together[begin : begin + rows])
+    some = torch.tensor([3, 99, 50])
+    assert torch.equal(output.with_last(weight[some], bias[some])(inputs), together[:, some])
+    large = _linear(torch.randn(FEW_WEIGHTS // 70 + 9, 70), torch.randn(FEW_WEIGHTS // 70 + 9))
+    output = lay_out_output(nn.Identity(), large, precision)
+    few = output.with_last(large.weight[some], large.bias[some])
+    assert torch.equal(few(inputs), output(inputs)[:, some])
+
+
+def _linear(weight: torch.Tensor, bias: torch.Tensor) -> nn.Linear:
+    layer = nn.Linear(weight.shape[1], weight.shape[0])
+    layer.weight.data, layer.bias.data = weight, bias
+    return layer
 
 
 def test_numbers_of_rows_are_few_and_hardly_too_large() -> None:
@@ -82,8 +105,7 @@ def test_8_bits_keep_each_weight_within_half_a_level_and_a_row_of_zeros() -> Non
 
 @pytest.mark.parametrize("precision", PRECISIONS)
 @pytest.mark.parametrize("rows", [3, FEW + 1])
-@pytest.mark.usefixtures("either")
-def test_a_small_output_layer_gives_float32(precision: Precision, rows: int) -> None:
+def test_a_small_output_layer_gives_float32(precision: Precision, rows: int, either: str) -> None:
     torch.manual_seed(5)
     projection, features = nn.Linear(32, 50), torch.randn(rows, 32)
     exact = projection.double()(features.double())
@@ -93,7 +115,7 @@ def test_a_small_output_layer_gives_float32(precision: Precision, rows: int) -> 
     assert relative(found, exact.detach()) < TOLERANCE[precision]
     large, features = nn.Linear(32, FEW_WEIGHTS // 32 + 32), torch.randn(FEW + 1, 32)
     found = lay_out_output(nn.Identity(), large, precision)(features.to(NUMBERS[precision]))
-    assert found.dtype == NUMBERS[precision]
+    assert found.dtype == (torch.float32 if either == "native" else NUMBERS[precision])
 
 
 def test_an_output_layer_keeps_the_shape_of_its_features() -> None:
@@ -117,8 +139,7 @@ def test_without_torch_s_private_operators_products_are_plain(
     monkeypatch.setattr("textgen.models.products._operator", lambda *_: None)
     torch.manual_seed(4)
     weight, inputs = torch.randn(9, 12), torch.randn(2, 12)
-    assert isinstance(lay_out_many(weight, None, "bfloat16"), Plain)
     with without():
         assert isinstance(lay_out(weight, None, "bfloat16"), Plain)
-    small = lay_out(weight, None, "int8")(inputs.bfloat16())
+        small = lay_out(weight, None, "int8")(inputs.bfloat16())
     assert relative(small, inputs.double() @ weight.double().t()) < TOLERANCE["int8"]

@@ -14,12 +14,14 @@ A target costs the head and, if it is rare, one tail: most of the weights are se
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from textgen.models.products import LaidOutOutput, Precision
 from textgen.protocols import Choice
 
 LOGITS_AT_ONCE = 1 << 24
@@ -43,6 +45,7 @@ class AdaptiveSoftmax(nn.Module):
     """
 
     ranks: Tensor
+    _packed: list[LaidOutOutput] | None = None
 
     def __init__(
         self, features: int, vocabulary_size: int, cutoffs: Sequence[int], shrink: int
@@ -60,6 +63,15 @@ class AdaptiveSoftmax(nn.Module):
         with torch.no_grad():  # a fresh model then spreads its probability evenly over all tokens
             sizes = [math.log(stop - start) for start, stop in self.clusters]
             self.head.bias.copy_(torch.tensor([0.0] * self.common + sizes))
+
+    def lay_out(self, precision: Precision | None) -> None:
+        """Lay the weights out for single steps; None takes it back."""
+        self._packed = None
+        if precision is not None:
+            pairs = [(None, self.head), *(_layers(tail) for tail in self.tails)]
+            self._packed = [
+                LaidOutOutput(narrow, wide.weight, wide.bias, precision) for narrow, wide in pairs
+            ]
 
     def order_by(self, counts: Tensor) -> None:
         """Rank the tokens by how often they occur.
@@ -115,15 +127,22 @@ class AdaptiveSoftmax(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """All log-probabilities (…, V), float32 or wider, of features (…, H)."""
-        head = _log_softmax(self.head(features))
+        layers: Sequence[Callable[[Tensor], Tensor]] = self._packed or [self.head, *self.tails]
+        head = _log_softmax(layers[0](features))
         parts = [head[..., : self.common]]
-        for index, tail in enumerate(self.tails, self.common):
+        for index, tail in enumerate(layers[1:], self.common):
             parts.append(_log_softmax(tail(features)) + head[..., index : index + 1])
         return torch.cat(parts, dim=-1).index_select(-1, self.ranks)
 
 
 def _tail(features: int, width: int, size: int) -> nn.Sequential:
     return nn.Sequential(nn.Linear(features, width, bias=False), nn.Linear(width, size, bias=False))
+
+
+def _layers(tail: nn.Module) -> tuple[nn.Linear, nn.Linear]:
+    """Both layers of a tail."""
+    narrow, wide = tail.children()
+    return cast("nn.Linear", narrow), cast("nn.Linear", wide)
 
 
 def _log_softmax(logits: Tensor) -> Tensor:

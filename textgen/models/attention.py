@@ -115,10 +115,15 @@ class GeneralScore(Score):
         super().__init__()
         self.weight = nn.Parameter(torch.empty(hidden, memory))
         nn.init.xavier_uniform_(self.weight)
+        self._keys: Product | None = None
+
+    @override
+    def lay_out(self, precision: Precision | None) -> None:
+        self._keys = None if precision is None else lay_out(self.weight, None, precision)
 
     @override
     def keys(self, states: Tensor) -> Tensor:
-        return F.linear(states, self.weight)
+        return _product(states, self.weight, self._keys)
 
     @override
     def forward(self, queries: Tensor, keys: Tensor) -> Tensor:
@@ -141,12 +146,14 @@ class AdditiveScore(Score):
         for weight in (self.weight_query, self.weight_memory, self.vector):
             nn.init.xavier_uniform_(weight)
         self._query: Product | None = None
+        self._keys: Product | None = None
 
     @override
     def lay_out(self, precision: Precision | None) -> None:
-        self._query = self.additive = None
+        self._query = self._keys = self.additive = None
         if precision is not None:
             self._query = lay_out(self.weight_query, None, precision)
+            self._keys = lay_out(self.weight_memory, None, precision)
             self.additive = self.vector.detach().float().flatten()
 
     @override
@@ -155,7 +162,7 @@ class AdditiveScore(Score):
 
     @override
     def keys(self, states: Tensor) -> Tensor:
-        return F.linear(states, self.weight_memory)
+        return _product(states, self.weight_memory, self._keys)
 
     @override
     def forward(self, queries: Tensor, keys: Tensor) -> Tensor:
@@ -195,18 +202,23 @@ class Attention(nn.Module):
         for weight in (self.weight_context, self.weight_hidden):
             nn.init.uniform_(weight, -bound, bound)
         self._hidden: Product | None = None
+        self._context: Product | None = None
 
     def lay_out(self, precision: Precision | None) -> None:
         """Lay the weights out for single steps; None takes it back."""
         self.score.lay_out(precision)
-        self._hidden = None if precision is None else lay_out(self.weight_hidden, None, precision)
+        self._hidden = self._context = None
+        if precision is not None:
+            self._hidden = lay_out(self.weight_hidden, None, precision)
+            self._context = lay_out(self.weight_context, None, precision)
 
     def memory(self, states: Tensor, lengths: Tensor) -> Memory:
         """What is kept of a source: states (B, S, M) and their lengths (B,) int64 ≥ 1."""
         positions = torch.arange(states.shape[1], device=states.device)
         padding = (positions >= lengths.unsqueeze(1)).unsqueeze(1)
         mask = torch.zeros(padding.shape, device=states.device)
-        keys, values = self.score.keys(states), F.linear(states, self.weight_context)
+        keys = self.score.keys(states)
+        values = _product(states, self.weight_context, self._context)
         if self._hidden is not None and states.is_cpu:
             # small products of one source each: those of 32 bits start sooner
             keys, values = keys.float(), values.float()

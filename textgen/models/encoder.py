@@ -10,6 +10,8 @@ from torch import Tensor, nn
 from textgen.models.cells import Cell, make_cell
 from textgen.models.config import EncoderConfig
 from textgen.models.dropout import SequenceDropout, dropout
+from textgen.models.products import Precision
+from textgen.models.stepping import SteppedSequence
 
 
 class Encoded(NamedTuple):
@@ -46,6 +48,8 @@ class RecurrentEncoder(nn.Module):
         config: cell, sizes, directions, regularisation.
     """
 
+    _sequences: list[list[SteppedSequence]] | None = None
+
     def __init__(self, input_size: int, config: EncoderConfig) -> None:
         super().__init__()
         self.config = config
@@ -65,25 +69,35 @@ class RecurrentEncoder(nn.Module):
         )
         self.dropout = SequenceDropout(config.dropout, variational=config.variational)
 
+    def lay_out(self, precision: Precision | None) -> None:
+        """Lay the weights out for single steps with independent rows; None takes it back."""
+        self._sequences = (
+            None
+            if precision is None
+            else [[SteppedSequence(cell, precision) for cell in layer] for layer in self.layers]
+        )
+
     def forward(self, inputs: Tensor, lengths: Tensor) -> Encoded:
         """Encode (B, S, I) with lengths (B,) int64 ≥ 1."""
         values, lasts = inputs, inputs[:, 0]
-        for index, (layer, norm) in enumerate(zip(self.layers, self.norms, strict=True)):
+        for index, norm in enumerate(self.norms):
             if index > 0:
                 values = self.dropout(values)
-            outputs, lasts = self._run(layer, values, lengths)
+            outputs, lasts = self._run(index, values, lengths)
             outputs = norm(outputs)
             values = outputs + values if self.config.residual and index > 0 else outputs
         return Encoded(values, self._summary(values, lasts, lengths))
 
-    def _run(
-        self, layer: tuple[Cell, ...], values: Tensor, lengths: Tensor
-    ) -> tuple[Tensor, Tensor]:
+    def _run(self, index: int, values: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """One layer in its directions: joined outputs (B, S, M) and last states (B, M)."""
+        layer = self.layers[index]
         outputs, lasts = [], []
         for direction, cell in enumerate(layer):
             turned = reverse(values, lengths) if direction else values
-            output, _ = cell.sequence(turned, cell.zeros(values.shape[0]), self._weights(cell))
+            if self._sequences is not None:
+                output = self._sequences[index][direction](turned).to(values.dtype)
+            else:
+                output, _ = cell.sequence(turned, cell.zeros(values.shape[0]), self._weights(cell))
             lasts.append(at_end(output, lengths))
             outputs.append(reverse(output, lengths) if direction else output)
         if self.config.merge == "sum" or len(layer) == 1:
@@ -101,5 +115,7 @@ class RecurrentEncoder(nn.Module):
         positions = torch.arange(states.shape[1], device=states.device)
         padding = (positions >= lengths.unsqueeze(1)).unsqueeze(2)
         if self.config.summary == "mean":
-            return states.masked_fill(padding, 0).sum(1) / lengths.unsqueeze(1)
+            # summed from left to right, so that padding does not change the order
+            sums = states.masked_fill(padding, 0).cumsum(1)
+            return at_end(sums, lengths) / lengths.unsqueeze(1)
         return states.masked_fill(padding, -torch.inf).amax(1)

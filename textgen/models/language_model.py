@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from torch import Tensor, nn
 from torch.nn import functional as F
 from typing_extensions import override
@@ -13,7 +15,7 @@ from textgen.models.dropout import SequenceDropout, TokenEmbedding
 from textgen.models.products import Precision, lay_out_output
 from textgen.models.recurrent import RecurrentStack
 from textgen.models.state import RecurrentState
-from textgen.models.stepping import Decoder, StackStep
+from textgen.models.stepping import Decoder, StackStep, read_by_steps
 from textgen.protocols import Batch
 
 
@@ -70,6 +72,14 @@ class LanguageModel(Decoder):
         self._step = StackStep(self.stack, self.embedding.weight, precision)
         if self.factored is None:
             self._scores = lay_out_output(self.narrow, self.projection, precision)
+        else:
+            self.factored.lay_out(precision)
+
+    @override
+    def _take_back(self) -> None:
+        super()._take_back()
+        if self.factored is not None:
+            self.factored.lay_out(None)
 
     def begin(self, batch: Batch) -> RecurrentState:
         """Zeros for ``batch.size`` rows."""
@@ -79,12 +89,23 @@ class LanguageModel(Decoder):
         self, tokens: Tensor, state: RecurrentState, lengths: Tensor | None = None
     ) -> tuple[Tensor, RecurrentState]:
         """Read tokens (N, T) int64; features are the stack's outputs (N, T, H)."""
-        if self._step is not None and tokens.shape[1] == 1:
-            last, state = self._step(tokens[:, 0], state)
-            return last.unsqueeze(1), state
+        if (step := self._step) is not None:
+            if tokens.shape[1] == 1:
+                return self._stepped(step, tokens[:, 0], state)
+            if lengths is not None and step.independent:
+                one = partial(self._stepped, step)
+                features, state, _ = read_by_steps(one, tokens, state, lengths)
+                return features, state
         vectors = self.input_dropout(self.embedding(tokens))
         outputs, state = self.stack(vectors, state, lengths)
         return self.output_dropout(outputs), state
+
+    def _stepped(
+        self, step: StackStep, tokens: Tensor, state: RecurrentState
+    ) -> tuple[Tensor, RecurrentState]:
+        """One token for each row, (N,), with weights laid out: features (N, 1, H)."""
+        last, state = step(tokens, state)
+        return last.unsqueeze(1), state
 
     def output(self, features: Tensor) -> Tensor:
         """(…, H) features to (…, V) logits; those of an adaptive output are log-probabilities."""

@@ -5,15 +5,15 @@ A search multiplies a few rows by the same weights thousands of times. ``functio
 (measured: 1.3 to 1.8 times as fast from 2 to 320 rows). Weights of 8 bits take half the memory
 traffic again, which is what counts where there are few rows.
 
-torch has these products for its compiler only, under private names: where one is missing, plain
-products take its place. Up to 16 rows ``textgen.native`` multiplies, where it was compiled.
+Where ``textgen.native`` was compiled, weights of 16 and 8 bits are multiplied there, and no row's
+result depends on the others. Elsewhere torch multiplies: it has these products for its compiler
+only, under private names, and where one is missing, plain products take its place.
 """
 
 from __future__ import annotations
 
+import copy
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
-from functools import cached_property, partial
 from typing import Any, Literal
 
 import torch
@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from typing_extensions import override
 
-from textgen.native import FEW, Laid, kernels
+from textgen.native import Laid, kernels
 
 Precision = Literal["float32", "bfloat16", "int8"]
 """Of weights: int8 keeps one scale for each row of W, activations are then bfloat16."""
@@ -134,30 +134,25 @@ class Packed(Product):
         return found if whole is inputs else found[:rows]
 
 
-class FewOrMany(Product):
-    """Few rows natively, giving float32; more by a product that is made when it is first needed.
+class Native(Product):
+    """Weights of 16 or 8 bits multiplied in C; gives float32.
+
+    A row's result is the same whatever the number of rows: its sums are made in one order.
 
     Args:
-        few: laid out for few rows.
-        many: makes the other.
+        packed: the weights.
     """
 
-    def __init__(self, few: Laid, many: Callable[[], Product]) -> None:
-        self._few, self._make = few, many
-
-    @cached_property
-    def _many(self) -> Product:
-        return self._make()
+    def __init__(self, packed: Laid) -> None:
+        self._packed = packed
 
     @override
     def __call__(self, inputs: Tensor) -> Tensor:
-        return self._few.product(inputs) if len(inputs) <= FEW else self._many(inputs)
+        return self._packed.product(inputs)
 
     @override
     def plus(self, inputs: Tensor, addend: Tensor) -> Tensor:
-        if len(inputs) <= FEW:
-            return self._few.product(inputs, addend)
-        return self._many.plus(inputs, addend)
+        return self._packed.product(inputs, addend)
 
 
 class Small(Product):
@@ -228,16 +223,14 @@ def lay_out(weight: Tensor, bias: Tensor | None, precision: Precision) -> Produc
         precision: of the weights.
     """
     # float32 comes from memory no faster
-    few = None if precision == "float32" else lay_out_few(weight, bias, precision)
-    if few is None:
-        return _alone(weight, bias, precision)
-    return FewOrMany(few, partial(lay_out_many, weight, bias, precision))
+    packed = None if precision == "float32" else pack(weight, bias, precision)
+    return _in_torch(weight, bias, precision) if packed is None else Native(packed)
 
 
-def lay_out_few(
+def pack(
     weight: Tensor, bias: Tensor | None, precision: Precision, *, gates: bool = False
 ) -> Laid | None:
-    """Weights as ``lay_out`` takes them, for up to ``FEW`` rows natively; None where that is not.
+    """Weights as ``lay_out`` takes them, for products in C; None where these are not.
 
     Args:
         weight: (O, I) of a float type.
@@ -254,15 +247,18 @@ def lay_out_few(
     return Laid(compiled, weight.detach().to(NUMBERS[precision]), bias, gates=gates)
 
 
-def lay_out_many(weight: Tensor, bias: Tensor | None, precision: Precision) -> Product:
-    """As ``lay_out``, for more rows than ``FEW`` alone."""
-    if precision == "int8":
-        weight, precision = _values(*eight_bits(weight)), "bfloat16"
-    return _alone(weight, bias, precision)
+def rows_are_independent(device: torch.device, precision: Precision) -> bool:
+    """Whether a row of ``lay_out``'s products is the same to the last bit beside any other rows.
+
+    True of weights of 16 or 8 bits that are multiplied in C. torch's products round sums of
+    another order where the number of rows is another one: by 1e-7 in float32, which changes a
+    decision hardly ever, and by 4e-3 in bfloat16.
+    """
+    return precision != "float32" and device.type == "cpu" and kernels() is not None
 
 
-def _alone(weight: Tensor, bias: Tensor | None, precision: Precision) -> Product:
-    """One product for any number of rows."""
+def _in_torch(weight: Tensor, bias: Tensor | None, precision: Precision) -> Product:
+    """A product of torch's."""
     if precision == "int8":
         return Small(weight, bias)
     numbers = NUMBERS[precision]
@@ -274,17 +270,40 @@ class LaidOutOutput:
     """An output layer: features (…, F) to logits (…, V), through a narrower layer or not.
 
     Args:
-        products: one after the other.
+        narrow: the layer before the last, or none.
+        weight: (V, F) of the last layer.
+        bias: (V,) of the last layer, or None for 0.
         precision: of their weights.
     """
 
-    def __init__(self, products: Sequence[Product], precision: Precision) -> None:
-        self.products, self.precision = tuple(products), precision
+    def __init__(
+        self,
+        narrow: nn.Linear | None,
+        weight: Tensor,
+        bias: Tensor | None,
+        precision: Precision,
+    ) -> None:
+        self.precision = precision
+        self._small = precision != "float32" and weight.is_cpu and weight.numel() <= FEW_WEIGHTS
+        self.products = [self._last(weight, bias)]
+        if narrow is not None:
+            self.products.insert(0, lay_out(narrow.weight, narrow.bias, precision))
 
     def with_last(self, weight: Tensor, bias: Tensor) -> LaidOutOutput:
-        """The same with another last layer: (V', F) and (V',)."""
-        last = _last(weight, bias, self.precision)
-        return LaidOutOutput([*self.products[:-1], last], self.precision)
+        """The same with some rows of the last layer: (V', F) and (V',), multiplied as all were."""
+        output = copy.copy(self)
+        output.products = [*self.products[:-1], self._last(weight, bias)]
+        return output
+
+    def _last(self, weight: Tensor, bias: Tensor | None) -> Product:
+        """What gives the logits, which become float32 anyway."""
+        if not self._small:
+            return lay_out(weight, bias, self.precision)
+        numbers = NUMBERS[self.precision]
+        weight = weight.detach().to(numbers)
+        bias = None if bias is None else bias.detach().to(numbers)
+        packed = pack(weight, bias, "bfloat16")
+        return Wide(weight, bias) if packed is None else Native(packed)
 
     def __call__(self, features: Tensor) -> Tensor:
         """(…, F) to (…, V)."""
@@ -296,20 +315,8 @@ class LaidOutOutput:
 
 def lay_out_output(narrow: nn.Module, projection: nn.Linear, precision: Precision) -> LaidOutOutput:
     """The output layer of a model: ``projection`` after ``narrow``, a linear layer or nothing."""
-    products = [_last(projection.weight, projection.bias, precision)]
-    if isinstance(narrow, nn.Linear):
-        products.insert(0, lay_out(narrow.weight, narrow.bias, precision))
-    return LaidOutOutput(products, precision)
-
-
-def _last(weight: Tensor, bias: Tensor, precision: Precision) -> Product:
-    """What gives the logits, which become float32 anyway."""
-    if precision == "float32" or weight.numel() > FEW_WEIGHTS or not weight.is_cpu:
-        return lay_out(weight, bias, precision)
-    numbers = NUMBERS[precision]
-    weight, bias = weight.detach().to(numbers), bias.detach().to(numbers)
-    few = lay_out_few(weight, bias, "bfloat16")
-    return Wide(weight, bias) if few is None else FewOrMany(few, partial(Wide, weight, bias))
+    before = narrow if isinstance(narrow, nn.Linear) else None
+    return LaidOutOutput(before, projection.weight, projection.bias, precision)
 
 
 def _sixteen_bits(weight: Tensor, bias: Tensor | None) -> Product:

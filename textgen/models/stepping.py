@@ -7,24 +7,26 @@ Above it W_x and W_h stand side by side and multiply [x; h] at once.
 
 from __future__ import annotations
 
+import sys
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from functools import cached_property
-from typing import ClassVar, Self
+from typing import ClassVar, Protocol, Self, TypeVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from typing_extensions import override
 
-from textgen.models.cells import Cell, GruFused, Lstm, Lstm1997, Rnn
+from textgen.models.cells import Cell, Gru, GruFused, Lstm, Lstm1997, LstmPeephole, Rnn
 from textgen.models.products import (
     NUMBERS,
     LaidOutOutput,
     Precision,
     Product,
     lay_out,
-    lay_out_few,
-    lay_out_many,
+    pack,
+    rows_are_independent,
 )
 from textgen.models.recurrent import RecurrentStack
 from textgen.models.state import Layer, RecurrentState
@@ -83,28 +85,23 @@ class Step(ABC):
 
 
 class _Lstm(Step):
-    """Few rows are one native call, gates and all."""
+    """One native call, gates and all; of float32 for few rows."""
 
     blocks = ("input", "forget", "output", "candidate")
 
     def __init__(self, cell: Cell, precision: Precision, *, projected: bool) -> None:
         super().__init__(cell, precision, projected=projected)
-        self.few = lay_out_few(*self.weights(), precision, gates=True)
-
-    @cached_property
-    @override
-    def product(self) -> Product:
-        make = lay_out if self.few is None else lay_out_many
-        return make(*self.weights(), self.precision)
+        self.packed = pack(*self.weights(), precision, gates=True)
+        self.most = FEW if precision == "float32" else sys.maxsize
 
     @override
     def __call__(self, inputs: Tensor, layer: Layer) -> Layer:
         hidden, memory = layer
-        if self.few is not None and len(inputs) <= FEW:
+        if self.packed is not None and len(inputs) <= self.most:
             layer = (hidden.to(inputs.dtype), memory)
             if self.projected:
-                return self.few.lstm(layer, addend=inputs)
-            return self.few.lstm(layer, inputs=inputs)
+                return self.packed.lstm(layer, addend=inputs)
+            return self.packed.lstm(layer, inputs=inputs)
         values = self.gates(inputs, hidden)
         values[:, : 3 * self.size].sigmoid_()
         i, f, o, candidate = values.chunk(4, dim=1)
@@ -113,10 +110,10 @@ class _Lstm(Step):
 
     @override
     def read(self, table: Tensor, tokens: Tensor, layer: Layer) -> Layer:
-        if self.few is None or not self.projected or len(tokens) > FEW:
+        if self.packed is None or not self.projected or len(tokens) > self.most:
             return super().read(table, tokens, layer)
         layer = (layer[0].to(table.dtype), layer[1])
-        return self.few.lstm(layer, addend=table, tokens=tokens)
+        return self.packed.lstm(layer, addend=table, tokens=tokens)
 
 
 class _Lstm1997(Step):
@@ -164,8 +161,39 @@ class _GruFused(Step):
         return (torch.lerp(candidate, hidden.float(), z).to(inputs.dtype),)
 
 
+class _Gru(Step):
+    """The candidate's product needs the reset gate, so it is a product of its own."""
+
+    blocks = ("update", "reset", "candidate")
+
+    def __init__(self, cell: Cell, precision: Precision, *, projected: bool) -> None:
+        super().__init__(cell, precision, projected=projected)
+        self.inward = None if projected else lay_out(cell.weight_input, cell.bias, precision)
+        _, last = self._recurrent()
+        self.candidate = lay_out(last, None, precision)
+
+    def _recurrent(self) -> tuple[Tensor, Tensor]:
+        """Weights of both gates (2·H, H) and of the candidate (H, H)."""
+        gates, last = self.cell.weight_recurrent.detach().tensor_split([2 * self.size])
+        return gates, last
+
+    @override
+    def weights(self) -> tuple[Tensor, Tensor | None]:
+        return self._recurrent()[0], None
+
+    @override
+    def __call__(self, inputs: Tensor, layer: Layer) -> Layer:
+        hidden, size = layer[0].to(inputs.dtype), 2 * self.size
+        given = (inputs if self.inward is None else self.inward(inputs)).float()
+        z, r = (given[:, :size] + self.product(hidden).float()).sigmoid_().chunk(2, dim=1)
+        wide = hidden.float()
+        seen = self.candidate((r * wide).to(inputs.dtype)).float()
+        candidate = (given[:, size:] + seen).tanh_()
+        return (torch.lerp(wide, candidate, z).to(inputs.dtype),)
+
+
 class _AsTrained(Step):
-    """A cell's own step, for cells whose products depend on each other."""
+    """A cell's own step, for a cell that has none here."""
 
     def __init__(self, cell: Cell, precision: Precision, *, projected: bool) -> None:
         super().__init__(cell, precision, projected=projected)
@@ -173,18 +201,60 @@ class _AsTrained(Step):
 
     @override
     def __call__(self, inputs: Tensor, layer: Layer) -> Layer:
-        projected = inputs if self.inward is None else self.inward(inputs).to(inputs.dtype)
-        layer = tuple(part.to(inputs.dtype) for part in layer)
-        return self.cell.step(projected, layer, self.cell.weight_recurrent)
+        recurrent = self.cell.weight_recurrent
+        projected = inputs if self.inward is None else self.inward(inputs)
+        layer = tuple(part.to(recurrent.dtype) for part in layer)
+        return self.cell.step(projected.to(recurrent.dtype), layer, recurrent)
 
 
-_STEPS: dict[type[Cell], type[Step]] = {Rnn: _Rnn, Lstm: _Lstm, Lstm1997: _Lstm1997}
+class _LstmPeephole(Step):
+    """The output gate sees the new memory, so its peephole is a product of its own."""
+
+    blocks = ("input", "forget", "candidate", "output")
+
+    def __init__(self, cell: LstmPeephole, precision: Precision, *, projected: bool) -> None:
+        super().__init__(cell, precision, projected=projected)
+        peephole = cell.weight_peephole.detach()
+        self.seen: tuple[Tensor, ...] = ()
+        self.products: tuple[Product, ...] = ()
+        if cell.diagonal:
+            self.seen = peephole.float().unbind(0)
+        else:
+            parts = peephole.tensor_split([2 * self.size])
+            self.products = tuple(lay_out(part, None, precision) for part in parts)
+
+    @override
+    def __call__(self, inputs: Tensor, layer: Layer) -> Layer:
+        hidden, memory = layer[0], layer[1].float()
+        i, f, candidate, o = self.gates(inputs, hidden).chunk(4, dim=1)
+        if self.seen:
+            i, f = i + self.seen[0] * memory, f + self.seen[1] * memory
+        else:
+            seen_i, seen_f = self._product(0, memory, inputs).chunk(2, dim=1)
+            i, f = i + seen_i, f + seen_f
+        share = torch.sigmoid(i) * torch.tanh(candidate)
+        memory = torch.addcmul(share, torch.sigmoid(f), memory)
+        o = o + (self.seen[2] * memory if self.seen else self._product(1, memory, inputs))
+        return (torch.sigmoid(o) * torch.tanh(memory)).to(inputs.dtype), memory
+
+    def _product(self, index: int, memory: Tensor, like: Tensor) -> Tensor:
+        return self.products[index](memory.to(like.dtype)).float()
+
+
+_STEPS: dict[type[Cell], type[Step]] = {
+    Rnn: _Rnn,
+    Lstm: _Lstm,
+    Lstm1997: _Lstm1997,
+    Gru: _Gru,
+}
 
 
 def make_step(cell: Cell, precision: Precision, *, projected: bool) -> Step:
     """A cell's step with weights laid out."""
     if isinstance(cell, GruFused):
         return _GruFused(cell, precision, projected=projected)
+    if isinstance(cell, LstmPeephole):
+        return _LstmPeephole(cell, precision, projected=projected)
     return _STEPS.get(type(cell), _AsTrained)(cell, precision, projected=projected)
 
 
@@ -193,6 +263,83 @@ def order_of(cell: Cell, blocks: tuple[str, ...]) -> Tensor:
     rows = torch.arange(len(cell.blocks) * cell.hidden_size, device=cell.bias.device)
     parts = dict(zip(cell.blocks, rows.chunk(len(cell.blocks)), strict=True))
     return torch.cat([parts[name] for name in blocks])
+
+
+class SteppedSequence:
+    """All steps of one layer with weights laid out, from the zero state.
+
+    Args:
+        cell: whose weights are used.
+        precision: of the laid-out weights.
+    """
+
+    def __init__(self, cell: Cell, precision: Precision) -> None:
+        self.step, self.size, self.parts = (
+            make_step(cell, precision, projected=True),
+            cell.hidden_size,
+            cell.parts,
+        )
+        order = order_of(cell, getattr(self.step, "blocks", cell.blocks))
+        weight, bias = cell.weight_input.detach()[order], cell.bias.detach()[order]
+        self.product = lay_out(weight, bias, precision)
+
+    def __call__(self, inputs: Tensor) -> Tensor:
+        """(B, S, I) to outputs (B, S, H) float32."""
+        rows, steps, _ = inputs.shape
+        by_step = inputs.transpose(0, 1).reshape(steps * rows, -1)
+        layer = tuple(by_step.new_zeros(rows, self.size) for _ in range(self.parts))
+        outputs = []
+        for projected in self.product(by_step).float().view(steps, rows, -1).unbind(0):
+            layer = self.step(projected, layer)
+            outputs.append(layer[0])
+        return torch.stack(outputs, dim=1)
+
+
+S = TypeVar("S", bound="Stepping")
+
+
+class Stepping(Protocol):
+    """The part of a model's state that reading by single steps needs."""
+
+    @property
+    def attention(self) -> Tensor | None:
+        """(N, 1, S) of the last step, or None."""
+
+    def tensors(self) -> list[Tensor]:
+        """The tensors that belong to rows, (N, …) each."""
+
+    def with_tensors(self, tensors: list[Tensor]) -> Self:
+        """The same structure with other values."""
+
+
+def read_by_steps(
+    step: Callable[[Tensor, S], tuple[Tensor, S]], tokens: Tensor, state: S, lengths: Tensor
+) -> tuple[Tensor, S, Tensor | None]:
+    """Read several tokens of each row one by one.
+
+    Args:
+        step: tokens (N,) and a state to features (N, 1, F) and the new state.
+        tokens: (N, T) int64.
+        state: of the same N rows.
+        lengths: (N,) int64 in [1, T], real tokens of each row.
+
+    Returns:
+        Features (N, T, F), the state after each row's last real token, and attention (N, T, S)
+        or None.
+    """
+    features, weights = [], []
+    shortest = int(lengths.min())
+    for place, column in enumerate(tokens.unbind(1)):
+        found, new = step(column, state)
+        features.append(found)
+        if new.attention is not None:
+            weights.append(new.attention)
+        if place >= shortest:  # rows that are over stand still
+            running = (lengths > place).unsqueeze(1)
+            pairs = zip(new.tensors(), state.tensors(), strict=True)
+            new = new.with_tensors([torch.where(running, *pair) for pair in pairs])
+        state = new
+    return torch.cat(features, 1), state, torch.cat(weights, 1) if weights else None
 
 
 class Decoder(nn.Module, ABC):
@@ -240,6 +387,9 @@ class StackStep:
         vectors: (V, E), the token vectors.
         precision: of the laid-out weights.
 
+    Attributes:
+        independent: whether a row's step is the same to the last bit beside any other rows.
+
     A stack that reads more than the token vector (input feeding) has no table: ``inputs`` of
     ``__call__`` are then joined to the token vectors.
     """
@@ -248,6 +398,7 @@ class StackStep:
         first, *others = stack.layers
         numbers = NUMBERS[precision]
         self.norms, self.residual = list(stack.norms), stack.config.residual
+        self.independent = rows_are_independent(vectors.device, precision)
         whole = first.input_size == vectors.shape[1]
         projected = whole and len(vectors) * len(first.bias) <= TABLE
         self.steps = [make_step(first, precision, projected=projected)]

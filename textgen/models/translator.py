@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
+from functools import partial
 from typing import Self
 
 import torch
@@ -16,11 +17,11 @@ from textgen.models.attention import Attention, Memory
 from textgen.models.config import TranslatorConfig
 from textgen.models.dropout import SequenceDropout, TokenEmbedding
 from textgen.models.encoder import RecurrentEncoder, at_end
-from textgen.models.products import Precision, lay_out_output
+from textgen.models.products import Precision, Product, lay_out, lay_out_output
 from textgen.models.recurrent import RecurrentStack
 from textgen.models.shortlist import Shortlist, Shortlisted
 from textgen.models.state import RecurrentState
-from textgen.models.stepping import Decoder, StackStep
+from textgen.models.stepping import Decoder, StackStep, read_by_steps
 from textgen.protocols import Batch
 from textgen.rows import flat_rows, source_rows
 
@@ -131,16 +132,23 @@ class Translator(Decoder):
         self.output_dropout = SequenceDropout(config.output_dropout_share, variational=variational)
         self._make_output(hidden, width)
 
+    _bridge: Product | None = None
+
     @override
     def _lay_out(self, precision: Precision) -> None:
         self._step = StackStep(self.stack, self.target_embedding.weight, precision)
         self._scores = lay_out_output(self.narrow, self.projection, precision)
+        if self._step.independent:
+            self.encoder.lay_out(precision)
+            self._bridge = lay_out(self.bridge.weight, self.bridge.bias, precision)
         if self.attention is not None:
             self.attention.lay_out(precision)
 
     @override
     def _take_back(self) -> None:
         super()._take_back()
+        self._bridge = None
+        self.encoder.lay_out(None)
         if self.attention is not None:
             self.attention.lay_out(None)
 
@@ -194,7 +202,8 @@ class Translator(Decoder):
 
     def _first_state(self, summary: Tensor) -> RecurrentState:
         """Bridge: h = tanh(W s + b) and C = W' s + b' of every decoder layer."""
-        values = self.bridge(summary).chunk(self.config.layers * self.parts, dim=1)
+        bridge = self.bridge if self._bridge is None else self._bridge
+        values = bridge(summary).chunk(self.config.layers * self.parts, dim=1)
         layers = []
         for index in range(self.config.layers):
             hidden, *memory = values[index * self.parts : (index + 1) * self.parts]
@@ -205,8 +214,13 @@ class Translator(Decoder):
         self, tokens: Tensor, state: TranslatorState, lengths: Tensor | None = None
     ) -> tuple[Tensor, TranslatorState]:
         """Read target tokens (N, T); features are the attention vectors a (N, T, H)."""
-        if self._step is not None and tokens.shape[1] == 1:
-            return self._stepped(self._step, tokens[:, 0], state)
+        if (step := self._step) is not None:
+            if tokens.shape[1] == 1:
+                return self._stepped(step, tokens[:, 0], state)
+            if lengths is not None and step.independent:
+                one = partial(self._stepped, step)
+                features, state, weights = read_by_steps(one, tokens, state, lengths)
+                return features, dataclasses.replace(state, attention=weights)
         vectors = self.input_dropout(self.target_embedding(tokens))
         if self.config.input_feeding:
             features, state = self._fed(vectors, state, lengths)

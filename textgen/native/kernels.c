@@ -112,33 +112,46 @@ INLINE void finish(const layout *w, int64_t group, int64_t from, int64_t rows, c
 
 static void by_vectors(const layout *w, int64_t group, const operand *x, int64_t count,
                        const step *job) {
+    const int64_t most = w->type == INT8 ? BYTE_ROWS : ROWS;
     float sums[ROWS * GROUP];
-    for (int64_t from = 0; from < count; from += ROWS) {
-        int64_t left = count - from;
-        if (left == 1) multiply(1, w, group, x, from, sums);
+    for (int64_t from = 0; from < count; from += most) {
+        const int64_t rows = count - from < most ? count - from : most;
+        if (rows == 1) multiply(1, w, group, x, from, sums);
+        else if (rows == 2) multiply(2, w, group, x, from, sums);
 #if ROWS > 2
-        else if (left == 2) multiply(2, w, group, x, from, sums);
-        else if (left == 3) multiply(3, w, group, x, from, sums);
-        else if (left == 4) multiply(4, w, group, x, from, sums);
-        else if (left == 5) multiply(5, w, group, x, from, sums);
+        else if (rows == 3) multiply(3, w, group, x, from, sums);
+        else if (rows == 4) multiply(4, w, group, x, from, sums);
+        else if (rows == 5) multiply(5, w, group, x, from, sums);
+        else multiply(6, w, group, x, from, sums);
 #endif
-        else multiply(ROWS, w, group, x, from, sums);
-        finish(w, group, from, left < ROWS ? left : ROWS, sums, job);
+        finish(w, group, from, rows, sums, job);
     }
 }
+
+#if TILES
+static void by_tiles(const layout *w, int64_t first, int64_t last, const operand *x, int64_t count,
+                     const step *job) {
+    const int64_t most = w->type == INT8 ? TILES : 2 * TILES;
+    float sums[2 * TILES * GROUP];
+    int64_t begun = 0;
+    for (int64_t group = first; group < last; group++)
+        for (int64_t from = 0; from < count; from += most) {
+            const int64_t rows = count - from < most ? count - from : most;
+            if (rows != begun) begin_tiles(rows);
+            begun = rows;
+            multiply_tiles(rows, w, group, x, from, sums);
+            finish(w, group, from, rows, sums, job);
+        }
+    _tile_release();
+}
+#endif
 
 static void some_groups(const layout *w, int64_t first, int64_t last, const operand *x,
                         int64_t count, const step *job) {
 #if TILES
-    if (w->type != FLOAT32 && count > 1 && count <= TILES) {
-        float sums[TILES * GROUP];
-        begin_tiles(count);
-        for (int64_t group = first; group < last; group++) {
-            if (w->type == INT8) tile_bytes(count, w, group, x, sums);
-            else tile_pairs(w, group, x, sums);
-            finish(w, group, 0, count, sums, job);
-        }
-        _tile_release();
+    /* sums of 16-bit products have another order in tiles, so there are tiles for one row too */
+    if (w->type == BFLOAT16 || (w->type == INT8 && count > 1)) {
+        by_tiles(w, first, last, x, count, job);
         return;
     }
 #endif

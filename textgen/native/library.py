@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 VARIABLE = "TEXTGEN_NATIVE"
-"""0 in the environment: as if nothing had been compiled."""
+"""0 in the environment: as if nothing had been compiled; one of ``KINDS``: no faster one."""
 
 KINDS = ("amx", "avx512-bf16", "avx512", "avx2", "generic")
 """What is compiled, the fastest first."""
@@ -335,10 +335,11 @@ def without() -> Iterator[None]:
 
 @cache
 def _found() -> Kernels | None:
-    if os.environ.get(VARIABLE) == "0":
+    asked = os.environ.get(VARIABLE)
+    if asked == "0":
         return None
     folder = Path(__file__).parent
-    for kind in KINDS:
+    for kind in KINDS[KINDS.index(asked) if asked in KINDS else 0 :]:
         path = folder / f"kernels-{kind}.so"
         if path.is_file() and (found := load(path, kind)) is not None:
             return found

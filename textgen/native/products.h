@@ -12,6 +12,8 @@
 #include <immintrin.h>
 #endif
 
+#define UNROLL _Pragma("GCC unroll 16")
+
 enum { VECTORS = 4, GROUP = VECTORS * LANES };
 
 /* Rows at once by vectors: ROWS x VECTORS sums and VECTORS weights fill the registers. */
@@ -29,8 +31,10 @@ enum { VECTORS = 4, GROUP = VECTORS * LANES };
 #endif
 #if LANES == 16 && defined(__AVX512VNNI__)
 #define BYTES 1
+#define BYTE_ROWS 3
 #else
 #define BYTES 0
+#define BYTE_ROWS ROWS
 #endif
 #if PAIRS && BYTES && defined(__AMX_BF16__) && defined(__AMX_INT8__)
 #define TILES 16
@@ -221,26 +225,33 @@ INLINE void multiply_pairs(int R, const layout *w, int64_t group, const operand 
 #endif
 
 #if BYTES
+/* Sums of both halves of the rows: 2 x BYTE_ROWS x VECTORS of them fill the registers. The
+   instruction stands here as it is, since GCC 12 copies the sums of its own to memory and back. */
 INLINE void multiply_bytes(int R, const layout *w, int64_t group, const operand *x, int64_t from,
                            float *sums) {
     const int8_t *weights = (const int8_t *)w->weights + group * w->inputs * GROUP;
     const uint8_t *high = x->high + from * x->width, *low = x->low + from * x->width;
-    __m512i upper[ROWS][VECTORS], lower[ROWS][VECTORS];
-    for (int r = 0; r < R; r++)
-        for (int v = 0; v < VECTORS; v++) upper[r][v] = lower[r][v] = _mm512_setzero_si512();
-    for (int64_t i = 0; i < w->inputs; i += 4, weights += 4 * GROUP)
-        for (int r = 0; r < R; r++) {
+    __m512i upper[BYTE_ROWS][VECTORS], lower[BYTE_ROWS][VECTORS];
+    UNROLL for (int r = 0; r < R; r++)
+        UNROLL for (int v = 0; v < VECTORS; v++)
+            upper[r][v] = lower[r][v] = _mm512_setzero_si512();
+    for (int64_t i = 0; i < w->inputs; i += 4, weights += 4 * GROUP) {
+        __m512i weight[VECTORS];
+        UNROLL for (int v = 0; v < VECTORS; v++)
+            weight[v] = _mm512_loadu_si512(weights + v * 4 * LANES);
+        UNROLL for (int r = 0; r < R; r++) {
             int32_t four, more;
             memcpy(&four, high + r * x->width + i, 4);
             memcpy(&more, low + r * x->width + i, 4);
-            for (int v = 0; v < VECTORS; v++) {
-                __m512i weight = _mm512_loadu_si512(weights + v * 4 * LANES);
-                upper[r][v] = _mm512_dpbusd_epi32(upper[r][v], _mm512_set1_epi32(four), weight);
-                lower[r][v] = _mm512_dpbusd_epi32(lower[r][v], _mm512_set1_epi32(more), weight);
+            const __m512i first = _mm512_set1_epi32(four), second = _mm512_set1_epi32(more);
+            UNROLL for (int v = 0; v < VECTORS; v++) {
+                __asm__("vpdpbusd %2, %1, %0" : "+v"(upper[r][v]) : "v"(first), "v"(weight[v]));
+                __asm__("vpdpbusd %2, %1, %0" : "+v"(lower[r][v]) : "v"(second), "v"(weight[v]));
             }
         }
-    for (int r = 0; r < R; r++)
-        for (int v = 0; v < VECTORS; v++)
+    }
+    UNROLL for (int r = 0; r < R; r++)
+        UNROLL for (int v = 0; v < VECTORS; v++)
             join_halves(w, group * GROUP + v * LANES, x->scale[from + r], (integers)upper[r][v],
                         (integers)lower[r][v], sums + r * GROUP + v * LANES);
 }
@@ -272,7 +283,7 @@ INLINE void multiply(int R, const layout *w, int64_t group, const operand *x, in
                      float *sums) {
     if (w->type == FLOAT32) multiply_floats(R, w, group, x, from, sums);
     else if (w->type == BFLOAT16) multiply_pairs(R, w, group, x, from, sums);
-    else multiply_bytes(R, w, group, x, from, sums);
+    else if (R <= BYTE_ROWS) multiply_bytes(R, w, group, x, from, sums);
 }
 
 #if TILES
@@ -283,12 +294,16 @@ typedef struct {
     uint8_t rows[16];
 } tile_sizes;
 
+/* For up to 16 rows, or for up to 32 of which the first 16 are in tiles 0, 1 and 4. */
 INLINE void begin_tiles(int64_t rows) {
+    static const uint8_t second[] = {2, 3, 5};
     tile_sizes sizes = {.palette = 1};
     for (int tile = 0; tile < 8; tile++) {
         sizes.bytes[tile] = 64;
-        sizes.rows[tile] = tile < 6 ? (uint8_t)rows : TILES;
+        sizes.rows[tile] = tile < 6 && rows < TILES ? (uint8_t)rows : TILES;
     }
+    for (int other = 0; other < 3 && rows > TILES; other++)
+        sizes.rows[second[other]] = (uint8_t)(rows - TILES);
     _tile_loadconfig(&sizes);
 }
 
@@ -299,12 +314,15 @@ INLINE void zero_tiles(void) {
     _tile_zero(3);
 }
 
-INLINE void tile_pairs(const layout *w, int64_t group, const operand *x, float *sums) {
+/* Up to 16 rows from row `from` on and four vectors of weights. */
+INLINE void tile_pairs(const layout *w, int64_t group, const operand *x, int64_t from,
+                       float *sums) {
     const uint16_t *weights = (const uint16_t *)w->weights + group * w->inputs * GROUP;
+    const uint16_t *rows = x->narrow + from * x->width;
     const int64_t stride = 2 * x->width, step = 4 * GROUP;
     zero_tiles();
     for (int64_t i = 0; i < w->inputs; i += 32, weights += 32 * GROUP) {
-        _tile_loadd(4, x->narrow + i, stride);
+        _tile_loadd(4, rows + i, stride);
         _tile_loadd(6, weights, step);
         _tile_dpbf16ps(0, 4, 6);
         _tile_loadd(7, weights + 32, step);
@@ -320,17 +338,44 @@ INLINE void tile_pairs(const layout *w, int64_t group, const operand *x, float *
     _tile_stored(3, sums + 3 * LANES, 4 * GROUP);
 }
 
-/* Two vectors at a time: each has sums for the upper and for the lower bytes of the rows. */
+/* 17 to 32 rows and two vectors of weights at a time: each tile that is loaded is used twice. */
+INLINE void tile_more_pairs(const layout *w, int64_t group, const operand *x, int64_t from,
+                            float *sums) {
+    const int64_t stride = 2 * x->width, step = 4 * GROUP;
+    const uint16_t *rows = x->narrow + from * x->width, *others = rows + TILES * x->width;
+    for (int half = 0; half < 2; half++, sums += 2 * LANES) {
+        const uint16_t *weights =
+            (const uint16_t *)w->weights + group * w->inputs * GROUP + half * 64;
+        zero_tiles();
+        for (int64_t i = 0; i < w->inputs; i += 32, weights += 32 * GROUP) {
+            _tile_loadd(4, rows + i, stride);
+            _tile_loadd(6, weights, step);
+            _tile_dpbf16ps(0, 4, 6);
+            _tile_loadd(7, weights + 32, step);
+            _tile_dpbf16ps(1, 4, 7);
+            _tile_loadd(5, others + i, stride);
+            _tile_dpbf16ps(2, 5, 6);
+            _tile_dpbf16ps(3, 5, 7);
+        }
+        _tile_stored(0, sums, 4 * GROUP);
+        _tile_stored(1, sums + LANES, 4 * GROUP);
+        _tile_stored(2, sums + TILES * GROUP, 4 * GROUP);
+        _tile_stored(3, sums + TILES * GROUP + LANES, 4 * GROUP);
+    }
+}
+
+/* Up to 16 rows and two vectors at a time: each has sums for the upper and for the lower bytes. */
 INLINE void tile_bytes(int64_t rows, const layout *w, int64_t group, const operand *x,
-                       float *sums) {
+                       int64_t from, float *sums) {
     const int64_t step = 4 * GROUP;
+    const uint8_t *high = x->high + from * x->width, *low = x->low + from * x->width;
     int32_t upper[TILES][2 * LANES], lower[TILES][2 * LANES];
     for (int half = 0; half < 2; half++) {
         const int8_t *weights = (const int8_t *)w->weights + group * w->inputs * GROUP + half * 128;
         zero_tiles();
         for (int64_t i = 0; i < w->inputs; i += 64, weights += 64 * GROUP) {
-            _tile_loadd(4, x->high + i, x->width);
-            _tile_loadd(5, x->low + i, x->width);
+            _tile_loadd(4, high + i, x->width);
+            _tile_loadd(5, low + i, x->width);
             _tile_loadd(6, weights, step);
             _tile_dpbusd(0, 4, 6);
             _tile_dpbusd(2, 5, 6);
@@ -345,10 +390,19 @@ INLINE void tile_bytes(int64_t rows, const layout *w, int64_t group, const opera
         for (int64_t r = 0; r < rows; r++)
             for (int v = 0; v < 2; v++) {
                 int64_t at = (2 * half + v) * LANES;
-                join_halves(w, group * GROUP + at, x->scale[r], load_integers(upper[r] + v * LANES),
+                join_halves(w, group * GROUP + at, x->scale[from + r],
+                            load_integers(upper[r] + v * LANES),
                             load_integers(lower[r] + v * LANES), sums + r * GROUP + at);
             }
     }
+}
+
+/* One group of outputs for up to TILES or, of 16-bit weights, 2 TILES rows. */
+INLINE void multiply_tiles(int64_t rows, const layout *w, int64_t group, const operand *x,
+                           int64_t from, float *sums) {
+    if (w->type == INT8) tile_bytes(rows, w, group, x, from, sums);
+    else if (rows > TILES) tile_more_pairs(w, group, x, from, sums);
+    else tile_pairs(w, group, x, from, sums);
 }
 #endif
 
