@@ -83,7 +83,8 @@ def generate(
 ) -> Iterator[Generation]:
     """Continue texts; results come in the order of the requests, batch by batch.
 
-    What a request gets depends neither on its batch nor on its neighbours.
+    What a request gets depends neither on its batch nor on its neighbours, as far as the precision
+    of the model's rows promises that (``textgen.models.products.rows_are_independent``).
 
     Args:
         loaded: a language model.

@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from textgen.cli.failures import guarded
+from textgen.native import kernels
 
 TINY = ("training.steps=4", "training.device=cpu", "model.hidden=8", "model.layers=1")
 TEXT = "the cat sat on the mat and the dog sat on the cat.\n" * 60
@@ -80,8 +81,17 @@ def test_short_forms_build_the_long_chain(capsys: pytest.CaptureFixture[str]) ->
     long = Run(capsys, *GENERATE, "-v", *(word for each in filters for word in ("--filter", each)))
     decode, weights = short.err.splitlines()
     assert decode == "decode: temperature:t=0.5 | top-k:k=5 | nucleus:p=0.9 | sample"
-    assert weights.startswith("weights: float32; few rows on a CPU: ")
+    assert weights.startswith("weights: float32; single steps: ")
+    assert weights.endswith("another batch may change the numbers by rounding (1e-7)")
     assert (short.out, short.err) == (long.out, long.err)
+
+
+@pytest.mark.usefixtures("either")
+def test_verbose_output_says_whether_the_batch_matters(capsys: pytest.CaptureFixture[str]) -> None:
+    _, weights = Run(capsys, *GENERATE, "-v", "--precision", "bfloat16").err.splitlines()
+    holds = weights.endswith("; a text never depends on its batch")
+    assert holds == (kernels() is not None)
+    assert holds or "some texts will differ" in weights
 
 
 def test_each_line_of_stdin_is_a_prompt_whatever_its_neighbours(

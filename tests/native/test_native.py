@@ -355,10 +355,18 @@ def test_parts_of_larger_tensors_are_taken_as_they_are_seen(compiled: Kernels) -
 
 def test_the_variable_turns_it_off() -> None:
     program = "from textgen.native import kernels; raise SystemExit(kernels() is not None)"
-    for value, code in (("0", 0), ("1", 1)):
+    for value, code in (("0", 0), ("1", 1), (next(reversed(FOUND)), 1)):
         environment = {"TEXTGEN_NATIVE": value, "PATH": ""}
         done = subprocess.run([sys.executable, "-c", program], check=False, env=environment)
         assert done.returncode == code
+
+
+def test_the_variable_names_the_fastest_kind(monkeypatch: pytest.MonkeyPatch) -> None:
+    for kind in FOUND:
+        monkeypatch.setenv("TEXTGEN_NATIVE", kind)
+        found = textgen.native.library._found.__wrapped__()
+        assert found is not None
+        assert found.kind == kind
 
 
 def test_it_can_be_left_out_for_a_while() -> None:

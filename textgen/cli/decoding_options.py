@@ -107,11 +107,18 @@ def in_words(chain: Chain) -> str:
     return " | ".join(chain.description)
 
 
-def say_how(chain: Chain, precision: str) -> None:
+def say_how(chain: Chain, precision: str, device: str) -> None:
     """The resolved chain, the weights' precision and what multiplies them, on stderr."""
+    from textgen.loading import resolve_device, resolve_precision
+    from textgen.models.products import rows_are_independent
     from textgen.native import kernels
 
-    found = kernels()
-    steps = "in Python" if found is None else f"compiled for {found.kind}"
+    found, place = kernels(), resolve_device(device)
+    kind = "torch" if found is None or place.type != "cpu" else f"C, compiled for {found.kind}"
+    if rows_are_independent(place, resolve_precision(precision)):
+        rows = "a text never depends on its batch"
+    else:
+        size = "1e-7" if precision == "float32" else "4e-3: some texts will differ"
+        rows = f"another batch may change the numbers by rounding ({size})"
     complain(f"decode: {in_words(chain)}")
-    complain(f"weights: {precision}; few rows on a CPU: {steps}")
+    complain(f"weights: {precision}; single steps: {kind}; {rows}")

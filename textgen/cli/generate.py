@@ -99,7 +99,7 @@ def command(
         raise UsageError("--stop: an empty text would stop at once.")
     chain = chosen_chain()
     if verbose:
-        say_how(chain, precision)
+        say_how(chain, precision, device)
     if jsonl and prompt == STDIN:
         raise UsageError("--jsonl reads requests from stdin: --prompt cannot read it too.")
     set_threads(chosen(Threads).threads)

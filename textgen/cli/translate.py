@@ -143,7 +143,7 @@ def command(
         if alignments is not None and not loaded.attends:
             raise UsageError(f"--alignments: {loaded.name} has no attention to align by.")
         if verbose:
-            say_how(chain, loaded.precision)
+            say_how(chain, loaded.precision, loaded.device.type)
         if jsonl:
             from textgen.cli.translate_requests import answer_requests
 

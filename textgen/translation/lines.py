@@ -43,7 +43,8 @@ def translate(
 
     A blank line gives an empty translation. Lines are read a window at a time, so an endless
     input needs no more memory than a short one; what a line gets depends neither on its window
-    nor on its neighbours.
+    nor on its neighbours, as far as the precision of the model's rows promises that
+    (``textgen.models.products.rows_are_independent``).
 
     Args:
         loaded: a translator.
