@@ -177,14 +177,15 @@ class Beam:
     """The hypotheses of a running search, B sources × K.
 
     Attributes:
-        tokens: (B, K, T) int64, generated so far; pad after a finished row's end.
+        tokens: (B, K, T) int64, generated so far, forced ones included; pad after a finished
+            row's end.
         log_probs: (B, K, T) float32, each token's log-probability before any filter.
         scores: (B, K) float32, their sum; −inf marks a dead row.
         lengths: (B, K) int64, generated tokens, eos counted, pad not.
         finished: (B, K) bool.
         sources: (B,) int64, each source's number in the session: sources that are done leave
             the batch, so a plugin's own tensors of all sources are read as ``mine[beam.sources]``.
-        prefix: (B, P) int64, right-padded prompt or forced beginning; the first is bos.
+        prefix: (B, P) int64, right-padded prompt, no part of the output; the first is bos.
         prefix_lengths: (B,) int64.
         limit: (B,) int64, most tokens that may be generated, eos counted.
         features: (B, K, F), the model's features at the last token.
@@ -228,11 +229,11 @@ class Hypotheses:
     """What a strategy returns: K hypotheses for each of B sources, best first.
 
     Attributes:
-        tokens: (B, K, T) int64, pad after the end, eos included where it was generated.
+        tokens: (B, K, T) int64, forced ones included, pad after the end, eos included where it
+            was generated.
         lengths: (B, K) int64, eos counted.
         scores: (B, K) float32, by which they are ranked; −inf where there is no hypothesis.
-        log_probs: (B, K) float32, sum of the unfiltered log-probabilities of the tokens
-            (forced prefixes beyond bos included when ``prefix_scored``).
+        log_probs: (B, K) float32, sum of the unfiltered log-probabilities of the tokens.
         token_log_probs: (B, K, T) float32.
         finished: (B, K) bool: ended by eos or a stop, not by the limit; False too where what was
             asked for (a phrase that must appear) could not be done.
@@ -274,22 +275,28 @@ no later step can change. A source's number never shrinks.
 class Session:
     """One decoding job: a model begun on B sources, and what was asked of it.
 
+    There are two kinds of given text. The prompt, ``prefix``, is read before the output: it counts
+    for no length, limit or score. The forced beginning, ``forced``, is the output's own: its
+    tokens count as if they had been chosen, for lengths, limits, scores, coverage, penalties and
+    random numbers. So forcing the beginning of a result gives that result again.
+
     Attributes:
         model: the model.
         state: its state after ``begin``, K = 1: before the prefix is read.
         prefix: (B, P) int64, right-padded, begins with bos.
         prefix_lengths: (B,) int64 ≥ 1.
-        limit: (B,) int64 ≥ 0.
+        limit: (B,) int64 ≥ 0, and at least the number of forced tokens.
         marks: token numbers of pad, bos, eos.
         random: random numbers for each source.
         filters: applied in this order.
         samples: hypotheses wanted for each source.
         watch: called after each step.
+        forced: (B, T) int64, the token that each step must generate, whatever the filters forbid;
+            pad where the step is free. None forces nothing.
         settled: told the beginning of each source's output that is certain, where ``samples`` is 1
             and the strategy can say it; None where nobody asks. A strategy that chooses among the
             results of several searches runs them without it.
         attention: keep the attention of each token.
-        prefix_scored: count the forced prefix (beyond bos) in the scores.
         eos_at_limit: force eos as the last token that the limit allows; else a hypothesis is cut
             there and counts as not finished.
         texts: the source sentences (for a language model the prompts) where they are known; else
@@ -308,11 +315,11 @@ class Session:
     samples: int = 1
     watch: Watch | None = None
     attention: bool = False
-    prefix_scored: bool = False
     eos_at_limit: bool = False
     texts: tuple[str, ...] = ()
     batch: Batch | None = None
     settled: Settled | None = None
+    forced: Tensor | None = None
 
 
 class Companion(Protocol):

@@ -142,8 +142,7 @@ class EquippedBestOf:
         targets = [source_tokens(text, writer) for text in texts]
 
         def task(row: int, tokens: tuple[int, ...]) -> Task:
-            whole = (*self.forced(session, row), *tokens)
-            source = source_tokens(text_of(whole, self.tokenizer, session.marks), reader)
+            source = source_tokens(text_of(tokens, self.tokenizer, session.marks), reader)
             return Task([writer.marks.bos], targets[row], source)
 
         return _scored(channel, found, [
@@ -160,19 +159,13 @@ class EquippedBestOf:
 
         def task(row: int, tokens: tuple[int, ...]) -> Task:
             ends = self.options.lm_eos and tokens[-1:] == (session.marks.eos,)
-            forced = () if prompts[row] else self.forced(session, row)
-            text = text_of((*forced, *tokens), self.tokenizer, session.marks)
+            text = text_of(tokens, self.tokenizer, session.marks)
             own = model.tokenizer.encode(text)
             return Task(prefixes[row], [*own, marks.eos] if ends else own)
 
         return _scored(model, found, [
             [task(row, tokens) for tokens in rows] for row, rows in enumerate(outputs(found))
         ])  # fmt: skip
-
-    def forced(self, session: Session, row: int) -> tuple[int, ...]:
-        """The forced beginning of a source's hypotheses, without bos."""
-        length = int(session.prefix_lengths[row])
-        return tuple(session.prefix[row, 1:length].tolist())
 
 
 def _scored(companion: Companion, found: Hypotheses, tasks: list[list[Task]]) -> Tensor:

@@ -9,7 +9,7 @@ import torch
 from annotated_types import Ge
 from torch import Tensor
 
-from textgen.decoding import follow_state, require_same_vocabulary, token_log_probs
+from textgen.decoding import follow_state, require_same_vocabulary
 from textgen.errors import UsageError
 from textgen.protocols import Batch, Beam, Companion, Hypotheses, Load, Pick, Session, Tokenizer
 from textgen_decoders.beam import (
@@ -136,11 +136,6 @@ class _RunningFusion(RunningBeam):
         prefix, lengths = self.session.prefix, self.session.prefix_lengths
         features, state = self.model.features(prefix, self.model.begin(Batch(len(prefix))), lengths)
         self.state = state.select(lengths.new_zeros(len(prefix), width))
-        if self.session.prefix_scored and prefix.shape[1] > 1:
-            costs = token_log_probs(self.model, features[:, :-1], prefix[:, 1:]).clamp(min=_FLOOR)
-            place = torch.arange(costs.shape[1], device=costs.device)
-            given = costs.masked_fill(place >= lengths.unsqueeze(1) - 1, 0.0)
-            self.shares = self.weight * given.sum(1, keepdim=True)
         self.shares = self.shares.expand(-1, width)
         return features[self.sources, lengths - 1].unsqueeze(1).expand(-1, width, -1)
 

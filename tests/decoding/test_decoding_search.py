@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
+from typing import Any
 
 import pytest
 import torch
@@ -10,9 +13,10 @@ from torch import Tensor
 
 from fakes import MARKS, FakeModel, FixedRandom, random_model
 from textgen.decoding import decode, make_session, rescore, score, search
-from textgen.errors import PluginError, TextgenError
-from textgen.protocols import Batch, Beam, Hypotheses, Pick, Session
+from textgen.errors import PluginError, TextgenError, UsageError
+from textgen.protocols import Batch, Beam, Hypotheses, Pick, Session, Strategy
 from textgen_decoders.beam import BeamSearch
+from textgen_decoders.diverse_beam import DiverseBeam
 from textgen_decoders.greedy import Greedy
 from textgen_decoders.sample import Sample
 from textgen_decoders.temperature import Temperature
@@ -47,21 +51,17 @@ def test_greedy_takes_the_argmax_of_each_step() -> None:
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
-@pytest.mark.parametrize("prefix_scored", [False, True])
-def test_scores_equal_a_teacher_forced_pass(strategy: object, prefix_scored: bool) -> None:
+def test_scores_equal_a_teacher_forced_pass(strategy: object) -> None:
     model = random_model()
     prefixes = [[1], [1, 4, 5, 3], [1, 5], [1, 3, 3]]
-    session = session_of(
-        model, prefixes, [6, 3, 0, 9], samples=3, prefix_scored=prefix_scored, attention=True
-    )
+    session = session_of(model, prefixes, [6, 3, 0, 9], samples=3, attention=True)
     result = decode(strategy, session)
     torch.testing.assert_close(rescore(session, result), result.token_log_probs)
     for row, prefix in enumerate(prefixes):
-        given = sum(model.log_prob(row % 3, [1], prefix[1:])) if prefix_scored else 0.0
         for k in range(result.tokens.shape[1]):
             tokens = result.tokens[row, k, : result.lengths[row, k]].tolist()
             if result.scores[row, k] > float("-inf"):
-                exact = given + sum(model.log_prob(row % 3, prefix, tokens))
+                exact = sum(model.log_prob(row % 3, prefix, tokens))
                 assert float(result.log_probs[row, k]) == pytest.approx(exact, abs=1e-4)
                 ended = bool(tokens) and tokens[-1] == MARKS.eos
                 assert bool(result.finished[row, k]) == ended
@@ -444,3 +444,51 @@ def test_a_filter_that_gives_float64_changes_no_result() -> None:
         found = strategy(session_of(random_model(), [[1], [1, 4]], filters=(finer,)))
         assert torch.equal(found.tokens, plain.tokens)
         torch.testing.assert_close(found.token_log_probs.float(), plain.token_log_probs)
+
+
+@pytest.mark.parametrize("options", [{}, {"length": "gnmt", "alpha": 0.6}, {"coverage": 0.3}])
+@pytest.mark.parametrize("make", [BeamSearch, partial(DiverseBeam, groups=1)])
+def test_forcing_any_beginning_of_an_exact_search_gives_its_result(
+    make: Callable[..., Strategy], options: dict[str, Any]
+) -> None:
+    model, rows, limit = random_model(5, spread=0.7), 3, 4
+    strategy = make(width=32, **options)
+    free = decode(strategy, session_of(model, [[1]] * rows, limit, attention=True))
+    for count in range(1, limit + 1):
+        beginnings = [
+            free.tokens[row, 0, : min(count, int(free.lengths[row, 0]))].tolist()
+            for row in range(rows)
+        ]
+        session = session_of(model, [[1]] * rows, limit, attention=True, forced=beginnings)
+        found = decode(strategy, session)
+        for name in ("lengths", "scores", "log_probs", "finished"):
+            torch.testing.assert_close(getattr(found, name)[:, 0], getattr(free, name)[:, 0])
+        steps = int(free.lengths[:, 0].max())
+        for name in ("tokens", "token_log_probs", "attention"):
+            one, other = getattr(found, name)[:, 0, :steps], getattr(free, name)[:, 0, :steps]
+            torch.testing.assert_close(one, other)
+
+
+def test_a_forced_beginning_is_part_of_the_output() -> None:
+    model = random_model()
+    seen: list[int] = []
+
+    def forbid(scores: Tensor, beam: Beam) -> Tensor:
+        seen.append(beam.step)
+        return scores.index_fill(-1, torch.tensor([4]), float("-inf"))
+
+    session = session_of(
+        model, [[1, 5], [1], [1, 3]], [2, 0, 6], forced=[[4, 4, 5], [], [4]], filters=[forbid]
+    )
+    assert session.limit.tolist() == [3, 0, 6], "the limit is raised to what is forced"
+    for strategy in STRATEGIES:
+        seen.clear()
+        found = decode(strategy, session)
+        assert found.tokens[0, 0].tolist()[:3] == [4, 4, 5], "what is forced cannot be forbidden"
+        assert found.lengths[:2, 0].tolist() == [3, 0]
+        assert found.tokens[2, 0].tolist().count(4) == 1
+        assert set(seen) >= set(range(int(found.lengths[2, 0]))), "filters see all steps"
+        wanted = model.log_prob(0, [1, 5], [4, 4, 5])
+        assert float(found.log_probs[0, 0]) == pytest.approx(sum(wanted), abs=1e-4)
+    with pytest.raises(UsageError, match="2 forced beginnings were given for 1 sources"):
+        session_of(model, [[1]], forced=[[4], [5]])

@@ -50,25 +50,26 @@ def penalty(kind: str, alpha: float, length: int) -> float:
     return ((5 + length) / 6) ** alpha if kind == "gnmt" else 1.0
 
 
-@pytest.mark.parametrize("scored", [False, True])
+@pytest.mark.parametrize("forcing", [False, True])
 @pytest.mark.parametrize("weight", [0.3, 2.0])
 @pytest.mark.parametrize(("kind", "alpha"), [("none", 1.0), ("average", 1.0), ("gnmt", 0.6)])
 def test_as_wide_as_the_space_it_is_brute_force(
-    kind: str, alpha: float, weight: float, scored: bool
+    kind: str, alpha: float, weight: float, forcing: bool
 ) -> None:
     model, other = random_model(vocabulary=5), random_model(5, languages=1, seed=9)
     search = fused(other, weight, width=32, length=kind, alpha=alpha, n_best=4)
-    found = decode(search, session_of(model, [0, 1, 2], prefix_scored=scored))
+    beginnings = [[4], [], [4, 3]] if forcing else []
+    found = decode(search, session_of(model, [0, 1, 2], forced=beginnings))
     for row in range(3):
         prefix = prefix_of(row)
-        forced = prefix[1:] if scored else []
-        before = prefix[:1] if scored else prefix
+        forced = beginnings[row] if forcing else []
         own = {
-            output: sum(model.log_prob(row, before, [*forced, *output]))
+            output: sum(model.log_prob(row, prefix, output))
             for output in all_outputs(5, LIMIT)
+            if list(output[: len(forced)]) == forced
         }
         scores = {
-            output: (total + weight * sum(other.log_prob(0, before, [*forced, *output])))
+            output: (total + weight * sum(other.log_prob(0, prefix, output)))
             / penalty(kind, alpha, len(output))
             for output, total in own.items()
         }
@@ -200,11 +201,10 @@ def test_neighbours_change_nothing(stop: str) -> None:
         assert plain(run([row]), 0) == plain(together, row) == plain(mixed, place)
 
 
-@pytest.mark.parametrize("prefix_scored", [False, True])
-def test_log_probs_stay_the_translators_own(prefix_scored: bool) -> None:
+def test_log_probs_stay_the_translators_own() -> None:
     model, other = random_model(8), random_model(8, languages=1, seed=9)
     session = session_of(
-        model, list(range(4)), limits=[9, 0, 1, 6], prefix_scored=prefix_scored, eos_at_limit=True,
+        model, list(range(4)), limits=[9, 0, 1, 6], eos_at_limit=True,
         filters=[MinimumLength(3)], samples=3,
     )  # fmt: skip
     found = decode(fused(other, 0.6), session)
@@ -213,11 +213,7 @@ def test_log_probs_stay_the_translators_own(prefix_scored: bool) -> None:
     assert (found.scores[:, :-1] >= found.scores[:, 1:]).all()
     alive = found.scores > -torch.inf
     assert alive.sum(1).tolist() == [3, 1, 1, 3]
-    given = [
-        sum(model.log_prob(row % 3, [1], prefix_of(row)[1:])) if prefix_scored else 0.0
-        for row in range(4)
-    ]
-    sums = found.token_log_probs.sum(2) + torch.tensor(given).unsqueeze(1)
+    sums = found.token_log_probs.sum(2)
     torch.testing.assert_close(sums[alive], found.log_probs[alive])
 
 

@@ -185,12 +185,9 @@ def test_how_many_are_read_at_once_changes_nothing() -> None:
         assert torch.equal(other.token_log_probs, found[0].token_log_probs)
 
 
-@pytest.mark.parametrize("prefix_scored", [False, True])
-def test_scores_equal_a_teacher_forced_pass(prefix_scored: bool) -> None:
+def test_scores_equal_a_teacher_forced_pass() -> None:
     model = random_model(vocabulary=7)
-    session = session_of(
-        model, 6, samples=3, prefix_scored=prefix_scored, attention=True, eos_at_limit=True
-    )
+    session = session_of(model, 6, samples=3, attention=True, eos_at_limit=True)
     found = decode(drafted(near(model, 0.8)), session)
     torch.testing.assert_close(rescore(session, found), found.token_log_probs)
     assert (found.lengths <= session.limit.unsqueeze(1)).all()

@@ -213,6 +213,17 @@ def forgets_the_prefix(session: Session) -> Session:
     )
 
 
+def reads_forced_tokens_as_a_prompt(session: Session) -> Hypotheses:
+    """Beam search that pays for the forced tokens, but divides by the length of the rest."""
+    found = BeamSearch(width=4)(session)
+    if session.forced is None:
+        return found
+    given = (session.forced != TOY_MARKS.pad).sum(1, keepdim=True)
+    lengths = found.lengths.float()
+    factor = lengths / (lengths - given).clamp(min=1)
+    return replace(found, scores=(found.scores * factor).nan_to_num(nan=DEAD))
+
+
 def shortens_in_place(session: Session) -> Session:
     session.limit.clamp_(max=6)
     return session
@@ -319,7 +330,6 @@ BAD_STRATEGIES: list[tuple[str, Any, dict[str, Any]]] = [
         {},
     ),
     ("prefix", Around(Greedy(), before=forgets_the_prefix), {}),
-    ("prefix", Around(Greedy(), before=lambda s: replace(s, prefix_scored=False)), {}),
     ("no-sources", fails_on_nothing, {}),
     ("attention", Around(Greedy(), after=turns_attention), {}),
     ("attention", Around(Greedy(), after=lambda f: replace(f, attention=None)), {}),
@@ -335,6 +345,8 @@ BAD_STRATEGIES: list[tuple[str, Any, dict[str, Any]]] = [
     ("eos-at-limit", Around(Greedy(), before=lambda s: replace(s, eos_at_limit=False)), {}),
     ("watch", Around(Greedy(), before=lambda s: replace(s, watch=None)), {}),
     ("settled", Around(Greedy(), before=tells_tales), {}),
+    ("forced", Around(BeamSearch(width=4), before=lambda s: replace(s, forced=None)), {}),
+    ("forced", reads_forced_tokens_as_a_prompt, {}),
 ]
 
 

@@ -187,6 +187,7 @@ def part_of(session: Session, sources: Tensor) -> Session:
         prefix=session.prefix[sources],
         prefix_lengths=session.prefix_lengths[sources],
         limit=session.limit[sources],
+        forced=None if session.forced is None else session.forced[sources],
         random=_random_of(session.random, sources),
         watch=None,
         settled=None,

@@ -4,8 +4,9 @@ The rules, in the order of a step:
 
 1. The model's log-probabilities, pad and bos forbidden: what is *unfiltered* from here on.
 2. The filters in their order. Pad and bos stay forbidden; where nothing is left, eos is forced.
-3. Sources whose ``limit`` leaves one token get eos forced if the session asks for it; finished
-   rows go on with pad at no cost.
+3. Sources whose ``limit`` leaves one token get eos forced if the session asks for it. A forced
+   beginning leaves its own token alone, whatever was forbidden. Finished rows go on with pad at
+   no cost.
 4. The pick. What it records is the **unfiltered** log-probability of the token; a pick of a
    forbidden token (there were fewer moves than rows) is dead: score −inf for good.
 5. Rows with eos, at their limit, or stopped by the watch are finished. Sources that are done
@@ -32,7 +33,7 @@ from textgen.decoding.guard import (
 )
 from textgen.decoding.hypotheses import best_first, join
 from textgen.decoding.lazy_beam import LazyBeam
-from textgen.decoding.scoring import chosen, normalised, token_log_probs
+from textgen.decoding.scoring import chosen, normalised
 from textgen.decoding.track import Track
 from textgen.native import kernels
 from textgen.protocols import Beam, Hypotheses, Pick, Session
@@ -136,11 +137,6 @@ class _Search:
         ragged = lengths if self.prefix.shape[1] > 1 else None
         features, state = self.model.features(self.prefix, session.state, ragged)
         last = lengths - 1
-        if session.prefix_scored and self.prefix.shape[1] > 1:
-            given = token_log_probs(self.model, features[:, :-1], self.prefix[:, 1:])
-            place = torch.arange(given.shape[1], device=given.device)
-            total = given.masked_fill(place >= last.unsqueeze(1), 0.0).sum(1, keepdim=True)
-            self.scores = total.expand_as(self.scores)
         self.features = features[self.sources, last].unsqueeze(1)  # (B, 1, F)
         if session.attention and state.attention is not None:
             self.focus = state.attention[self.sources, last].unsqueeze(1)  # (B, 1, S)
@@ -211,10 +207,23 @@ class _Search:
                 allowed.select(-1, self.marks.eos),
             )
             allowed.select(-1, self.marks.eos).copy_(eos)
+        forced = self.session.forced
+        if forced is not None and self.tokens.steps < forced.shape[1]:
+            allowed = self._only_forced(
+                forced[self.sources, self.tokens.steps], unfiltered, allowed
+            )
         if self.some_finished:  # in place: what finished rows would have paid is not asked for
             allowed.masked_fill_(self.finished.unsqueeze(2), -_INFINITY)
             allowed.select(-1, self.marks.pad).masked_fill_(self.finished, 0.0)
         return allowed
+
+    def _only_forced(self, due: Tensor, unfiltered: Tensor, allowed: Tensor) -> Tensor:
+        """``allowed`` where nothing is due; else the due token (B,) alone, at the model's cost."""
+        due = due[:, None, None]
+        only = torch.full_like(allowed, -_INFINITY)
+        place = due.expand(-1, allowed.shape[1], 1)
+        only.scatter_(2, place, unfiltered.gather(2, place).to(only.dtype))
+        return torch.where(due == self.marks.pad, allowed, only)
 
     def _record(
         self, parents: Tensor | None, tokens: Tensor, unfiltered: Tensor, allowed: Tensor

@@ -27,10 +27,10 @@ def make_session(
     samples: int = 1,
     watch: Watch | None = None,
     attention: bool = False,
-    prefix_scored: bool = False,
     eos_at_limit: bool = False,
     texts: Sequence[str] = (),
     settled: Settled | None = None,
+    forced: Sequence[Sequence[int]] = (),
 ) -> Session:
     """Begin a model on a batch and say what is wanted of it.
 
@@ -49,10 +49,11 @@ def make_session(
         samples: hypotheses wanted for each source.
         watch: called after each step.
         attention: keep the attention of each token.
-        prefix_scored: count the forced prefix in the scores.
         eos_at_limit: force eos as the last token that the limit allows.
         texts: B source sentences or prompts, or none.
         settled: told what is certain; see ``textgen.protocols.Session``.
+        forced: B lists of tokens with which the outputs begin, or none. They are part of the
+            output and count against the limit, which is raised to their number where it is lower.
 
     Raises:
         UsageError: if the numbers of prefixes, limits, indices, seeds or texts are not B, or a
@@ -70,9 +71,15 @@ def make_session(
         raise UsageError(f"{len(prefixes)} prefixes were given for {batch.size} sources.")
     if texts and len(texts) != batch.size:
         raise UsageError(f"{len(texts)} texts were given for {batch.size} sources.")
-    _check_range(prefixes, model.vocabulary_size)
+    if forced and len(forced) != batch.size:
+        raise UsageError(f"{len(forced)} forced beginnings were given for {batch.size} sources.")
+    _check_range([*prefixes, *forced], model.vocabulary_size)
     rows = [row if row and row[0] == marks.bos else [marks.bos, *row] for row in prefixes]
     prefix, lengths = padded(rows, marks.pad, device)
+    beginning: Tensor | None = None
+    if any(forced):
+        beginning, least = padded(forced, marks.pad, device)
+        limit = limit.maximum(least)
     with torch.inference_mode():
         state = model.begin(batch)
     return Session(
@@ -87,11 +94,11 @@ def make_session(
         samples=samples,
         watch=watch,
         attention=attention,
-        prefix_scored=prefix_scored,
         eos_at_limit=eos_at_limit,
         texts=tuple(texts),
         batch=batch,
         settled=settled,
+        forced=beginning,
     )
 
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from textgen.decoding import rescore, score
+from textgen.decoding import rescore
 from textgen.protocols import Hypotheses, Session
 from textgen.testing.laws import Law, shown
 from textgen.testing.lines import ROWS, Task
@@ -156,30 +156,14 @@ def _rescored(session: Session, found: Hypotheses, task: Task, rows: Sequence[in
             f"teacher-forced pass   {shown(forced[source, row])}"
         )
     sums = found.token_log_probs.sum(2)
-    if session.prefix_scored:
-        sums = sums + _prefix_scores(session).unsqueeze(1)
     wrong = ~torch.isclose(sums, found.log_probs, rtol=1e-4, atol=TOLERANCE) & alive
     if wrong.any():
         source, row = wrong.nonzero()[0].tolist()
         return (
             f"{task.name(rows[source])}, hypothesis {row}: log_probs is "
-            f"{float(found.log_probs[source, row]):.5f}, the sum is {float(sums[source, row]):.5f}"
-            + (", the prefix included." if session.prefix_scored else ".")
+            f"{float(found.log_probs[source, row]):.5f}, the sum is {float(sums[source, row]):.5f}."
         )
     return ""
-
-
-def _prefix_scores(session: Session) -> Tensor:
-    """(B,) log-probabilities of the forced prefixes beyond bos."""
-    if session.batch is None:
-        return torch.zeros(len(session.limit))
-    rows = [
-        prefix[:length].tolist()
-        for prefix, length in zip(session.prefix, session.prefix_lengths.tolist(), strict=True)
-    ]
-    return score(
-        session.model, session.batch, [row[:1] for row in rows], [row[1:] for row in rows]
-    ).sum(1)
 
 
 def _rescoring(case: StrategyCase) -> str:
@@ -198,12 +182,10 @@ def _rescoring(case: StrategyCase) -> str:
 def _prefix(case: StrategyCase) -> str:
     for task in case.tasks():
         for rows, samples in (((2,), 1), (ROWS, _SAMPLES)):
-            for scored in (False, True):
-                session = replace(task.session(rows), prefix_scored=scored, samples=samples)
-                evidence = _rescored(session, case.decode(session), task, rows)
-                if evidence:
-                    how = ", prefixes scored" if scored else ""
-                    return f"{task.kind}{how}, {evidence}"
+            session = replace(task.session(rows), samples=samples)
+            evidence = _rescored(session, case.decode(session), task, rows)
+            if evidence:
+                return f"{task.kind}, {evidence}"
     return ""
 
 

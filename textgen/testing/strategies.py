@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from textgen.errors import PluginError, UsageError
 from textgen.protocols import Load, Strategy
 from textgen.testing.conduct import CONDUCT_LAWS
+from textgen.testing.forcing import FORCING_LAWS
 from textgen.testing.form import FORM_LAWS
 from textgen.testing.laws import Law, made_ready, obey
 from textgen.testing.lines import KINDS, Kind, Task
@@ -35,6 +36,7 @@ STRATEGY_LAWS: Mapping[str, Law[StrategyCase]] = {
     "kinds": Law("a kind of model that it does not work with is refused in one line.", _kinds),
     **FORM_LAWS,
     **CONDUCT_LAWS,
+    **FORCING_LAWS,
 }
 
 

@@ -11,7 +11,6 @@ from textgen.decoding.chain import Chain
 from textgen.decoding.hypotheses import on_host
 from textgen.decoding.rowwise import rowwise
 from textgen.decoding.session import make_session, padded
-from textgen.evaluation.forced_alignment import force
 from textgen.loading import LoadedModel
 from textgen.models.shortlist import Shortlist
 from textgen.protocols import Batch, Hypotheses, Watch
@@ -60,8 +59,6 @@ def translate_batch(
             for number in range(hypotheses.tokens.shape[1])
             if number == 0 or torch.isfinite(hypotheses.scores[row, number])
         ]
-        if line.prefix:
-            candidates = _with_forced(loaded, line, candidates, options, shortlists)
         tokens = tuple(line.tokens)
         found.append(Translation(line.index, line.text, tokens, line.cut, tuple(candidates)))
     return found
@@ -80,14 +77,14 @@ def _decoded(
     session = make_session(
         loaded.model,
         Batch(len(batch), source, lengths),
-        [line.prefix for line in batch],
+        [[] for _ in batch],
         marks=marks,
         limits=[line.limit for line in batch],
         seed=[line.lot[0] for line in batch],
         indices=[line.lot[1] for line in batch],
         samples=batch[0].candidates,
         attention=options.attention,
-        prefix_scored=True,
+        forced=[line.prefix for line in batch],
         texts=[line.text.strip() for line in batch],
         watch=watch,
     )
@@ -111,35 +108,11 @@ def _candidate(
         weights = hypotheses.attention[row, number, :length, : len(line.tokens) + 1]
         attention = weights.float().numpy().copy()
     return Candidate(
-        text=one_line(loaded.tokenizer.decode([*line.prefix, *tokens])),
-        tokens=(*line.prefix, *tokens),
+        text=one_line(loaded.tokenizer.decode(tokens)),
+        tokens=tuple(tokens),
         score=float(hypotheses.scores[row, number]),
         log_prob=float(hypotheses.log_probs[row, number]),
         token_log_probs=tuple(hypotheses.token_log_probs[row, number, :length].tolist()),
         finished=bool(hypotheses.finished[row, number]),
         attention=attention,
     )
-
-
-def _with_forced(
-    loaded: LoadedModel,
-    line: Line,
-    candidates: Sequence[Candidate],
-    options: TranslationOptions,
-    shortlists: Shortlists | None,
-) -> list[Candidate]:
-    """What a search does not tell of the tokens that were forced, from one more reading."""
-    targets: list[Sequence[int]] = [each.tokens for each in candidates]
-    if shortlists is not None:
-        short = shortlists([line.tokens], [line.prefix])
-        loaded = _among(loaded, short)
-        targets = [short.shorten(each) for each in targets]
-    forced = force(loaded, [line.tokens] * len(candidates), targets)
-    return [
-        replace(
-            candidate,
-            token_log_probs=tuple(found.log_probs.tolist()),
-            attention=found.attention if options.attention else None,
-        )
-        for candidate, found in zip(candidates, forced, strict=True)
-    ]
