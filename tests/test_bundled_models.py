@@ -40,6 +40,19 @@ def test_dates_are_translated() -> None:
     assert texts == ["2024 03 05", "1987 11 21", ""]
 
 
+def test_forced_beginnings_are_kept_and_do_not_run_away() -> None:
+    loaded = load_model("dates", "cpu")
+    typed = ["3 May 2021"] * 5
+    beginnings = ["3 May", "2021\N{NON-BREAKING HYPHEN}05", "2021", "2021 05 03", "1987 1"]
+    for spec in ("beam:width=5", "beam:coverage=0.3", "greedy"):
+        chain = resolve(spec, [], default_registries())
+        found = list(translate(loaded, typed, chain, prefixes=beginnings))
+        for beginning, each in zip(beginnings, found, strict=True):
+            assert each.text.startswith(beginning)
+            assert len(each.text) <= len(beginning) + len("2021 05 03")
+        assert [each.text for each in found[2:4]] == ["2021 05 03"] * 2
+
+
 def test_what_is_bundled_is_small_and_has_no_training_state() -> None:
     bundled = [folder for folder in known_models() if folder.parent.name == "bundled"]
     assert [folder.name for folder in bundled] == ["dates", "shakespeare"]

@@ -149,8 +149,7 @@ def test_unknown_words_are_replaced(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, folder: Path
 ) -> None:
     (tmp_path / "words.tsv").write_text("Zebra\tHORSE\nZebra\tMULE\n\n", encoding="utf-8")
-    (tmp_path / "prefix").write_text("\n\n\n<unk>\n\n\n", encoding="utf-8")
-    prefix = ("--prefix", str(tmp_path / "prefix"))
+    prefix = ("--filter", "prefix:text=#3")
     assert run(capsys, *prefix)[1][3].startswith("<unk>")
     copied = run(capsys, *prefix, "--replace-unknown")[1][3].split()[0]
     assert copied in {"Zebra", "arrows"}

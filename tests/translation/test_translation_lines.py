@@ -122,7 +122,9 @@ def test_a_forced_beginning_is_kept_and_counts(loaded: LoadedModel) -> None:
     assert found[0].text == free[0].text
     assert found[1].text.split()[:2] == ["THE", "SLINGS"]
     assert found[2].text.split()[0] == "NOBLER"
-    assert found[3].text.split()[:3] == ["<unk>"] * 3
+    assert found[3].text.startswith("no words known"), "it is written as it was given"
+    assert found[3].candidates[0].tokens[:3] == (3, 3, 3)
+    assert [each.forced for each in found] == [0, 2, 1, 3]
     for translation in found:
         best = translation.candidates[0]
         assert len(best.token_log_probs) == len(best.tokens)

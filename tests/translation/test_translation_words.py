@@ -1,15 +1,18 @@
 """Word links of a translation, and unknown words replaced by what they attend to."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from small_models import save_translator
+from textgen.data.tokenizers.characters import CharacterTokenizer
 from textgen.errors import UsageError
 from textgen.evaluation.alignment import make_links
 from textgen.loading import LoadedModel, load_model
 from textgen.translation import Candidate, Translation, replace_unknown, word_links
+from textgen.translation.words import text_after
 
 UNKNOWN, EOS = 3, 2
 
@@ -82,3 +85,41 @@ def test_an_unknown_that_looks_at_eos_takes_its_best_word(words: LoadedModel) ->
 def test_an_unknown_character_becomes_one_character(characters: LoadedModel) -> None:
     pair = example(characters, "to ☃ be", "BE ☃", [5, 6, 4, 3])
     assert replace_unknown(characters, *pair, {"☃": "never used"}) == "BE ☃"
+
+
+def test_what_was_forced_is_not_replaced(words: LoadedModel) -> None:
+    translation, candidate = example(words, "the Zebra be Yak", "<unk> THE <unk> OR", [3, 0, 1, 2])
+    forced = replace(translation, prefix="Ünwörd  THE", forced=2)
+    assert replace_unknown(words, forced, candidate, {}) == "Ünwörd  THE Zebra OR"
+    assert text_after(words, "Ünwörd  THE", 2, candidate.tokens) == "Ünwörd  THE <unk> OR"
+    only = replace(candidate, tokens=candidate.tokens[:2], text="Ünwörd THE")
+    assert replace_unknown(words, forced, only, {}) == "Ünwörd THE"
+
+
+@pytest.mark.parametrize(
+    ("source", "target", "looks_at", "expected"),
+    [
+        ("to gőt be", "GŐT", [1, 1, 1], "GőT"),
+        ("to gőtű be", "GŐTŰ", [1, 1, 1, 1], "GőTű"),
+        ("to got be", "GŐT", [1, 1, 1], "G\N{REPLACEMENT CHARACTER}T"),
+        ("to gőt be", "ŐŐ", [1, 1], "ő\N{REPLACEMENT CHARACTER}"),
+    ],
+)
+def test_an_unknown_character_never_becomes_a_word(
+    tmp_path: Path, source: str, target: str, looks_at: list[int], expected: str
+) -> None:
+    tokenizer = CharacterTokenizer("GTBEOgtbeo ")
+    loaded = load_model(str(save_translator(tmp_path)), "cpu")
+    mixed = replace(loaded, tokenizer=tokenizer)  # words to characters
+    assert (
+        replace_unknown(mixed, *example(mixed, source, target, looks_at), {"gőt": "X"}) == expected
+    )
+
+
+def test_unknown_characters_in_a_row_are_one_subword(words: LoadedModel) -> None:
+    class Pieces(CharacterTokenizer):
+        kind = "subwords"
+
+    mixed = replace(words, tokenizer=Pieces("GTgt "))
+    pair = example(mixed, "to gőűt", "GŐT", [1, 1, 1])
+    assert replace_unknown(mixed, *pair, {}) == "GőűT"

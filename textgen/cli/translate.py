@@ -77,7 +77,8 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
 @click.option(
     "--replace-unknown",
     is_flag=True,
-    help="Put the source word that it attends to in the place of an unknown word.",
+    help="Put the source word that it attends to in the place of an unknown word, for characters "
+    "and subwords the source's character.",
 )
 @click.option(
     "--dictionary",
@@ -89,7 +90,8 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
     "--prefix",
     type=_FILE,
     metavar="FILE",
-    help="Beginnings that are forced upon the translations, a line for each line; may be empty.",
+    help="Beginnings that are forced upon the translations, a line for each line; may be empty. "
+    "They are written as they are given, and count in lengths, limits and scores.",
 )
 @translating_options
 @translating_cores

@@ -104,6 +104,7 @@ class Writer:
             "source": translation.source,
             "source_tokens": [*tokens, tokenizer.piece(tokenizer.marks.eos)],
             "cut": translation.cut,
+            "forced_tokens": translation.forced,
             **candidates[0],
             "decode": self.layout.decode,
         }

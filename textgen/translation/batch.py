@@ -17,7 +17,7 @@ from textgen.protocols import Batch, Hypotheses, Watch
 from textgen.translation.grouping import Line, TranslationOptions
 from textgen.translation.result import NOTHING, Candidate, Translation
 from textgen.translation.shortlist import Shortlists
-from textgen.translation.words import one_line
+from textgen.translation.words import text_after
 
 
 def translate_batch(
@@ -59,8 +59,17 @@ def translate_batch(
             for number in range(hypotheses.tokens.shape[1])
             if number == 0 or torch.isfinite(hypotheses.scores[row, number])
         ]
-        tokens = tuple(line.tokens)
-        found.append(Translation(line.index, line.text, tokens, line.cut, tuple(candidates)))
+        found.append(
+            Translation(
+                line.index,
+                line.text,
+                tuple(line.tokens),
+                line.cut,
+                tuple(candidates),
+                line.beginning,
+                len(line.prefix),
+            )
+        )
     return found
 
 
@@ -108,7 +117,7 @@ def _candidate(
         weights = hypotheses.attention[row, number, :length, : len(line.tokens) + 1]
         attention = weights.float().numpy().copy()
     return Candidate(
-        text=one_line(loaded.tokenizer.decode(tokens)),
+        text=text_after(loaded, line.beginning, len(line.prefix), tokens),
         tokens=tuple(tokens),
         score=float(hypotheses.scores[row, number]),
         log_prob=float(hypotheses.log_probs[row, number]),

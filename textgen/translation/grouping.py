@@ -79,6 +79,7 @@ class Line:
         cut: whether there were more.
         prefix: tokens of the forced beginning.
         limit: most tokens of a translation.
+        beginning: the forced beginning as it was given.
         candidates: translations wanted.
         chain: its own, bound to the model; None as the others.
         lot: seed and number of its random numbers.
@@ -93,6 +94,7 @@ class Line:
     candidates: int
     chain: Chain | None
     lot: tuple[int, int]
+    beginning: str = ""
 
 
 class Encoder:
@@ -141,6 +143,7 @@ class Encoder:
                 options.seed if line.seed is None else line.seed,
                 index if line.number is None else line.number,
             ),
+            beginning=prefix,
         )
 
 

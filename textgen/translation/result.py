@@ -43,6 +43,8 @@ class Translation:
         source_tokens: its S tokens, without eos; cut at the longest allowed.
         cut: whether it was cut.
         candidates: best first; at least one.
+        prefix: the forced beginning of all candidates, as it was given.
+        forced: number of tokens that are forced.
     """
 
     index: int
@@ -50,6 +52,8 @@ class Translation:
     source_tokens: tuple[int, ...]
     cut: bool
     candidates: tuple[Candidate, ...]
+    prefix: str = ""
+    forced: int = 0
 
     @property
     def text(self) -> str:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from operator import itemgetter
 
+from textgen.data.tokenizers.base import TextTokenizer
+from textgen.data.tokenizers.stream_decoder import StreamDecoder
 from textgen.data.tokenizers.surfaces import surfaces
 from textgen.errors import UsageError
 from textgen.evaluation.alignment import Links, hard_links, unite_links, word_numbers
@@ -40,8 +44,10 @@ def replace_unknown(
     """The translation with each unknown token replaced by what it attends to most.
 
     An unknown word becomes the source word, translated by the dictionary where that has an entry
-    and copied where it has none (Luong et al. 2015, "Addressing the rare word problem"); an unknown
-    character becomes the source character.
+    and copied where it has none (Luong et al. 2015, "Addressing the rare word problem"). An unknown
+    character becomes the source character; where the source has larger tokens, the characters of
+    the source word that the target vocabulary lacks, in their order, and where there are none it
+    stays. What was forced is the user's own and stays as it was given.
 
     Args:
         loaded: the translator.
@@ -49,39 +55,77 @@ def replace_unknown(
         candidate: one of its translations, with attention.
         dictionary: source words to target words.
     """
-    unknown = loaded.tokenizer.marks.unknown
-    if unknown is None or candidate.attention is None or unknown not in candidate.tokens:
+    unknown, forced = loaded.tokenizer.marks.unknown, translation.forced
+    if unknown is None or candidate.attention is None or unknown not in candidate.tokens[forced:]:
         return candidate.text
     copies = _copies(loaded, translation, dictionary)
     texts = surfaces(loaded.tokenizer, candidate.tokens)
     for step, token in enumerate(candidate.tokens):
-        if token == unknown and copies:
-            copy = copies[int(candidate.attention[step, : len(copies)].argmax())]
+        if token == unknown and copies and step >= forced:
+            looked_at = copies[int(candidate.attention[step, : len(copies)].argmax())]
             space = " " if texts[step].startswith(" ") else ""
+            copy = next(looked_at, None)
             texts[step] = texts[step] if copy is None else space + copy
-    return one_line("".join(texts))
+    return one_line(translation.prefix + "".join(texts[forced:]))
 
 
 def _copies(
     loaded: LoadedModel, translation: Translation, dictionary: Mapping[str, str]
-) -> list[str | None]:
-    """For each source token what an unknown target token that looks at it becomes."""
+) -> Sequence[Iterator[str]]:
+    """For each source token what unknown target tokens that look at it become, one by one.
+
+    Tokens of one source word share what it has.
+    """
     tokens = translation.source_tokens
-    tokenizer = loaded.require_source()
-    if {tokenizer.kind, loaded.tokenizer.kind} == {"characters"}:
-        text = translation.source.strip()
-        normal = tokenizer.normalisation == "none"
-        return [*(text if normal else unicodedata.normalize("NFC", text))][: len(tokens)]
-    words = translation.source.split()
+    tokenizer, target = loaded.require_source(), loaded.tokenizer
+    if {tokenizer.kind, target.kind} == {"characters"}:
+        return [itertools.repeat(each) for each in _normal(translation.source.strip(), tokenizer)][
+            : len(tokens)
+        ]
+    whole = target.kind == "words"
+    words = [
+        itertools.repeat(dictionary.get(word, word)) if whole else iter(_lacking(word, target))
+        for word in translation.source.split()
+    ]
+    nothing: Iterator[str] = iter(())
     numbers = word_numbers(surfaces(tokenizer, tokens))
     return [
-        None if number is None or number >= len(words) else _looked_up(words[number], dictionary)
-        for number in numbers
+        nothing if number is None or number >= len(words) else words[number] for number in numbers
     ]
 
 
-def _looked_up(word: str, dictionary: Mapping[str, str]) -> str:
-    return dictionary.get(word, word)
+def _lacking(word: str, tokenizer: TextTokenizer) -> list[str]:
+    """What an unknown token each stands for where a word is written with a vocabulary.
+
+    Characters that are unknown; those in a row are one token of subwords.
+    """
+    unknown = tokenizer.marks.unknown
+    known = [(unknown not in tokenizer.encode(each), each) for each in _normal(word, tokenizer)]
+    if tokenizer.kind == "characters":
+        return [each for written, each in known if not written]
+    groups = itertools.groupby(known, key=itemgetter(0))
+    return ["".join(each for _, each in group) for written, group in groups if not written]
+
+
+def _normal(text: str, tokenizer: TextTokenizer) -> str:
+    """A text in the Unicode form that a tokenizer brings it to."""
+    return text if tokenizer.normalisation == "none" else unicodedata.normalize("NFC", text)
+
+
+def text_after(loaded: LoadedModel, prefix: str, forced: int, tokens: Sequence[int]) -> str:
+    """The text of a translation on one line; its forced beginning is as it was given.
+
+    Args:
+        loaded: the translator.
+        prefix: the forced beginning, with characters that the vocabulary may lack.
+        forced: how many of the tokens are its own.
+        tokens: of the translation.
+    """
+    if not forced:
+        return one_line(loaded.tokenizer.decode(tokens))
+    decoder = StreamDecoder(loaded.tokenizer, tokens[forced - 1])
+    rest = "".join(map(decoder.push, tokens[forced:])) + decoder.flush()
+    return one_line(prefix + rest)
 
 
 def one_line(text: str) -> str:
