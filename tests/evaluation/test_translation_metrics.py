@@ -118,6 +118,24 @@ def test_a_paired_test_tells_a_worse_system_from_an_equal_one(paired: str, mark:
     assert worse.scores["bleu"].score == pytest.approx(alone)
 
 
+@pytest.mark.parametrize("changed", [1, 3, 5, 10])
+def test_randomisation_counts_ties_as_the_exact_test_does(changed: int) -> None:
+    """Of all 2^m exchanges of m changed lines two differ as much as the systems: all and none."""
+    reference = [f"line {n} has {n % 7} words and a few more" for n in range(100)]
+    better = list(reference)
+    worse = [
+        line if n >= changed else "line of no use here at all" for n, line in enumerate(better)
+    ]
+    options = MetricOptions(metrics=("bleu",), paired="randomisation", samples=4000)
+    _, system = score_translations({"a": worse, "b": better}, {"r": reference}, options)
+    found = system.scores["bleu"].p_value
+    assert found is not None
+    exact = min(1.0, 2.0 * 2.0**-changed)
+    within = 4 * (exact * (1 - exact) / 4000) ** 0.5 + 1 / 4000
+    assert found == pytest.approx(exact, abs=within)
+    assert (found < 0.05) == (changed == 10)
+
+
 def test_randomisation_can_give_intervals_too() -> None:
     options = MetricOptions(metrics=("bleu",), paired="randomisation", samples=50, confidence=50)
     systems = {"a": HYPOTHESIS, "b": REFERENCE[::-1]}

@@ -7,6 +7,9 @@ from typing import Any
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import settings as settings_of_hypothesis
+from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from textgen.checkpoint import load_training_state, save_training_state, weights_of
@@ -352,6 +355,36 @@ def test_plateau_lowers_the_rate() -> None:
     assert rates[12] == pytest.approx(0.02)
     assert rates[15] == pytest.approx(0.002)
     assert rates[24] == pytest.approx(0.0002)
+
+
+@given(
+    losses=st.lists(st.integers(0, 5), min_size=12, max_size=12),
+    patience=st.integers(0, 3),
+)
+@settings_of_hypothesis(max_examples=25, deadline=None)
+def test_plateau_lowers_the_rate_when_torch_does(losses: list[int], patience: int) -> None:
+    """``ReduceLROnPlateau`` counts anew after each decay."""
+    parameter = nn.Parameter(torch.zeros(()))
+    theirs = torch.optim.SGD([parameter], lr=0.02)
+    scheduler = torch.optim.lr_scheduler.ReduceLROnPlateau(
+        theirs, factor=0.5, patience=patience, threshold=0.0
+    )
+    expected = []
+    for loss in losses:
+        expected.append(theirs.param_groups[0]["lr"])
+        scheduler.step(loss)
+    config = settings(
+        steps=len(losses),
+        schedule="plateau",
+        warmup=0.0,
+        decay_patience=patience,
+        validate_every=1,
+        log_every=1,
+    )
+    values = iter(losses)
+    events = fit(make_model(), lanes(), lambda _: {"loss": float(next(values))}, config)
+    rates = [event.learning_rate for event in events if isinstance(event, Step)]
+    assert rates == pytest.approx(expected)
 
 
 def test_snapshots_come_by_the_clock() -> None:

@@ -35,7 +35,7 @@ from textgen.errors import (
 from textgen.models.language_model import LanguageModel
 from textgen.protocols import Batch
 from textgen.recipes.recipe import LANGUAGE_MODEL, LanguageModelRecipe
-from textgen.training.events import Event, Improved, Snapshot, Step, Stopped, Validated
+from textgen.training.events import Event, Improved, Note, Snapshot, Step, Stopped, Validated
 from textgen.training.language_model import train_language_model
 
 WORDS = ["the", "quick", "brown", "fox", "jumps", "over", "the", "lazy", "dog", "and", "runs"]
@@ -287,3 +287,20 @@ def test_text_that_is_too_short_is_told(tmp_path: Path, text: str) -> None:
 def test_vocabulary_of_one_token_trains(tmp_path: Path) -> None:
     list(train_language_model(recipe(), Texts(["a" * 300]), None, tmp_path))
     assert (tmp_path / WEIGHTS).exists()
+
+
+def test_few_tokens_an_update_are_told(tmp_path: Path) -> None:
+    lines = recipe(data__unit="lines", training__batch=32, training__steps=2)
+    notes = [event.text for event in train(tmp_path / "a", lines) if isinstance(event, Note)]
+    assert len(notes) == 1
+    assert "32 tokens only" in notes[0]
+    enough = recipe(data__unit="lines", training__batch=300, training__steps=2)
+    assert not [event for event in train(tmp_path / "b", enough) if isinstance(event, Note)]
+
+
+def test_a_validation_text_that_is_not_told_whole_is_marked(tmp_path: Path) -> None:
+    made = recipe(tokenizer__kind="words", tokenizer__size=12, training__steps=2)
+    notes = [event.text for event in train(tmp_path, made) if isinstance(event, Note)]
+    assert len(notes) == 1
+    assert "of its tokens are unknown" in notes[0]
+    assert "do not compare" in notes[0]

@@ -171,18 +171,21 @@ def test_foreign_moments_are_refused() -> None:
 
 
 def test_average_is_its_definition() -> None:
+    """Of weights n, n + 1, … the average lags behind by D / (1 − D) updates once D is constant."""
     model = Tiny()
     average = MovingAverage(model, 0.99)
-    expected = model.bias.detach().clone()
-    for step in range(1, 101):
+    expected = model.bias.detach().double()
+    for step in range(1, 1201):
         with torch.no_grad():
-            model.bias.add_(0.01)
+            model.bias.copy_(torch.full_like(model.bias, step / 100))
         average.update(step)
         if step % EVERY == 0:
-            count = step // EVERY
-            decay = min(0.99**EVERY, (1 + count) / (10 + count))
-            expected = decay * expected + (1 - decay) * model.bias.detach()
+            decay = min(0.99**EVERY, (1 + step) / (10 + step))
+            expected = decay * expected + (1 - decay) * model.bias.detach().double()
+    expected = expected.float()
     torch.testing.assert_close(average.tensors()["bias"], expected)
+    lag = EVERY * 0.99**EVERY / (1 - 0.99**EVERY) / 100
+    torch.testing.assert_close(expected, torch.full_like(expected, 12 - lag), rtol=1e-4, atol=0)
     own = model.bias.detach().clone()
     with average.applied():
         torch.testing.assert_close(model.bias.detach(), expected)
@@ -192,6 +195,22 @@ def test_average_is_its_definition() -> None:
     fresh = MovingAverage(model, 0.99)
     fresh.restore({}, {name: torch.full_like(p, 3.0) for name, p in model.named_parameters()})
     assert (fresh.tensors()["bias"] == 3).all()
+
+
+@pytest.mark.parametrize(("decay", "since"), [(0.99, 216), (0.999, 2248)])
+def test_the_decay_of_the_average_holds_after_its_warm_up(decay: float, since: int) -> None:
+    """It was reached after four times as many steps, when updates were counted as steps."""
+    model = Tiny()
+    average, other = MovingAverage(model, decay), MovingAverage(model, (decay + 1) / 2)
+    differs = []
+    for step in range(EVERY, 2600, EVERY):
+        with torch.no_grad():
+            model.bias.fill_(step)
+        for each in (average, other):
+            each.update(step)
+        if not torch.equal(average.tensors()["bias"], other.tensors()["bias"]):
+            differs.append(step)
+    assert differs[0] == pytest.approx(since, abs=EVERY)
 
 
 def test_the_mean_of_the_last_validations() -> None:

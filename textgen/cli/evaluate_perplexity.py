@@ -92,11 +92,17 @@ def _print(result: Perplexity, name: str) -> None:
         ("bits", f"{result.bits_per_character:.4f} per character"),
         ("", f"{result.bits_per_byte:.4f} per byte"),
         ("unknown", f"{result.unknown:,} tokens ({result.unknown / result.tokens:.2%})"),
+        ("altered", f"{result.altered:,} lines"),
     ]
     print_table(rows)
     if result.unknown:
         click.echo(
             "Not comparable with a model of an open vocabulary: unknown tokens hide their text."
+        )
+    if result.altered:
+        click.echo(
+            f"Not comparable with a model that keeps every character: {result.altered:,} lines do "
+            "not come back from the tokens as they are. Figures are of the text that does."
         )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import bisect
+import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,8 @@ IN_MEMORY = 1 << 26
 
 Numbers = NDArray[Any]
 
+_COUNTED = "2"
+"""How statistics are counted; another way is another number."""
 _GATHERED = 1 << 20
 _WRITTEN = 1 << 24
 _SPACES = np.zeros(128, dtype=bool)
@@ -33,10 +36,11 @@ class StreamStatistics:
     Attributes:
         documents: number of documents.
         tokens: length of the stream, the eos between documents included.
-        characters: code points of the original text.
-        bytes: bytes of the original text in UTF-8.
+        characters: code points of the text as the tokenizer gives it back.
+        bytes: bytes of it in UTF-8.
         words: words of the original text between white space.
         unknown: tokens that are the unknown token.
+        altered: lines that the tokenizer does not give back as they were.
     """
 
     documents: int = 0
@@ -45,6 +49,7 @@ class StreamStatistics:
     bytes: int = 0
     words: int = 0
     unknown: int = 0
+    altered: int = 0
 
     def __add__(self, other: StreamStatistics) -> StreamStatistics:
         """The counts of two texts together."""
@@ -55,6 +60,7 @@ class StreamStatistics:
             self.bytes + other.bytes,
             self.words + other.words,
             self.unknown + other.unknown,
+            self.altered + other.altered,
         )
 
 
@@ -151,7 +157,8 @@ def tokenise_stream(
     """
     from textgen.data.mapped import MappedWriter, cache_folder, open_mapped
 
-    folder = (cache or cache_folder()) / digest([source.fingerprint(), tokenizer.fingerprint()])
+    key = [_COUNTED, source.fingerprint(), tokenizer.fingerprint()]
+    folder = (cache or cache_folder()) / digest(key)
     found = open_mapped(folder)
     if found is not None:
         return found
@@ -215,7 +222,8 @@ def count(
     piece: Piece, tokens: Tokens, tokenizer: TextTokenizer, *, begins_document: bool
 ) -> StreamStatistics:
     """The counts of one piece and its tokens."""
-    text = piece.text
+    ends = piece.ends_document
+    text = tokenizer.restored(piece.text, begins=begins_document, ends=ends)
     unknown = tokenizer.marks.unknown
     size = len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))
     return StreamStatistics(
@@ -223,9 +231,17 @@ def count(
         tokens=len(tokens),
         characters=len(text),
         bytes=size,
-        words=count_words(text),
+        words=count_words(piece.text),
         unknown=0 if unknown is None else int(np.count_nonzero(tokens == unknown)),
+        altered=_differing_lines(piece.text, text),
     )
+
+
+def _differing_lines(text: str, other: str) -> int:
+    if text == other:
+        return 0
+    pairs = itertools.zip_longest(text.split("\n"), other.split("\n"))
+    return sum(a != b for a, b in pairs)
 
 
 def count_words(text: str) -> int:

@@ -38,9 +38,11 @@ class Perplexity:
         nll: negative log-likelihood of the whole text, nats.
         tokens: tokens foretold, end marks included.
         words: words of the original text between white space.
-        characters: code points of the original text.
-        bytes: bytes of the original text in UTF-8.
+        characters: code points of the text as the tokenizer gives it back.
+        bytes: bytes of it in UTF-8.
         unknown: tokens that the model's vocabulary lacks.
+        altered: lines that the tokenizer does not give back as they were: white space that words
+            do not keep, characters in another normal form.
         eos_rule: which end marks are among the tokens.
     """
 
@@ -50,6 +52,7 @@ class Perplexity:
     characters: int
     bytes: int
     unknown: int
+    altered: int
     eos_rule: str
 
     @property
@@ -81,9 +84,10 @@ class Perplexity:
     def comparable(self) -> bool:
         """Whether figures per word, character and byte compare with other vocabularies'.
 
-        A token that stands for anything unknown is cheaper than the text it hides.
+        A token that stands for anything unknown is cheaper than the text it hides, and so is a
+        text that the tokens do not tell whole.
         """
-        return self.unknown == 0
+        return not self.unknown and not self.altered
 
     def as_dict(self) -> dict[str, Any]:
         """All figures by name, ready for JSON."""
@@ -155,6 +159,7 @@ def _counted(stream: TokenStream, nll: float, tokens: int, *, lines: bool) -> Pe
         characters=counts.characters + ends,
         bytes=counts.bytes + ends,
         unknown=counts.unknown,
+        altered=counts.altered,
         eos_rule=(
             "eos after each line, counted as its line end"
             if lines

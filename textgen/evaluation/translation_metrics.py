@@ -10,7 +10,8 @@ states it.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
@@ -214,6 +215,7 @@ def _check_lines(systems: Texts, references: Texts) -> int:
 
 
 _MOST_BYTES = 4 * 2**30
+_ROUNDING = 1e-9  # of scores up to 100 whose sums are made in another order
 _STATISTICS = 18  # numbers that chrF, the widest metric, keeps for each line
 
 
@@ -297,7 +299,8 @@ def _paired(
         n_samples=options.samples,
         n_ar_confidence=options.confidence or -1,
     )
-    signatures, columns = test()
+    with _counting_ties():
+        signatures, columns = test()
     results: dict[str, list[Any]] = dict(columns)
     found: dict[str, dict[str, MetricScore]] = {name: {} for name in systems}
     for key, label in zip(metrics, signatures, strict=True):
@@ -313,12 +316,29 @@ def _paired(
     return found
 
 
-def _p_value(result: Any, baseline: Any) -> float | None:
-    """The p-value of a system, None for the baseline itself.
+@contextmanager
+def _counting_ties() -> Iterator[None]:
+    """Samples that differ as much as the systems do speak for chance, as in the exact test.
 
-    sacreBLEU counts samples that differ by more than the systems do, so that two equal scores
-    would seem to differ significantly; a difference of nothing is 1 here.
+    sacreBLEU counts those alone that differ by more.
     """
+    from sacrebleu import significance
+
+    before = significance._compute_p_value  # noqa: SLF001 - sacreBLEU has no option for it
+    significance._compute_p_value = _with_ties  # type: ignore[assignment] # noqa: SLF001
+    try:
+        yield
+    finally:
+        significance._compute_p_value = before  # noqa: SLF001
+
+
+def _with_ties(samples: Any, difference: float) -> float:
+    """(1 + the samples at least as large as the difference) / (1 + all samples)."""
+    return float(((samples >= difference - _ROUNDING).sum() + 1) / (len(samples) + 1))
+
+
+def _p_value(result: Any, baseline: Any) -> float | None:
+    """The p-value of a system, None for the baseline itself; 1 for a difference of nothing."""
     if result.p_value is None:
         return None
     return 1.0 if result.score == baseline.score else float(result.p_value)

@@ -45,7 +45,7 @@ class TrainingConfig:
     ] = 0.01
     decay: Annotated[float, Gt(0), Lt(1), "plateau: factor on the rate without improvement"] = 0.5
     decay_patience: Annotated[
-        int, Ge(0), "plateau: validations without improvement before a decay"
+        int, Ge(0), "plateau: bad validations in a row that are put up with before a decay"
     ] = 0
     clip: Annotated[float, Ge(0), "largest global norm of the gradient; 0: not clipped"] = 1.0
     label_smoothing: Annotated[Share, "probability spread evenly over all tokens"] = 0.0

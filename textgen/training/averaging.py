@@ -72,10 +72,10 @@ class Average(ABC):
 
 
 class MovingAverage(Average):
-    """A moving average: a ← d·a + (1 − d)·w.
+    """A moving average: a ← D·a + (1 − D)·w at every ``EVERY``-th step.
 
-    Early on the decay is lower, (1 + n)/(10 + n) after n updates, so that the first weights are
-    soon forgotten.
+    D = min(d^EVERY, (1 + n)/(10 + n)) after n steps: early on the first weights are soon forgotten,
+    and the average spans about n / 2 steps; d = 0.999 holds from step 2,250 on.
 
     Args:
         model: whose weights are averaged.
@@ -91,8 +91,7 @@ class MovingAverage(Average):
         """Take in the weights after ``step`` steps."""
         if step % EVERY:
             return
-        count = step // EVERY
-        decay = min(self.decay, (1 + count) / (10 + count))
+        decay = min(self.decay, (1 + step) / (10 + step))
         torch._foreach_lerp_(self._average, self._weights, 1 - decay)
 
     def mark(self) -> None:

@@ -231,11 +231,12 @@ class _Loop:
             self._require_finite(value)
             improved = counters.best is None or value < counters.best
             if improved:
-                counters.best, counters.stale = value, 0
+                counters.best, counters.stale, counters.bad = value, 0, 0
             else:
                 counters.stale += 1
-                if counters.stale > self.config.decay_patience:
-                    counters.decays += 1
+                counters.bad += 1
+                if counters.bad > self.config.decay_patience:  # and then counts anew
+                    counters.decays, counters.bad = counters.decays + 1, 0
             yield Validated(counters.step, metrics)
             if improved:
                 yield Improved(counters.step, figure)

@@ -20,7 +20,7 @@ from textgen.data.streams import StreamStatistics, tokenise_stream
 from textgen.data.tokenizers import TextTokenizer, load_tokenizer, save_tokenizer, train_tokenizer
 from textgen.models.language_model import LanguageModel
 from textgen.recipes.recipe import LANGUAGE_MODEL, LanguageModelRecipe
-from textgen.training.events import Event
+from textgen.training.events import Event, Note
 from textgen.training.fit import Validate, fit
 from textgen.training.folder import open_folder, saving, share, shared_state
 from textgen.training.frequency import count_targets
@@ -34,6 +34,8 @@ VALIDATION_LANE = 2048
 """Validation reads at most so many lanes, none shorter than so many tokens: each begins blind."""
 VALIDATION_WINDOW = 128
 VALIDATION_TOKENS = 4096
+FEW_TOKENS = 256
+"""An update of fewer tokens is worth a warning."""
 
 
 @dataclass(frozen=True)
@@ -116,6 +118,7 @@ def _train(
         texts = _read_texts(recipe, tokenizer, train, valid)
     if model.factored is not None:
         model.factored.order_by(count_targets(texts.train, tokenizer.size))
+    yield from map(Note, _notes(recipe, texts))
     facts = {"tokens": texts.train_counts.tokens, "characters": texts.train_counts.characters}
     state = shared_state(out, facts, group, resume=resume)
     if group.leads:
@@ -133,6 +136,22 @@ def _train(
             group=group,
         )
         yield from saving(events, out if group.leads else None, model, facts)
+
+
+def _notes(recipe: LanguageModelRecipe, texts: _Texts) -> Iterator[str]:
+    """What people should know of the texts."""
+    batch, counts = recipe.training.batch, texts.valid_counts
+    if recipe.data.unit == "lines" and batch < FEW_TOKENS:
+        yield (
+            f"Each step reads {batch} tokens only: with data.unit=lines training.batch is a number "
+            "of tokens, not of lanes. Set training.batch=1024, or some hundred at least."
+        )
+    if counts.unknown or counts.altered:
+        yield (
+            f"Validation text: {counts.unknown / counts.tokens:.2%} of its tokens are unknown and "
+            f"{counts.altered:,} lines do not come back from the tokens as they are, so bits per "
+            "character do not compare with a model that keeps every character."
+        )
 
 
 def _tokenizer(recipe: LanguageModelRecipe, train: TextSource) -> TextTokenizer:

@@ -27,6 +27,7 @@ class Counters:
         seconds: time spent.
         best: best value of the objective, None before the first validation.
         stale: validations since the best one.
+        bad: validations without improvement since the best one or the last decay.
         decays: times that the plateau schedule has lowered the rate.
         validated: step of the last validation, -1 before the first.
     """
@@ -38,6 +39,7 @@ class Counters:
     seconds: float = 0.0
     best: float | None = None
     stale: int = 0
+    bad: int = 0
     decays: int = 0
     validated: int = -1
 

@@ -141,6 +141,8 @@ def _train(
             tokenizers.save(out)
         save_config(out, TRANSLATOR, as_dict(recipe), facts)
     judge = None if valid is None else _Judge(recipe, tokenizers, valid, out, facts)
+    if judge is not None:
+        yield from map(Note, judge.notes())
     with Interrupts() as interrupts:
         events = fit(
             model,
@@ -244,8 +246,18 @@ class _Judge:
         self.arithmetic = Arithmetic(recipe.training)
         encoder = PairEncoder(valid, tokenizers.source, tokenizers.target, _limits(recipe.data))
         marks = tokenizers.target.marks
-        self.batches = PairBatches(encoder(0), VALIDATION_TOKENS, marks)
+        encoded = encoder(0)
+        self.batches = PairBatches(encoded, VALIDATION_TOKENS, marks)
         self.pairs = list(itertools.islice(valid.pairs(), recipe.judge.bleu_pairs))
+        self.counts = encoded.statistics
+
+    def notes(self) -> Iterator[str]:
+        """What share of the validation pairs is judged."""
+        text = f"Validation: {self.counts.describe(_limits(self.recipe.data))}"
+        judged = len(self.pairs)
+        if judged and judged < self.counts.pairs:
+            text += f" BLEU is of the first {judged:,}."
+        yield text
 
     def __call__(self, model: nn.Module) -> Mapping[str, float]:
         """The figures of a model in evaluation mode."""

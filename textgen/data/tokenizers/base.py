@@ -113,6 +113,19 @@ class TextTokenizer(ABC):
 
         return digest([repr(sorted(self.to_data().items()))])
 
+    def restored(self, text: str, *, begins: bool = True, ends: bool = True) -> str:  # noqa: ARG002 - of words
+        """The text as ``decode`` gives it back after ``encode``, were every token known.
+
+        Figures per character are taken over this, so that a text does not seem cheaper for
+        what the tokens do not tell.
+
+        Args:
+            text: a document or a piece of one.
+            begins: whether it begins the document.
+            ends: whether it ends the document.
+        """
+        return self._normalise(text)
+
     def _normalise(self, text: str) -> str:
         if self.normalisation == "none" or text.isascii():
             return text

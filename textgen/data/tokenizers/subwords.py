@@ -78,6 +78,12 @@ class SubwordTokenizer(TextTokenizer):
             tokens.extend(self._encode_plain(part) if isinstance(part, str) else part)
         return np.array(tokens, dtype=np.int32)
 
+    def restored(self, text: str, *, begins: bool = True, ends: bool = True) -> str:  # noqa: ARG002 - of words
+        """The normalised text; of a model that was not trained here what it gives back."""
+        if self._newline is None:
+            return self.decode(self.encode(text))
+        return _replaced(self._normalise(text))
+
     def surface(self, token: int, previous: int | None) -> bytes:
         """The bytes of the subword; U+FFFD for the unknown token."""
         self._check(token)

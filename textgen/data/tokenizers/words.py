@@ -6,6 +6,7 @@ and the ``\r`` of ``\r\n`` are lost, line ends are kept.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -26,6 +27,8 @@ from textgen.errors import DataError
 NEWLINE = UNKNOWN + 1
 _FIRST = NEWLINE + 1
 _UNKNOWN_WORD = MARK_NAMES[UNKNOWN]
+_IRREGULAR = re.compile(r"  |^ | $|[^\S\n ]", re.MULTILINE)
+"""White space that decoding does not give back."""
 
 
 class _Numbers(dict[str, int]):
@@ -65,6 +68,16 @@ class WordTokenizer(TextTokenizer):
             tokens.append(NEWLINE)
         tokens.pop()
         return np.array(tokens, dtype=np.int32)
+
+    def restored(self, text: str, *, begins: bool = True, ends: bool = True) -> str:
+        """The text with single spaces between the words of each line, and none around them."""
+        text = self._normalise(text)
+        lead = " " if text[:1].isspace() and text[:1] != "\n" and not begins else ""
+        trail = " " if text[-1:].isspace() and text[-1:] != "\n" and not ends else ""
+        inner = text[len(lead) : len(text) - len(trail)]
+        if _IRREGULAR.search(inner) is not None:
+            inner = "\n".join(" ".join(line.split()) for line in inner.split("\n"))
+        return lead + inner + trail
 
     def surface(self, token: int, previous: int | None) -> bytes:
         """The word, after a space unless it begins the text or a line."""
