@@ -13,6 +13,7 @@ LEVELS = {
     "errors": 0,
     "rows": 0,
     "native": 0,
+    "atomic": 1,
     "config": 1,
     "registry": 1,
     "workers": 1,

@@ -36,6 +36,7 @@ from textgen.checkpoint import (
     save_weights,
     weights_of,
 )
+from textgen.data.tokenizers import ByteTokenizer, save_tokenizer
 from textgen.errors import CheckpointError
 
 DTYPES = [torch.float32, torch.float64, torch.bfloat16, torch.int64, torch.uint8, torch.bool]
@@ -242,9 +243,15 @@ def test_no_file_of_a_model_is_a_pickle(tmp_path: Path) -> None:
             json.loads(data)
 
 
-def test_files_are_readable_by_all(tmp_path: Path) -> None:
-    save_weights(tmp_path, Model(), {})
-    assert stat.S_IMODE((tmp_path / WEIGHTS).stat().st_mode) == 0o644
+def test_files_have_the_permissions_that_the_umask_leaves(tmp_path: Path) -> None:
+    before = os.umask(0o027)
+    try:
+        save_weights(tmp_path, Model(), {})
+        save_config(tmp_path, "language-model", {})
+        save_tokenizer(ByteTokenizer("none"), tmp_path)
+    finally:
+        os.umask(before)
+    assert {stat.S_IMODE(path.stat().st_mode) for path in tmp_path.iterdir()} == {0o640}
 
 
 def test_training_state_round_trips(tmp_path: Path) -> None:

@@ -6,18 +6,16 @@ tokenizer.json …       written by ``textgen.data.tokenizers``
 model.safetensors      the best weights
 training.safetensors   all that ``--resume`` needs, in one file
 ```
-Files are written beside their place, flushed to the disk and then renamed, so that whatever kills
-the process leaves the old file or the new one. Loading executes no code: there is no pickle. A
+Each file is replaced atomically (``textgen.atomic``), so that whatever kills the process leaves the
+old file or the new one. Loading executes no code: there is no pickle. A
 checksum in each header shows damage that leaves a file's structure intact.
 """
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
 import zlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
@@ -28,6 +26,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from textgen import atomic
 from textgen.errors import CheckpointError, nearest
 
 FORMAT = 1
@@ -73,7 +72,7 @@ def save_config(
     data = {"format": FORMAT, "kind": kind, "textgen": version("textgen"), "config": config}
     data["facts"] = dict(facts or {})
     text = json.dumps(data, indent=2, ensure_ascii=False) + "\n"
-    _write(folder / CONFIG, lambda path: path.write_text(text, encoding="utf-8"))
+    atomic.write_text(folder / CONFIG, text, CheckpointError)
 
 
 def read_config(folder: Path, kind: str | None = None) -> ModelConfig:
@@ -203,7 +202,12 @@ def save_tensors(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, 
     header = {"format": FORMAT, "facts": facts, "checksum": _checksum(ready, facts)}
     # one entry, since safetensors writes several in any order
     metadata = {_HEADER: json.dumps(header, sort_keys=True)}
-    _write(path, lambda beside: save_file(ready, beside, metadata))
+    atomic.write(
+        path,
+        lambda beside: save_file(ready, beside, metadata),
+        CheckpointError,
+        failures=(SafetensorError,),
+    )
 
 
 def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -283,32 +287,6 @@ def known_models() -> Iterable[Path]:
     places = [Path("checkpoints"), _CHECKOUT, _CHECKOUT / "bundled", _BUNDLED]
     for place in places:
         yield from sorted(path.parent for path in place.glob(f"*/{CONFIG}"))
-
-
-def _write(path: Path, write: Callable[[Path], object]) -> None:
-    """Let a file be written beside its place, flush it and put it there."""
-    beside = path.with_name(f".{path.name}.part")
-    try:
-        write(beside)
-        beside.chmod(0o644)  # safetensors lets nobody else read
-        _flush(beside)
-        beside.replace(path)
-        _flush(path.parent)
-    except (OSError, SafetensorError) as error:
-        with contextlib.suppress(OSError):
-            beside.unlink()
-        reason = getattr(error, "strerror", None) or str(error)
-        kept = " The file before is untouched." if path.exists() else ""
-        raise CheckpointError(f"{path}: cannot be written: {reason}.{kept}") from None
-
-
-def _flush(path: Path) -> None:
-    """Wait until a file or folder is on the disk."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def _checksum(tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> str:

@@ -214,7 +214,7 @@ def test_the_length_is_limited_by_the_source(capsys: pytest.CaptureFixture[str])
         ([], "nowhere", 1, "There is no model 'nowhere'"),
         (["--decode", "bean"], "one", 2, "Did you mean 'beam'"),
         (["--prefix", "none"], "one", 1, "none: there is no such file"),
-        (["--alignments", "no/where"], "one", 1, "no/where: No such file"),
+        (["--alignments", "no/where"], "one", 1, "no/where: cannot be written: No such file"),
         (["--n-best", "0"], "one", 2, "--n-best"),
     ],
 )

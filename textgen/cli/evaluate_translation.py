@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import click
 
+from textgen import atomic
 from textgen.cli.decoding_options import chosen_chain, decoding_options
 from textgen.cli.failures import complain
 from textgen.cli.known_pairs import FILE, KnownPairs, corpus_options, source_option
@@ -62,11 +65,10 @@ def command(*, references: tuple[Path, ...], output: Path | None, as_json: bool)
     chain = chosen_chain(DEFAULT_DECODE)
     cores = chosen(Cores)
     options = replace(chosen(Translating).options(), workers=cores.workers)
-    with cores.translators(options) as crew:
+    with _written(output) as write, cores.translators(options) as crew:
         loaded = chosen(Models).load()
         report = translate_and_score(loaded, lines, known, chain, options, crew=crew)
-    if output is not None:
-        output.write_text("".join(f"{each}\n" for each in report.translations), encoding="utf-8")
+        write(report.translations)
     for warning in report.scores.warnings:
         complain(f"Warning: {warning}")
     complain(
@@ -76,6 +78,16 @@ def command(*, references: tuple[Path, ...], output: Path | None, as_json: bool)
         print_json(report.as_dict())
     else:
         _print(report)
+
+
+@contextlib.contextmanager
+def _written(output: Path | None) -> Iterator[Callable[[Iterable[str]], None]]:
+    """What writes the translations; a file that cannot be written is told before the work."""
+    if output is None:
+        yield lambda _: None
+        return
+    with atomic.open_text(output) as file:
+        yield lambda lines: file.writelines(f"{line}\n" for line in lines)
 
 
 def _print(report: Report) -> None:

@@ -13,6 +13,7 @@ from typing import IO, TYPE_CHECKING, BinaryIO
 
 import click
 
+from textgen import atomic
 from textgen.cli.decoding_options import chosen_chain, decoding_options, in_words, say_how
 from textgen.cli.failures import complain
 from textgen.cli.lazy import SeveralCommand, examples
@@ -248,11 +249,11 @@ def _with_prefixes(
 
 @contextlib.contextmanager
 def _opened(path: Path | None) -> Iterator[IO[str] | None]:
-    """The file of alignments, written line by line."""
+    """The file of alignments; an old one is replaced when all lines are translated."""
     if path is None:
         yield None
         return
-    with path.open("w", encoding="utf-8", newline="\n", buffering=1) as file:
+    with atomic.open_text(path) as file:
         yield file
 
 

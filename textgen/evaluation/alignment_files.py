@@ -15,6 +15,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Literal, get_args
 
+from textgen import atomic
 from textgen.errors import DataError, UsageError, nearest
 from textgen.evaluation.alignment import GoldAlignment, Link, Links
 from textgen.evaluation.lines import read_lines
@@ -176,13 +177,10 @@ def write_alignments(
     """
     if style not in {"pharaoh", "naacl"}:
         raise UsageError(f"Alignments cannot be written as {style!r}. Allowed: naacl, pharaoh.")
-    try:
-        with path.open("w", encoding="utf-8", newline="\n") as file:
-            for number, each in enumerate(alignments, start=1):
-                if style == "pharaoh":
-                    file.write(format_pharaoh(each.sure, each.possible) + "\n")
-                else:
-                    lines = format_naacl(number, each.sure, each.possible)
-                    file.writelines(line + "\n" for line in lines)
-    except OSError as error:
-        raise DataError(f"{path}: cannot be written: {error.strerror}.") from None
+    with atomic.open_text(path) as file:
+        for number, each in enumerate(alignments, start=1):
+            if style == "pharaoh":
+                file.write(format_pharaoh(each.sure, each.possible) + "\n")
+            else:
+                lines = format_naacl(number, each.sure, each.possible)
+                file.writelines(line + "\n" for line in lines)

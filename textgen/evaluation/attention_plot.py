@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from textgen import atomic
 from textgen.errors import DataError, UsageError, nearest
 from textgen.evaluation.alignment import GoldAlignment
 from textgen.evaluation.attention_theme import theme_named
@@ -97,10 +98,7 @@ def write_attention(
         from textgen.evaluation.attention_figure import render_figure
 
         data = render_figure(pictures, colours, title, suffix.removeprefix("."))
-    try:
-        path.write_bytes(data)
-    except OSError as error:
-        raise DataError(f"{path}: cannot be written: {error.strerror}.") from None
+    atomic.write_bytes(path, data)
 
 
 _SHOWN = {" ": "␣", "\n": "↵", "\r": "␍", "\t": "⇥", "\u00a0": "⍽", "": "∅"}

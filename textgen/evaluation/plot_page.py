@@ -6,7 +6,8 @@ import io
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from textgen.errors import DataError, UsageError, nearest
+from textgen import atomic
+from textgen.errors import UsageError, nearest
 from textgen.evaluation.attention_theme import LIGHT
 
 if TYPE_CHECKING:
@@ -66,7 +67,4 @@ def save(figure: Figure, path: Path) -> None:
     buffer = io.BytesIO()
     with mpl.rc_context(settings):
         figure.savefig(buffer, format=kind, metadata=metadata)
-    try:
-        path.write_bytes(buffer.getvalue())
-    except OSError as error:
-        raise DataError(f"{path}: cannot be written: {error.strerror}.") from None
+    atomic.write_bytes(path, buffer.getvalue())

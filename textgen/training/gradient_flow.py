@@ -6,6 +6,7 @@ explodes (Pascanu, Mikolov & Bengio 2013).
 
 from __future__ import annotations
 
+import io
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from textgen import atomic
 from textgen.errors import UsageError
 from textgen.protocols import Batch
 
@@ -151,7 +153,9 @@ def plot_flow(flows: dict[str, Sequence[FlowRow]], path: Path) -> None:
     axes.set_ylabel("‖∂h_t/∂s_k‖")
     axes.grid(visible=True, which="major", alpha=0.25)
     axes.legend(frameon=False)
+    buffer = io.BytesIO()
     try:
-        figure.savefig(path, dpi=150)
-    except (OSError, ValueError) as error:
+        figure.savefig(buffer, dpi=150, format=path.suffix.removeprefix(".") or None)
+    except ValueError as error:
         raise UsageError(f"{path}: the picture cannot be written: {error}.") from None
+    atomic.write_bytes(path, buffer.getvalue(), UsageError)

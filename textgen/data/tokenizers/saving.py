@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
-import tempfile
 from pathlib import Path
 from typing import Any
 
+from textgen import atomic
 from textgen.data.tokenizers.base import TextTokenizer
 from textgen.data.tokenizers.characters import CharacterTokenizer
 from textgen.data.tokenizers.raw_bytes import ByteTokenizer
@@ -26,10 +24,18 @@ def save_tokenizer(tokenizer: TextTokenizer, folder: Path, name: str = "tokenize
         CheckpointError: if a file cannot be written.
     """
     data = {"format": FORMAT, **tokenizer.to_data()}
+    _make(folder)
     if isinstance(tokenizer, SubwordTokenizer):
-        write_atomically(folder / f"{name}.model", tokenizer.model)
+        atomic.write_bytes(folder / f"{name}.model", tokenizer.model, CheckpointError)
     text = json.dumps(data, ensure_ascii=True, indent=1)
-    write_atomically(folder / f"{name}.json", text.encode())
+    atomic.write_text(folder / f"{name}.json", text, CheckpointError)
+
+
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise CheckpointError(f"{folder}: cannot be made: {error.strerror}.") from None
 
 
 def load_tokenizer(folder: Path, name: str = "tokenizer") -> TextTokenizer:
@@ -92,26 +98,3 @@ def _read_json(path: Path) -> dict[str, Any]:
     if not isinstance(data, dict):
         raise CheckpointError(f"{path}: is damaged: it is no JSON object.")
     return data
-
-
-def write_atomically(path: Path, data: bytes) -> None:
-    """Write a file so that it appears whole or not at all, also if the machine stops.
-
-    Raises:
-        CheckpointError: if it cannot be written; the old file stays as it was.
-    """
-    temporary: str | None = None
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(temporary).chmod(0o644)
-        Path(temporary).replace(path)
-    except OSError as error:
-        if temporary is not None:
-            with contextlib.suppress(OSError):
-                Path(temporary).unlink()
-        raise CheckpointError(f"{path}: cannot be written: {error.strerror}.") from None
