@@ -118,6 +118,40 @@ def test_streamed_parts_join_to_the_text(
         assert len(parts) >= 30  # token by token
 
 
+@pytest.mark.parametrize("decode", ["greedy", "sample", "beam:width=2"])
+@pytest.mark.parametrize("least", [1, 12, 29, 99])
+def test_a_minimum_length_holds_stops_back(loaded: LoadedModel, decode: str, least: int) -> None:
+    chain = resolve(decode, [f"minimum-length:{least}"], default_registries())
+    (plain,) = generate(loaded, [Request("To", max_tokens=30)], chain)
+    stops = tuple(sorted(set(plain.text[:8])))
+    parts: list[str] = []
+    request = Request("To", max_tokens=30, stop=stops)
+    (found,) = generate(loaded, [request], chain, on_text=lambda _, text: parts.append(text))
+    assert len(found.text) >= min(least, 30)
+    assert "".join(parts) == found.text
+    assert not set(stops) & set(found.text[least:])
+    if decode != "beam:width=2":
+        assert plain.text.startswith(found.text)
+        assert (found.finished == "stop") == bool(set(stops) & set(plain.text[least:]))
+
+
+def test_as_many_texts_as_were_asked_for(loaded: LoadedModel) -> None:
+    def count(decode: str, samples: int | None = None) -> int:
+        chain = resolve(decode, [], default_registries())
+        request = Request("To", samples, max_tokens=5, chain=chain)
+        return len(list(generate(loaded, [request, Request("T", max_tokens=2)], chain)))
+
+    assert [count("sample"), count("sample", 3)] == [2, 4]
+    assert count("beam:width=3,n_best=3") == 6, "the strategy's own number holds for all"
+    assert count("stochastic-beam:width=5", 5) == 10
+    with pytest.raises(UsageError, match="beam gives 3 results by its own options, but 1"):
+        count("beam:width=3,n_best=3", 1)
+    with pytest.raises(
+        UsageError, match="stochastic-beam gives 5 results by its own options, but 2"
+    ):
+        count("stochastic-beam:width=5", 2)
+
+
 def test_words_join_the_prompt_with_one_space(words: LoadedModel) -> None:
     chain = chain_of("greedy")
     (bare,) = generate(words, [Request("To be,", max_tokens=3)], chain)

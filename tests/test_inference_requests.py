@@ -34,6 +34,11 @@ def loaded(tmp_path_factory: pytest.TempPathFactory) -> LoadedModel:
     return load_model(str(save_language_model(tmp_path_factory.mktemp("lm"), sharpness=3.0)))
 
 
+def _samples(decode: str, wanted: int = 1) -> int | None:
+    """None where the strategy's own options say how many."""
+    return None if "n_best" in decode else wanted
+
+
 def chain_of(decode: str, *filters: str) -> Chain:
     return resolve(decode, filters, REGISTRIES)
 
@@ -49,7 +54,9 @@ def test_filters_of_each_request_are_its_own(loaded: LoadedModel, decode: str) -
     ]
     prompts = ["To be", "", "Whether 'tis", "T", "The slings and"]
     requests = [
-        Request(prompt, 1 + (n == 1), 6 + 3 * n, ("ee",), seed=n, index=n, chain=chain)
+        Request(
+            prompt, _samples(decode, 1 + (n == 1)), 6 + 3 * n, ("ee",), seed=n, index=n, chain=chain
+        )
         for n, (prompt, chain) in enumerate(zip(prompts, chains, strict=True))
     ]
     default = chain_of(decode, "no-repeat-ngram:2")
@@ -79,7 +86,7 @@ def test_streamed_parts_are_the_beginning_of_the_text(
     pieces = 0
     for seed in range(3):
         parts: list[str] = []
-        request = Request("To"[: seed % 3], 1, 25, stop, seed=seed)
+        request = Request("To"[: seed % 3], _samples(decode), 25, stop, seed=seed)
         chain = chain_of(decode, "temperature:0.6")
         (quiet, *_) = generate(loaded, [request], chain)
         streamed = generate(loaded, [request], chain, on_text=lambda _, text: parts.append(text))  # noqa: B023

@@ -33,7 +33,7 @@ class Request:
 
     Attributes:
         prompt: the text.
-        samples: continuations wanted.
+        samples: continuations wanted; None: as many as the strategy's own options name, or one.
         max_tokens: most tokens of each.
         stop: a continuation ends before the first of these texts.
         seed: of the random numbers.
@@ -42,7 +42,7 @@ class Request:
     """
 
     prompt: str
-    samples: int = 1
+    samples: int | None = None
     max_tokens: int = 500
     stop: tuple[str, ...] = ()
     seed: int = 0
@@ -120,7 +120,9 @@ def generate_each(
     on_text: OnText | None = None,
     binder: Binder | None = None,
 ) -> Iterator[list[Generation]]:
-    """As ``generate``, a list for each request: its continuations, at most ``samples``.
+    """As ``generate``, a list for each request: its continuations.
+
+    They are fewer than asked for only where the strategy finds no more.
 
     Args:
         loaded: a language model.
@@ -132,7 +134,8 @@ def generate_each(
         binder: that makes chains ready for this model; None for a new one.
 
     Raises:
-        UsageError: if the model is no language model, or a chain does not suit it.
+        UsageError: if the model is no language model, a chain does not suit it, or a request and
+            its strategy name two numbers of continuations.
     """
     require_language_model(loaded)
     binder = binder or loaded.binder()
@@ -141,11 +144,12 @@ def generate_each(
         chains = [binder(request.chain or chain) for request in batch]
         groups: dict[tuple[int, int], list[int]] = {}
         for place, (request, own) in enumerate(zip(batch, chains, strict=True)):
-            groups.setdefault((id(own.strategy), request.samples), []).append(place)
+            samples = (request.chain or chain).results(request.samples)
+            groups.setdefault((id(own.strategy), samples), []).append(place)
         results: dict[int, list[Generation]] = {}
-        for places in groups.values():
+        for (_, samples), places in groups.items():
             these, theirs = [batch[place] for place in places], [chains[place] for place in places]
-            found = _generate_batch(loaded, these, theirs, on_text)
+            found = _generate_batch(loaded, these, theirs, samples, on_text)
             results.update(zip(places, found, strict=True))
         yield from (results[place] for place in range(len(batch)))
 
@@ -154,12 +158,16 @@ def _generate_batch(
     loaded: LoadedModel,
     requests: Sequence[Request],
     chains: Sequence[Chain],
+    samples: int,
     on_text: OnText | None,
 ) -> list[list[Generation]]:
     """Requests with the same strategy and number of samples, decoded together."""
-    tokenizer, samples = loaded.tokenizer, requests[0].samples
+    tokenizer = loaded.tokenizer
     prompts = [tokenizer.encode(request.prompt) for request in requests]
-    writers = [_Writer(tokenizer, *pair, on_text) for pair in zip(requests, prompts, strict=True)]
+    writers = [
+        _Writer(tokenizer, request, prompt, on_text, chain.minimum_length)
+        for request, prompt, chain in zip(requests, prompts, chains, strict=True)
+    ]
     streaming = on_text is not None and len(requests) == 1 and samples == 1
     session = make_session(
         loaded.model,
@@ -199,9 +207,11 @@ class _Writer:
         request: Request,
         prompt: Sequence[int],
         on_text: OnText | None,
+        least: int,
     ) -> None:
         self.tokenizer = tokenizer
         self.request = request
+        self.least = least  # tokens before which no stop text counts
         self.previous = prompt[-1] if prompt else None
         self.on_text = on_text
         # a stop text that ends in the last token spans at most as many tokens as it has bytes
@@ -210,27 +220,35 @@ class _Writer:
         self._pending = ""
         self._written = ""
         self._settled = 0  # tokens told so far
+        self._free = 0  # characters of the first ``least`` tokens
 
     def text(self, tokens: Sequence[int]) -> str:
         """The continuation; a prompt that ends in white space has its space already."""
         decoder = StreamDecoder(self.tokenizer, self.previous)
         return self._joined("".join(map(decoder.push, tokens)) + decoder.flush())
 
+    def free(self, tokens: Sequence[int]) -> int:
+        """How many characters at the beginning no stop text may take away."""
+        decoder = StreamDecoder(self.tokenizer, self.previous)
+        return len(self._joined("".join(map(decoder.push, tokens[: self.least]))))
+
     def _joined(self, text: str) -> str:
         spaced = self.tokenizer.kind == "words" and self.request.prompt[-1:].isspace()
         return text.removeprefix(" ") if spaced else text
 
-    def stops_in(self, tokens: Sequence[int]) -> bool:
-        """Whether a stop text is complete within these last tokens."""
-        tail = self.tokenizer.decode(tokens)
+    def stops_in(self, tokens: Sequence[int], before: int) -> bool:
+        """Whether a stop text is complete within the last tokens, after ``before`` others."""
+        tail = self.tokenizer.decode(tokens[max(0, self.least - before) :])
         return any(stop in tail for stop in self.request.stop)
 
     def settled(self, sources: Tensor, tokens: Tensor, lengths: Tensor) -> None:
         """Take in what is certain of the only request; see ``textgen.protocols.Settled``."""
         del sources
         for token in tokens[0, self._settled : int(lengths[0])].tolist():
-            self.push(token)
             self._settled += 1
+            self.push(token)
+            if self._settled <= self.least:
+                self._free = len(self._written) + len(self._pending)
 
     def push(self, token: int) -> None:
         """Tell ``on_text`` what has become certain; what may begin a stop text waits."""
@@ -238,17 +256,21 @@ class _Writer:
         if not self._written and not self._pending:
             new = self._joined(new)
         self._pending += new
-        if any(stop in self._pending for stop in self.request.stop):
+        free = max(0, self._free - len(self._written))
+        if self._settled <= self.least:
+            free = len(self._pending)
+        later = self._pending[free:]
+        if any(stop in later for stop in self.request.stop):
             return
-        self._tell(self._pending[: len(self._pending) - self._held()])
+        self._tell(self._pending[: len(self._pending) - self._held(later)])
 
-    def _held(self) -> int:
+    def _held(self, text: str) -> int:
         """How many characters at the end may be the beginning of a stop text."""
         lengths = (
             length
             for stop in self.request.stop
-            for length in range(min(len(stop) - 1, len(self._pending)), 0, -1)
-            if self._pending.endswith(stop[:length])
+            for length in range(min(len(stop) - 1, len(text)), 0, -1)
+            if text.endswith(stop[:length])
         )
         return max(lengths, default=0)
 
@@ -263,7 +285,8 @@ class _Writer:
         length = int(hypotheses.lengths[row, sample])
         tokens: list[int] = hypotheses.tokens[row, sample, :length].tolist()
         text = self.text(tokens)
-        ends = [text.find(stop) for stop in self.request.stop if stop in text]
+        free = self.free(tokens)
+        ends = [at for stop in self.request.stop if (at := text.find(stop, free)) >= 0]
         finished: Literal["eos", "stop", "limit"] = "limit"
         if ends:
             text, finished = text[: min(ends)], "stop"
@@ -288,7 +311,13 @@ def _stopped(beam: Beam, writers: list[_Writer]) -> Tensor:
     reach = max(writer.reach for writer in writers)
     tails = beam.tokens[:, :, -reach:].tolist()
     rows = [
-        [writers[source].stops_in(tail[-writers[source].reach :]) for tail in hypotheses]
+        [_stops(writers[source], tail, beam.step) for tail in hypotheses]
         for source, hypotheses in zip(beam.sources.tolist(), tails, strict=True)
     ]
     return torch.tensor(rows, dtype=torch.bool, device=beam.tokens.device)
+
+
+def _stops(writer: _Writer, tail: Sequence[int], step: int) -> bool:
+    """Whether one row has just completed a stop text: its last tokens, after so many steps."""
+    last = tail[-writer.reach :]
+    return writer.stops_in(last, step - len(last))

@@ -255,6 +255,8 @@ Filter: TypeAlias = "Callable[[Tensor, Beam], Tensor]"
 What it gets is normalised only when it is the first; it never works in place. One that keeps
 something of its own for each row has a method ``start(session) -> Filter``, called once at the
 beginning of every search; ``textgen.decoding.follow`` lets what it keeps go with the rows.
+One that forbids the end of short outputs has an attribute ``minimum_length``, the least number of
+tokens: stop texts do not end an output before it either.
 """
 
 Watch: TypeAlias = "Callable[[Beam], Tensor | None]"
@@ -355,7 +357,11 @@ Load: TypeAlias = "Callable[[str], Companion]"
 
 
 class Strategy(Protocol):
-    """A way to decode: a session in, hypotheses out, best first."""
+    """A way to decode: a session in, hypotheses out, best first.
+
+    It returns at most ``session.samples`` of them for each source, unless it has an attribute
+    ``n_best``, an int or None: a number that its own options name.
+    """
 
     def __call__(self, session: Session) -> Hypotheses:
         """Decode all sources of the session."""

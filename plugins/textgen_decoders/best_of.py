@@ -101,6 +101,11 @@ class EquippedBestOf:
     lm: Companion | None = None
     tokenizer: Tokenizer | None = field(default=None, repr=False)
 
+    @property
+    def n_best(self) -> int | None:
+        """Hypotheses returned; None: as many as samples."""
+        return self.options.n_best
+
     def bind(self, tokenizer: Tokenizer) -> EquippedBestOf:
         """Learn to read the tokens, and see that the models fit.
 

@@ -89,6 +89,11 @@ class ConstrainedTokens:
     beam: BeamSearch
     phrases: tuple[Phrase, ...]
 
+    @property
+    def n_best(self) -> int | None:
+        """Hypotheses returned; None: as many as samples."""
+        return self.beam.n_best
+
     def __call__(self, session: Session) -> Hypotheses:
         """Decode; (B, n_best) hypotheses.
 

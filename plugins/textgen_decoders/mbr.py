@@ -62,6 +62,11 @@ class BoundMBR:
     options: MBR
     tokenizer: Tokenizer | None
 
+    @property
+    def n_best(self) -> int | None:
+        """Hypotheses returned; None: as many as samples."""
+        return self.options.n_best
+
     def __call__(self, session: Session) -> Hypotheses:
         """Decode; (B, n_best) hypotheses, at most as many as there are candidates."""
         options = self.options

@@ -15,12 +15,17 @@ from textgen.protocols import Beam
 class MinimumLength:
     """Forbid the end before enough was generated: s_eos ← −∞ while fewer than n tokens.
 
-    The prompt does not count, nor does eos.
+    The prompt does not count, nor does eos. A stop text ends no output before that either.
 
     Example: --decode beam:width=5 --filter minimum-length:n=10
     """
 
     n: Annotated[int, Ge(0), "least number of generated tokens"] = 1
+
+    @property
+    def minimum_length(self) -> int:
+        """Tokens before which no stop text ends an output."""
+        return self.n
 
     def __call__(self, log_probs: Tensor, beam: Beam) -> Tensor:
         """(B, K, V) scores, −inf for eos while the output is short."""

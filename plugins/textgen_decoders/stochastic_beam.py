@@ -36,6 +36,11 @@ class StochasticBeam:
 
     width: Annotated[int | None, Ge(1), "different outputs K; none: as many as samples"] = None
 
+    @property
+    def n_best(self) -> int | None:
+        """Outputs returned; None: as many as samples."""
+        return self.width
+
     def __call__(self, session: Session) -> Hypotheses:
         """Decode; (B, K) hypotheses; fewer are alive where there is less to say."""
         running = _Running(session, self.width or session.samples)

@@ -20,6 +20,7 @@ from textgen.cli.options import (
     whole_number,
 )
 from textgen.cli.output import json_lines_option, jsonl_option, print_json
+from textgen.cli.shortfall import Shortfall
 from textgen.cli.threads import Threads, set_threads, threads_option
 from textgen.errors import DataError, UsageError
 
@@ -51,7 +52,11 @@ REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
     "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="For chance."
 )
 @click.option(
-    "--samples", type=click.IntRange(min=1), default=1, show_default=True, help="For each prompt."
+    "--samples",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Texts for each prompt.  [default: as many as --decode names (n_best, width of "
+    "stochastic-beam), or 1]",
 )
 @click.option(
     "--max-tokens",
@@ -73,7 +78,7 @@ def command(
     model: str,
     prompt: str,
     seed: int,
-    samples: int,
+    samples: int | None,
     max_tokens: int,
     stop: tuple[str, ...],
     batch_size: int,
@@ -87,17 +92,22 @@ def command(
 
     Without --decode the text is sampled, or searched for if --beam says so. Filters act in the
     order given; the short forms act in the order repetition-penalty, temperature, top-k, top-p,
-    min-p.
+    min-p. A filter that is named twice, by its short form and by its SPEC, is refused.
+
+    Where there are several texts, or --prompt is -, a line "--- prompt P, sample S ---" stands
+    above each, best first where they are ranked. Where fewer are found than asked for, a warning
+    on stderr says so.
 
     --jsonl requests have the keys prompt, decode, filters (a list), temperature, top_k, top_p,
     min_p, repetition_penalty, beam, seed, samples, max_tokens and stop (a text or a list); what one
     does not say it takes from the options here.
     """
-    from textgen.inference import Request, generate, load_model
+    from textgen.inference import Request, generate_each, load_model
 
     if "" in stop:
         raise UsageError("--stop: an empty text would stop at once.")
     chain = chosen_chain()
+    results = chain.results(samples)
     if verbose:
         say_how(chain, precision, device)
     if jsonl and prompt == STDIN:
@@ -111,20 +121,24 @@ def command(
         answer_requests(loaded, default, chain, batch_size)
         return
     requests = (
-        Request(text, samples=samples, max_tokens=max_tokens, stop=stop, seed=seed, index=index)
+        Request(text, samples=results, max_tokens=max_tokens, stop=stop, seed=seed, index=index)
         for index, text in enumerate(_prompts(prompt))
     )
-    if prompt != STDIN and samples == 1 and not as_json:
+    if prompt != STDIN and results == 1 and not as_json:
         _stream(loaded, requests, chain)
         return
     if sys.stdin.isatty() and prompt == STDIN:
         batch_size = 1  # who types a prompt waits for its text
-    for generation in generate(loaded, requests, chain, batch_size=batch_size):
-        if as_json:
-            print_json(generation_as_dict(generation, chain, seed))
-        else:
-            print_generation(generation)
+    shortfall = Shortfall("prompts")
+    for generations in generate_each(loaded, requests, chain, batch_size=batch_size):
+        for generation in generations:
+            if as_json:
+                print_json(generation_as_dict(generation, chain, seed))
+            else:
+                print_generation(generation)
         sys.stdout.flush()
+        shortfall.note(len(generations), results, chain.name)
+    shortfall.tell()
 
 
 def _stream(loaded: LoadedModel, requests: Iterable[Request], chain: Chain) -> None:
@@ -137,11 +151,13 @@ def _stream(loaded: LoadedModel, requests: Iterable[Request], chain: Chain) -> N
     require_language_model(loaded)
     binder = loaded.binder()
     binder(chain)  # what does not suit the model is told before any text
+    shortfall = Shortfall("prompts")
     for request in requests:
         click.echo(request.prompt, nl=False)
         for found in generate_each(loaded, [request], chain, on_text=show, binder=binder):
-            for _ in found:
-                click.echo()
+            click.echo()
+            shortfall.note(len(found), 1, chain.name)
+    shortfall.tell()
 
 
 def _prompts(prompt: str) -> Iterator[str]:

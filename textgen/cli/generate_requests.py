@@ -13,6 +13,7 @@ from textgen.cli.decoding_options import Decoding, chosen_registries
 from textgen.cli.generation_output import generation_as_dict
 from textgen.cli.options import chosen
 from textgen.cli.requests import Answer, Chains, OwnDecoding, answer_all, read_request
+from textgen.cli.shortfall import Shortfall
 from textgen.errors import TextgenError, UsageError
 from textgen.inference import LoadedModel, Request, generate_each, require_language_model
 
@@ -60,6 +61,7 @@ def answer_requests(
     binder = loaded.binder()
     binder(default_chain)
     chains = Chains(chosen(Decoding), chosen_registries(), "sample", binder)
+    shortfall = Shortfall("requests")
 
     def read(line: str, number: int) -> _Ready:
         own = read_request(OwnGeneration, line)
@@ -68,13 +70,14 @@ def answer_requests(
         chain = chains(own)
         request = Request(
             default.prompt if own.prompt is None else own.prompt,
-            samples=own.samples or default.samples,
+            samples=own.samples or (default.samples if chain.n_best is None else None),
             max_tokens=default.max_tokens if own.max_tokens is None else own.max_tokens,
             stop=default.stop if own.stop is None else tuple(own.stop),
             seed=default.seed if own.seed is None else own.seed,
             index=number if own.seed is None else 0,
             chain=chain,
         )
+        chain.results(request.samples)  # two numbers are refused here
         return _Ready(request, chain, number)
 
     def work(ready: Sequence[_Ready]) -> Iterator[Answer]:
@@ -83,6 +86,8 @@ def answer_requests(
         for each, generations in zip(ready, found, strict=True):
             if not generations:
                 raise TextgenError("The strategy found no text.")
+            wanted = each.chain.results(each.request.samples)
+            shortfall.note(len(generations), wanted, each.chain.name)
             yield [
                 generation_as_dict(
                     dataclasses.replace(generation, index=each.number),
@@ -92,4 +97,7 @@ def answer_requests(
                 for generation in generations
             ]
 
-    answer_all(batch_size, read, work)
+    try:
+        answer_all(batch_size, read, work)
+    finally:
+        shortfall.tell()

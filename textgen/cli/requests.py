@@ -51,8 +51,11 @@ class OwnDecoding:
         """The command's options with the request's own in their place.
 
         A strategy of the request's own, by ``decode`` or by ``beam``, takes the place of the
-        command's, by whichever of the two that was named.
+        command's, by whichever of the two that was named; so does a filter, by its SPEC or by its
+        short form.
         """
+        from textgen.decoding.chain import SHORT_FORMS, short_form
+
         own = {
             field.name: value
             for field in dataclasses.fields(Decoding)
@@ -62,7 +65,14 @@ class OwnDecoding:
             own["filters"] = tuple(own["filters"])
         if own.keys() & {"decode", "beam"}:
             own = {"decode": None, "beam": None, **own}
-        return dataclasses.replace(decoding, **own)
+        inherited: dict[str, Any] = {
+            "filters": tuple(each for each in decoding.filters if short_form(each) not in own)
+        }
+        if decoding.decode is not None and short_form(decoding.decode) in own:
+            inherited["decode"] = None
+        named = {short_form(each) for each in (own.get("decode"), *own.get("filters", ())) if each}
+        inherited.update((flag, None) for flag in SHORT_FORMS if flag in named)
+        return dataclasses.replace(decoding, **{**inherited, **own})
 
 
 class Chains:

@@ -22,6 +22,7 @@ from textgen.cli.many_cores import Cores, translating_cores
 from textgen.cli.options import chosen
 from textgen.cli.output import json_lines_option, jsonl_option
 from textgen.cli.progress import counting
+from textgen.cli.shortfall import Shortfall
 from textgen.cli.translating import (
     DEFAULT_DECODE,
     Models,
@@ -61,7 +62,8 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
     "--n-best",
     type=click.IntRange(min=1),
     metavar="N",
-    help="Write up to N translations of each line: INDEX ||| TRANSLATION ||| SCORE.",
+    help="Write the N best translations of each line: INDEX ||| TRANSLATION ||| SCORE. A number in "
+    "--decode (n_best) does the same.",
 )
 @click.option(
     "--scores",
@@ -135,12 +137,14 @@ def command(
         raise UsageError("--scores is for plain lines: --json has the scores anyway.")
     words = _read_dictionary(dictionary) if replace_unknown else None
     chain = chosen_chain(DEFAULT_DECODE)
+    results = chain.results(n_best)
     options = chosen(Translating).options(
-        candidates=n_best or 1,
+        candidates=n_best if jsonl else results,
         attention=as_json or alignments is not None or replace_unknown,
     )
     options = dataclasses.replace(options, workers=cores.workers)
-    layout = Layout(n_best is not None, scores, as_json, words, in_words(chain))
+    lists = n_best is not None or results > 1
+    layout = Layout(lists, scores, as_json, words, in_words(chain))
     with cores.translators(options) as crew:
         loaded = chosen(Models).load()
         if alignments is not None and not loaded.attends:
@@ -180,7 +184,7 @@ def _translate_lines(
     reader = LineReader(stdin)
     forced = None if prefix is None else _lines(prefix)
     windows = _with_prefixes(reader.groups(job.options.window), forced, prefix)
-    cut = 0
+    cut, shortfall = 0, Shortfall("lines")
     with (
         _opened(alignments) as file,
         _progress(total) as tell,
@@ -190,8 +194,12 @@ def _translate_lines(
         for translation in found:
             writer.write(translation)
             cut += translation.cut
+            if translation.source_tokens:
+                wanted = job.chain.results(job.options.candidates)
+                shortfall.note(len(translation.candidates), wanted, job.chain.name)
             tell(translation)
     _tell_trouble(reader, cut, job.options.max_source)
+    shortfall.tell()
     if forced is not None and next(forced, None) is not None:
         complain(f"Warning: {prefix} has more lines than there were to translate.")
 

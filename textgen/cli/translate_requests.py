@@ -13,6 +13,7 @@ from annotated_types import Ge
 from textgen.cli.decoding_options import Decoding, chosen_registries, in_words
 from textgen.cli.options import chosen
 from textgen.cli.requests import Answer, Chains, OwnDecoding, answer_all, read_request
+from textgen.cli.shortfall import Shortfall
 from textgen.cli.translating import DEFAULT_DECODE
 from textgen.cli.translation_output import Layout, Writer
 from textgen.translation import (
@@ -46,6 +47,7 @@ class _Ready:
     writer: Writer
     seed: int
     number: int
+    name: str
 
 
 def answer_requests(
@@ -68,23 +70,26 @@ def answer_requests(
     binder = make_binder(loaded, options)
     binder(default_chain)
     chains = Chains(chosen(Decoding), chosen_registries(), DEFAULT_DECODE, binder)
+    shortfall = Shortfall("requests")
 
     def read(text: str, number: int) -> _Ready:
         own = read_request(OwnTranslation, text)
         chain = chains(own)
+        inherited = options.candidates if chain.n_best is None else None
+        wanted = chain.results(own.n_best or inherited)
         line = SourceLine(
             own.source,
             prefix=own.prefix,
             chain=chain,
-            candidates=own.n_best,
+            candidates=wanted,
             max_length=None if own.max_length is None else MaxLength.parse(own.max_length),
             seed=own.seed,
             number=number if own.seed is None else 0,
         )
-        lists = layout.n_best or own.n_best is not None
+        lists = layout.n_best or own.n_best is not None or wanted > 1
         its = dataclasses.replace(layout, n_best=lists, decode=in_words(chain))
         seed = options.seed if own.seed is None else own.seed
-        return _Ready(line, Writer(loaded, its, None), seed, number)
+        return _Ready(line, Writer(loaded, its, None), seed, number, chain.name)
 
     def work(ready: Sequence[_Ready]) -> Iterator[Answer]:
         lines = [each.line for each in ready]
@@ -92,7 +97,13 @@ def answer_requests(
             translate_windows(loaded, [lines], default_chain, options, binder=binder)
         ) as found:
             for each, translation in zip(ready, found, strict=True):
+                if translation.source_tokens:
+                    wanted = each.line.candidates or 1
+                    shortfall.note(len(translation.candidates), wanted, each.name)
                 numbered = dataclasses.replace(translation, index=each.number)
                 yield [{**each.writer.as_dict(numbered), "seed": each.seed}]
 
-    answer_all(options.window, read, work)
+    try:
+        answer_all(options.window, read, work)
+    finally:
+        shortfall.tell()

@@ -140,7 +140,9 @@ class Translating:
     max_length: str | None
     shortlist: int | None
 
-    def options(self, *, candidates: int = 1, attention: bool = False) -> TranslationOptions:
+    def options(
+        self, *, candidates: int | None = None, attention: bool = False
+    ) -> TranslationOptions:
         """How lines are translated.
 
         Raises:

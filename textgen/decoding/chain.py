@@ -46,6 +46,23 @@ ORDER = (
 _ALIASES = {"top-p": "nucleus"}
 
 
+SHORT_FORMS = {
+    "repetition_penalty": "repetition-penalty",
+    "temperature": "temperature",
+    "top_k": "top-k",
+    "top_p": "nucleus",
+    "min_p": "min-p",
+}
+"""Flags and the filters that they stand for, in the documented order."""
+
+
+def short_form(name: str) -> str | None:
+    """The flag that stands for a filter, by its name or SPEC; None where there is none."""
+    name = parse_spec(name).name.replace("_", "-")
+    name = _ALIASES.get(name, name)
+    return next((flag for flag, filter_ in SHORT_FORMS.items() if filter_ == name), None)
+
+
 class Registries(NamedTuple):
     """Where plugins are looked up."""
 
@@ -75,14 +92,26 @@ class Flags:
 
     def filters(self) -> list[Spec]:
         """The filters they stand for, in the documented order."""
-        given = (
-            ("repetition-penalty", self.repetition_penalty),
-            ("temperature", self.temperature),
-            ("top-k", self.top_k or None),
-            ("nucleus", self.top_p),
-            ("min-p", self.min_p),
-        )
-        return [Spec(name, {}, (value,)) for name, value in given if value is not None]
+        return [
+            Spec(name, {}, (value,))
+            for flag, name in SHORT_FORMS.items()
+            if (value := getattr(self, flag)) is not None and (flag, value) != ("top_k", 0)
+        ]
+
+    def refuse_doubles(self, wanted: Sequence[Spec]) -> None:
+        """See that no filter is named by a flag and by its SPEC.
+
+        Raises:
+            UsageError: if one is.
+        """
+        for spec in wanted:
+            flag = short_form(spec.name)
+            value = None if flag is None else getattr(self, flag)
+            if flag is not None and value is not None:
+                raise UsageError(
+                    f"--{flag.replace('_', '-')} {value} and {spec} both set the filter "
+                    f"{SHORT_FORMS[flag]}: use one of them."
+                )
 
 
 _NO_FLAGS = Flags()
@@ -107,6 +136,37 @@ class Chain:
         """Whether it may run in several threads at once: no plugin has ``threads = False``."""
         plugins: list[Any] = [self.strategy, *self.filters]
         return all(getattr(each, "threads", True) is not False for each in plugins)
+
+    @property
+    def name(self) -> str:
+        """Of the strategy."""
+        return self.description[-1].partition(":")[0]
+
+    @property
+    def n_best(self) -> int | None:
+        """The number of results that the strategy's own options name, or None."""
+        return getattr(self.strategy, "n_best", None)
+
+    def results(self, wanted: int | None = None) -> int:
+        """How many results each request gets: as many as wanted, or as the options name, or one.
+
+        Args:
+            wanted: asked for beside the chain (samples, n-best); None where nothing was said.
+
+        Raises:
+            UsageError: if both say a number and they differ.
+        """
+        if wanted is None or self.n_best in {None, wanted}:
+            return wanted or self.n_best or 1
+        raise UsageError(
+            f"{self.name} gives {self.n_best} results by its own options, but {wanted} are asked "
+            "for beside it: leave one of the two numbers out."
+        )
+
+    @property
+    def minimum_length(self) -> int:
+        """Tokens that an output has before anything may end it, stop texts too."""
+        return max((getattr(each, "minimum_length", 0) for each in self.filters), default=0)
 
     def bind(self, tokenizer: Tokenizer, load: Load | None = None) -> Chain:
         """The chain for a model's vocabulary: plugins that name texts learn its tokens.
@@ -194,7 +254,7 @@ def resolve(
     Raises:
         PluginError: for unknown names, with the nearest one.
         ConfigError: for wrong options.
-        UsageError: for two strategies at once.
+        UsageError: for two strategies at once, or a filter by a flag and by its SPEC.
     """
     wanted = [parse_spec(text) for text in filters]
     sugar = flags.filters()
@@ -211,6 +271,7 @@ def resolve(
                 f"--decode {decode} and --beam {flags.beam} name two strategies: use one of them, "
                 f"as in --decode beam:width={flags.beam}."
             )
+    flags.refuse_doubles(wanted)
     for spec in sugar:
         _insert(wanted, spec)
     built = [registries.filters.build(spec) for spec in wanted]

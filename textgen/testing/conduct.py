@@ -210,11 +210,14 @@ def _settled(case: StrategyCase) -> str:
 def _samples(case: StrategyCase) -> str:
     places = (case.plugin, type(case.plugin), type(case.plugin).__call__)
     texts = [getattr(place, "__doc__", None) for place in places]
+    own: int | None = getattr(case.strategy, "n_best", None)
     said = any(re.search(r"hypothes[ie]s", text or "", re.IGNORECASE) for text in texts)
     for task in case.tasks():
         for samples in (1, 2, 5):
             found = case.decode(replace(task.session((0, 4)), samples=samples))
             count = found.tokens.shape[1]
+            if count > (own or samples):
+                return f"{task.kind}: asked for {own or samples}, it returned {count} hypotheses."
             if count != samples and not said:
                 return (
                     f"{task.kind}: asked for {samples}, it returned {count} hypotheses for each "
@@ -248,7 +251,8 @@ CONDUCT_LAWS: Mapping[str, Law[StrategyCase]] = {
         _neighbours,
     ),
     "samples": Law(
-        "as many hypotheses as samples were asked for, or else its docstring says how many.",
+        "as many hypotheses as samples were asked for or as its own n_best says, never more; where "
+        "they are fewer its docstring says how many.",
         _samples,
     ),
     "filters": Law("what the session's filters forbid is not said.", _filters),

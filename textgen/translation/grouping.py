@@ -20,7 +20,8 @@ class TranslationOptions:
     """How lines are translated.
 
     Attributes:
-        candidates: translations wanted for each line.
+        candidates: translations wanted for each line; None: as many as the strategy's own options
+            name, or one.
         batch_tokens: source tokens decoded at once, padding included.
         window: most lines that are read ahead and grouped by length.
         max_source: source tokens after which a line is cut.
@@ -34,7 +35,7 @@ class TranslationOptions:
             renormalised over what is looked at. None looks at the whole vocabulary.
     """
 
-    candidates: int = 1
+    candidates: int | None = None
     batch_tokens: int = 1024
     window: int = 1024
     max_source: int = 1000
@@ -105,6 +106,7 @@ class Encoder:
         options: of lines that have none of their own.
         max_length: likewise.
         binder: makes chains ready for the model.
+        chain: of lines that have none of their own.
     """
 
     def __init__(
@@ -113,15 +115,17 @@ class Encoder:
         options: TranslationOptions,
         max_length: MaxLength,
         binder: Binder,
+        chain: Chain,
     ) -> None:
         self.loaded, self.options, self.max_length = loaded, options, max_length
-        self.binder = binder
+        self.binder, self.chain = binder, chain
 
     def __call__(self, index: int, line: SourceLine) -> Line:
         """A line with its tokens.
 
         Raises:
-            UsageError: if its own chain does not suit the model.
+            UsageError: if its own chain does not suit the model, or names another number of
+                translations than is wanted.
         """
         loaded, options = self.loaded, self.options
         text = line.text.strip()
@@ -137,7 +141,7 @@ class Encoder:
             cut=len(tokens) > options.max_source or len(text) > most,
             prefix=loaded.tokenizer.encode(prefix),
             limit=(line.max_length or self.max_length).of(len(kept) + 1),
-            candidates=line.candidates or options.candidates,
+            candidates=(line.chain or self.chain).results(line.candidates or options.candidates),
             chain=None if line.chain is None else self.binder(line.chain),
             lot=(
                 options.seed if line.seed is None else line.seed,

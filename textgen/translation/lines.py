@@ -91,7 +91,8 @@ def translate_windows(
     loaded.require_source()
     options = options or TranslationOptions()
     binder = binder or make_binder(loaded, options)
-    encoder = Encoder(loaded, options, options.max_length or default_length(loaded), binder)
+    length = options.max_length or default_length(loaded)
+    encoder = Encoder(loaded, options, length, binder, chain)
     own = binder(chain)
     if crew is None and options.workers > 1 and loaded.device.type == "cpu" and own.threads:
         crew = threads(loaded, own, options)

@@ -1,0 +1,34 @@
+"""Results that were asked for and not found: told at the end, on stderr."""
+
+from __future__ import annotations
+
+from textgen.cli.failures import complain
+
+
+class Shortfall:
+    """Requests that got fewer results than were asked for.
+
+    Args:
+        what: what the requests are, in the plural.
+    """
+
+    def __init__(self, what: str) -> None:
+        self.what = what
+        self.requests = self.short = 0
+        self._first = ""
+
+    def note(self, found: int, wanted: int, strategy: str) -> None:
+        """Count a request that got ``found`` results of ``wanted`` by a strategy of that name."""
+        self.requests += 1
+        if found < wanted:
+            self.short += 1
+            self._first = self._first or f"{found} of {wanted}, found by {strategy}"
+
+    def tell(self) -> None:
+        """Say what is missing, if anything is."""
+        if self.short:
+            complain(
+                f"Warning: {self.short:,} of {self.requests:,} {self.what} got fewer results than "
+                f"asked for; the first {self._first}. A wider beam finds more, and sample draws as "
+                "many as are asked for."
+            )
