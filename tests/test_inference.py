@@ -135,6 +135,13 @@ def test_a_minimum_length_holds_stops_back(loaded: LoadedModel, decode: str, lea
         assert (found.finished == "stop") == bool(set(stops) & set(plain.text[least:]))
 
 
+def test_a_stop_within_a_forced_beginning_does_not_end_it(loaded: LoadedModel) -> None:
+    chain = resolve("greedy", ["prefix:text=to be"], default_registries())
+    (found,) = generate(loaded, [Request("To", max_tokens=30, stop=("be",))], chain)
+    assert found.text.startswith("to be")
+    assert "be" not in found.text[len("to be") :]
+
+
 def test_as_many_texts_as_were_asked_for(loaded: LoadedModel) -> None:
     def count(decode: str, samples: int | None = None) -> int:
         chain = resolve(decode, [], default_registries())

@@ -18,7 +18,8 @@ class Prefix:
 
     At step t of its n tokens w: s_v ← −∞ for all v ≠ w_t. The text is cut into tokens as the
     tokenizer cuts it; #NUMBER names a token. Unlike a prompt it is part of the output, counts
-    against the limit, and its tokens' log-probabilities are in the scores.
+    against the limit, and its tokens' log-probabilities are in the scores. A stop text within it
+    does not end the output.
 
     Example: --decode beam:width=5 --filter "prefix:text='To be'"
     """
@@ -50,6 +51,11 @@ class PrefixTokens:
     """``Prefix`` for one vocabulary: the tokens that come first."""
 
     tokens: tuple[int, ...]
+
+    @property
+    def minimum_length(self) -> int:
+        """Tokens before which no stop text ends an output: all that are forced."""
+        return len(self.tokens)
 
     def __call__(self, log_probs: Tensor, beam: Beam) -> Tensor:
         """(B, K, V) scores, −inf for all but the token that is due."""

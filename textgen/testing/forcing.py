@@ -38,6 +38,15 @@ class _Trial:
     drawn: bool
     narrow: bool
 
+    def alone(self, session: Session, row: int, forced: list[int]) -> Outcome:
+        """The best hypothesis of a line that is decoded by itself."""
+        one = replace(
+            self.task.session((row,)),
+            attention=session.attention,
+            forced=padded([forced], TOY_MARKS.pad)[0],
+        )
+        return outcomes(self.case.decode(one), 0, self.task.positions(row))[0]
+
     def best(self, session: Session, forced: Sequence[list[int]] = ()) -> list[Outcome]:
         """The best hypothesis of each line, whose outputs begin with given tokens."""
         if forced:
@@ -88,6 +97,12 @@ def _forced(case: StrategyCase) -> str:
         for row, beginning, other in zip(ROWS, strange, made, strict=True):
             if other.tokens[: len(beginning)] != beginning:
                 return f"{trial.at(row)}: {beginning} was forced, it begins otherwise:\n{other}"
+            alone = trial.alone(session, row, beginning)
+            if not alone.same(other):
+                return (
+                    f"{trial.at(row)}, {beginning} forced, alone and then in a batch with other "
+                    f"beginnings:\n{alone}\n{other}"
+                )
         wrong = trial.again(session, made, 1.0)
         for share in _SHARES:
             wrong = wrong or trial.again(session, free, share)

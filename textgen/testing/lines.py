@@ -1,4 +1,4 @@
-"""A few lines of work for toy models: sources, forced beginnings and limits of many kinds."""
+"""A few lines of work for toy models: sources, prompts and limits of many kinds."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _TOKENIZER = ToyTokenizer()
 
 
 class Line(NamedTuple):
-    """One source with its forced beginning, or one prompt."""
+    """One source, or one prompt; a translator reads the prefix before its output too."""
 
     source: str
     prefix: str
