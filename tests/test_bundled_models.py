@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 
+import torch
+
 from textgen.checkpoint import TRAINING, known_models
+from textgen.data.corpora import card
 from textgen.data.files import open_text
 from textgen.decoding.chain import default_registries, resolve
 from textgen.evaluation.perplexity import perplexity
@@ -51,6 +55,28 @@ def test_forced_beginnings_are_kept_and_do_not_run_away() -> None:
             assert each.text.startswith(beginning)
             assert len(each.text) <= len(beginning) + len("2021 05 03")
         assert [each.text for each in found[2:4]] == ["2021 05 03"] * 2
+
+
+def test_right_beginnings_help_a_weak_model() -> None:
+    loaded = load_model("dates", "cpu")
+    loaded.model.train()
+    noise = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for weights in loaded.model.parameters():
+            weights.add_(torch.randn(weights.shape, generator=noise) * 0.12)
+    loaded.model.eval().for_decoding("float32")
+    pairs = list(itertools.islice(card("dates").open_pairs().valid.pairs(), 60))
+    wanted = [pair.target.replace("-", " ") for pair in pairs]
+    chain = resolve("beam:width=5", [], default_registries())
+    exact = []
+    for share in (0.0, 0.5, 0.8):
+        beginnings = [text[: int(len(text) * share)] for text in wanted]
+        found = translate(loaded, [pair.source for pair in pairs], chain, prefixes=beginnings)
+        texts = [each.text for each in found]
+        assert all(len(text) <= 16 for text in texts), "none runs away"
+        exact.append(sum(one == other for one, other in zip(texts, wanted, strict=True)))
+    assert exact[0] < exact[1] < exact[2]
+    assert exact[0] < 50
 
 
 def test_what_is_bundled_is_small_and_has_no_training_state() -> None:

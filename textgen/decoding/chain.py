@@ -154,8 +154,10 @@ class Chain:
             wanted: asked for beside the chain (samples, n-best); None where nothing was said.
 
         Raises:
-            UsageError: if both say a number and they differ.
+            UsageError: if both say a number and they differ, or the number is less than 1.
         """
+        if wanted is not None and wanted < 1:
+            raise UsageError(f"{wanted} results are asked for: allowed is 1 or more.")
         if wanted is None or self.n_best in {None, wanted}:
             return wanted or self.n_best or 1
         raise UsageError(
