@@ -178,6 +178,24 @@ def test_beginnings_are_forced(capsys: pytest.CaptureFixture[str], tmp_path: Pat
     assert "has more lines than there were to translate" in said
 
 
+@pytest.mark.parametrize("model", ["one", "letters"])
+def test_forced_text_is_written_as_it_was_given(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, model: str
+) -> None:
+    path, given = tmp_path / "prefix", ["", "", "Ünseen\N{NON-BREAKING HYPHEN}THE", "\N{SNOWMAN}"]
+    path.write_text("\n".join([*given, "", "", ""]), encoding="utf-8")
+    for more in ((), ("--replace-unknown",), ("--n-best", "2")):
+        lines = run(capsys, "--prefix", str(path), "--json", *more, model=model)[1]
+        for line, prefix in zip(lines, given, strict=False):
+            item = json.loads(line)
+            for each in item.get("candidates", [item]):
+                assert each["translation"].startswith(prefix)
+            assert (item["forced_tokens"] > 0) == bool(prefix)
+    request = json.dumps({"source": LINES[2], "prefix": given[2]}) + "\n"
+    (line,) = run(capsys, "--jsonl", "--replace-unknown", text=request, model=model)[1]
+    assert json.loads(line)["translation"].startswith(given[2])
+
+
 def test_several_models_decode_as_one(capsys: pytest.CaptureFixture[str]) -> None:
     one, two = run(capsys)[1], run(capsys, model="two")[1]
     both = run(capsys, "two")[1]
