@@ -97,6 +97,10 @@ def test_fewer_results_than_asked_for_are_told(
     code, lines, said = request(capsys, "generate", item)
     assert (code, len(lines)) == (0, 1)
     assert "1 of 1 requests got fewer results than asked for; the first 1 of 3" in said
+    text = f"{json.dumps(item)}\nno request\n"
+    code, lines, said = run(capsys, "generate", "--model", "lm", "--jsonl", text=text)
+    assert (code, len(lines)) == (1, 2)
+    assert "1 of 1 requests got fewer results" in said
 
 
 def test_translations_are_lists_where_several_are_asked_for(

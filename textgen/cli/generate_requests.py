@@ -97,7 +97,5 @@ def answer_requests(
                 for generation in generations
             ]
 
-    try:
+    with shortfall:
         answer_all(batch_size, read, work)
-    finally:
-        shortfall.tell()

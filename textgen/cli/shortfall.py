@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Self
+
 from textgen.cli.failures import complain
 
 
 class Shortfall:
     """Requests that got fewer results than were asked for.
+
+    As a context manager it tells at the end, after wrong requests too; not after a closed pipe or
+    Ctrl-C.
 
     Args:
         what: what the requests are, in the plural.
@@ -16,6 +21,13 @@ class Shortfall:
         self.what = what
         self.requests = self.short = 0
         self._first = ""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is None or not issubclass(kind, OSError | KeyboardInterrupt):
+            self.tell()
 
     def note(self, found: int, wanted: int, strategy: str) -> None:
         """Count a request that got ``found`` results of ``wanted`` by a strategy of that name."""

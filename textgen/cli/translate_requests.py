@@ -103,7 +103,5 @@ def answer_requests(
                 numbered = dataclasses.replace(translation, index=each.number)
                 yield [{**each.writer.as_dict(numbered), "seed": each.seed}]
 
-    try:
+    with shortfall:
         answer_all(options.window, read, work)
-    finally:
-        shortfall.tell()
