@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import json
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
@@ -29,7 +29,9 @@ from torch import Tensor, nn
 from textgen import atomic
 from textgen.errors import CheckpointError, nearest
 
-FORMAT = 1
+FORMAT = 2
+"""Of config.json: 2 knows the texts that a model was made from."""
+TENSORS_FORMAT = 1
 CONFIG = "config.json"
 WEIGHTS = "model.safetensors"
 TRAINING = "training.safetensors"
@@ -90,11 +92,13 @@ def read_config(folder: Path, kind: str | None = None) -> ModelConfig:
     found = data.get("format")
     if not isinstance(found, int) or isinstance(found, bool):
         raise CheckpointError(f"{path}: is not the config.json of a textgen model.")
-    if found != FORMAT:
+    if not 1 <= found <= FORMAT:
         raise CheckpointError(
-            f"{path}: has format {found}, but this textgen reads format {FORMAT}. "
+            f"{path}: has format {found}, but this textgen reads formats 1 to {FORMAT}. "
             f"It was written by textgen {data.get('textgen', 'of unknown version')}."
         )
+    for older in range(found, FORMAT):
+        data = _UPGRADES[older](data)
     name, config = data.get("kind"), data.get("config")
     if not isinstance(name, str) or not isinstance(config, dict):
         raise CheckpointError(f"{path}: is damaged: kind or config are missing.")
@@ -104,6 +108,15 @@ def read_config(folder: Path, kind: str | None = None) -> ModelConfig:
     if not isinstance(facts, dict):
         raise CheckpointError(f"{path}: is damaged: its facts are no table.")
     return ModelConfig(name, str(data.get("textgen", "")), config, facts)
+
+
+def _from_1(data: dict[str, Any]) -> dict[str, Any]:
+    """Format 1 knew nothing of the texts; all else is the same."""
+    return data
+
+
+_UPGRADES: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {1: _from_1}
+"""Readers of older formats: of version n to data of version n + 1."""
 
 
 def save_weights(
@@ -199,7 +212,7 @@ def save_tensors(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, 
         CheckpointError: if it cannot be written; a file that was there is untouched.
     """
     ready = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    header = {"format": FORMAT, "facts": facts, "checksum": _checksum(ready, facts)}
+    header = {"format": TENSORS_FORMAT, "facts": facts, "checksum": _checksum(ready, facts)}
     # one entry, since safetensors writes several in any order
     metadata = {_HEADER: json.dumps(header, sort_keys=True)}
     atomic.write(
@@ -242,8 +255,10 @@ def _facts(path: Path, tensors: Mapping[str, Tensor], text: str) -> dict[str, An
         right = checksum == _checksum(tensors, facts)
     except (ValueError, KeyError, TypeError):
         raise CheckpointError(f"{path}: is damaged: its header cannot be read.") from None
-    if form != FORMAT:
-        raise CheckpointError(f"{path}: has format {form}, but this textgen reads {FORMAT}.")
+    if form != TENSORS_FORMAT:
+        raise CheckpointError(
+            f"{path}: has format {form}, but this textgen reads {TENSORS_FORMAT}."
+        )
     if not right:
         raise CheckpointError(f"{path}: is damaged: its checksum is wrong.")
     return facts

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
@@ -13,7 +13,7 @@ import torch
 
 from textgen.checkpoint import CONFIG, find_model, load_weights, read_config
 from textgen.config import structure
-from textgen.data.tokenizers import TextTokenizer, load_tokenizer
+from textgen.data.tokenizers import TextTokenizer, fingerprints, load_tokenizer
 from textgen.decoding.binding import Binder
 from textgen.errors import CheckpointError, ConfigError, UsageError
 from textgen.models.ensemble import Average, Ensemble
@@ -46,6 +46,8 @@ class LoadedModel:
         source_tokenizer: of the source; None for a language model.
         target_ratio: target tokens for each source token in the training pairs.
         precision: of its weights: ``float32``, ``bfloat16`` or ``int8``.
+        facts: about the texts that it was made from: ``train`` and ``valid``, each with ``name``
+            and ``digest``; nothing of models of format 1.
     """
 
     name: str
@@ -58,6 +60,7 @@ class LoadedModel:
     source_tokenizer: TextTokenizer | None = None
     target_ratio: float = 1.0
     precision: str = "float32"
+    facts: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def attends(self) -> bool:
@@ -143,7 +146,8 @@ def load_model(name: str, device: str = "auto", precision: str = "float32") -> L
         raise CheckpointError(str(error)) from None
     tokenizer = load_tokenizer(folder)
     source, model = _model(folder, recipe, tokenizer)
-    load_weights(folder, model)
+    facts = load_weights(folder, model)
+    _require_its_tokenizers(folder, facts, tokenizer, source)
     if place.type == "cpu":
         take_fast_float32()
     return LoadedModel(
@@ -157,7 +161,28 @@ def load_model(name: str, device: str = "auto", precision: str = "float32") -> L
         source_tokenizer=source,
         target_ratio=float(saved.facts.get("target_ratio", 1.0)),
         precision=precision,
+        facts=saved.facts,
     )
+
+
+def _require_its_tokenizers(
+    folder: Path,
+    facts: Mapping[str, Any],
+    tokenizer: TextTokenizer,
+    source: TextTokenizer | None,
+) -> None:
+    """Weights fit the very tokenizers that they were trained with; those of format 1 tell none.
+
+    Raises:
+        CheckpointError: if a tokenizer is another one.
+    """
+    known = facts.get("tokenizers") or {}
+    for side, own in fingerprints(tokenizer, source).items():
+        if known.get(side, own) != own:
+            raise CheckpointError(
+                f"{folder}: the {side} tokenizer is not the one that the weights were trained "
+                "with: its file was changed, or comes from another model."
+            )
 
 
 def load_ensemble(

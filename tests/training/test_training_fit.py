@@ -21,7 +21,7 @@ from textgen.models.config import LanguageModelConfig
 from textgen.models.language_model import LanguageModel
 from textgen.protocols import Batch, Marks
 from textgen.recipes.training import TrainingConfig
-from textgen.training.events import Event, Improved, Snapshot, Step, Stopped, Validated
+from textgen.training.events import Event, Improved, Note, Snapshot, Step, Stopped, Validated
 from textgen.training.fit import fit
 from textgen.training.state import TrainingState
 
@@ -270,7 +270,9 @@ def test_finished_training_resumes_to_nothing_and_a_longer_budget_goes_on(tmp_pa
     *_, snapshot, _ = run(model, settings(steps=10))
     assert isinstance(snapshot, Snapshot)
     events = go_on(snapshot.state, make_model(), settings(steps=10), lanes(), tmp_path)
-    assert kinds(events) == [("Snapshot", 10), ("Stopped", 10)]
+    assert kinds(events) == [("Note", 10), ("Snapshot", 10), ("Stopped", 10)]
+    assert isinstance(events[0], Note)
+    assert "was over at step 10: its training.steps are used up (10)" in events[0].text
     longer = go_on(snapshot.state, make_model(), settings(steps=12), lanes(), tmp_path)
     assert kinds(longer)[-1] == ("Stopped", 12)
 

@@ -100,7 +100,18 @@ def test_folder_holds_all_that_is_needed(tmp_path: Path) -> None:
     assert structure(LanguageModelRecipe, saved.config) == made
     _, facts = load_tensors(tmp_path / WEIGHTS)
     best = [event for event in events if isinstance(event, Improved)][-1]
-    assert facts == {"step": best.step, "metrics": {"loss": best.value}}
+    tokenizers = {"text": load_tokenizer(tmp_path).fingerprint()}
+    assert facts == {
+        "step": best.step,
+        "metrics": {"loss": best.value},
+        "tokenizers": tokenizers,
+    }
+    assert saved.facts["train"]["name"] == "text (first 90%)"
+    assert saved.facts["valid"] | {"digest": ""} == {
+        "name": "text (last 10%)",
+        "digest": "",
+        "held_out": True,
+    }
     # the held-out text is the last tenth, and the saved weights are those that were validated
     held_out = TEXT[int(len(TEXT) * 0.9) :]
     assert best.value == pytest.approx(exact_loss(tmp_path, made, held_out), rel=1e-4)

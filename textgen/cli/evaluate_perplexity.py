@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from textgen.cli.failures import complain
 from textgen.cli.lazy import examples
 from textgen.cli.many_cores import Cores, scoring_cores
 from textgen.cli.options import chosen, device_option, model_option, precision_option
@@ -15,9 +16,7 @@ from textgen.cli.texts import OneText, one_text
 from textgen.cli.threads import set_threads
 
 if TYPE_CHECKING:
-    from textgen.data.documents import TextSource
     from textgen.evaluation.perplexity import Perplexity
-    from textgen.loading import LoadedModel
 
 
 @click.command(
@@ -52,7 +51,7 @@ def command(
     from all before it; documents end with an end mark that counts as a token. A model of lines
     begins each line afresh: only this can be shared out over --processes.
     """
-    from textgen.evaluation.perplexity import perplexity
+    from textgen.evaluation.perplexity import is_trained_on, perplexity
     from textgen.inference import load_model
 
     source = chosen(OneText).open()
@@ -60,21 +59,15 @@ def command(
     set_threads(cores.threads)
     with cores.line_scorers(model, device, precision) as crew, counting("tokens") as progress:
         loaded = load_model(model, device, precision)
-        if held_out:
-            source = _held_out(loaded, source)
-        result = perplexity(loaded, source, progress=progress, crew=crew)
+        result = perplexity(loaded, source, held_out=held_out, progress=progress, crew=crew)
+    if held_out and "train" not in loaded.facts:
+        complain(f"Warning: {model} does not know its training text: check that this is it.")
+    elif is_trained_on(loaded, result.digest):
+        complain(f"Warning: this is the text that {model} was trained on.")
     if as_json:
         print_json(result.as_dict())
     else:
         _print(result, source.name)
-
-
-def _held_out(loaded: LoadedModel, source: TextSource) -> TextSource:
-    """The part of a text that a training on it held out."""
-    from textgen.data.splitting import hold_out
-
-    data = loaded.recipe.data
-    return hold_out(source, data.valid_share, data.unit)[1]
 
 
 def _print(result: Perplexity, name: str) -> None:

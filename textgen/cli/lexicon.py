@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,7 @@ from textgen.cli.lazy import SeveralCommand, examples
 from textgen.cli.options import chosen, model_option, whole_number
 from textgen.cli.output import json_option, print_json, print_table
 from textgen.cli.pairs import LearningPairs, learning_pairs
+from textgen.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -45,11 +47,17 @@ def command(*, model: str, rounds: int, as_json: bool) -> None:
     """
     from textgen.loading import load_model
     from textgen.translation.coverage import coverage
+    from textgen.translation.direction import LOOKED_AT, look_exchanged
     from textgen.translation.lexicon import learn_lexicon, save_lexicon
 
     pairs = chosen(LearningPairs).open()
     loaded = load_model(model, "cpu")
     loaded.require_source()
+    if look_exchanged(loaded, list(itertools.islice(pairs.train.pairs(), LOOKED_AT))):
+        raise UsageError(
+            f"--train: {model} finds these pairs likelier the other way round: the source comes "
+            "first, then the target (--source and --target of a table)."
+        )
     began = time.perf_counter()
     lexicon = learn_lexicon(loaded, pairs.train.pairs(), rounds=rounds, listener=_tell)
     seconds = time.perf_counter() - began

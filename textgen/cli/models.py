@@ -79,7 +79,7 @@ def _details(name: str) -> dict[str, Any]:
         "textgen": config.textgen,
         "parameters": sum(tensor.numel() for tensor in tensors.values()),
         "bytes": (folder / WEIGHTS).stat().st_size,
-        "facts": facts,
+        "facts": {**config.facts, **facts},
         "config": config.config,
     }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from textgen.cli.failures import complain
 from textgen.cli.lazy import SeveralCommand, examples
 from textgen.cli.options import chosen
 from textgen.cli.output import json_option
@@ -36,6 +37,7 @@ def command(*, as_json: bool) -> None:
     `textgen recipes NAME` shows what there is. Ctrl-C saves, and --resume goes on from there
     bit for bit.
     """
+    from textgen.data.parallel import find_overlap
     from textgen.recipes import TRANSLATOR
     from textgen.training.translator import train_translator
 
@@ -43,6 +45,10 @@ def command(*, as_json: bool) -> None:
     with training.group() as group:
         recipe = training.recipe_of(TRANSLATOR, DEFAULT_RECIPE, group)
         pairs = chosen(TrainingPairs).open()
+        if pairs.test is not None and group.leads:
+            overlap = find_overlap(pairs.train, pairs.test)
+            if overlap.sources:
+                complain(f"Warning: --test: {overlap}")
         events = train_translator(
             recipe,
             pairs.train,

@@ -26,6 +26,7 @@ from textgen.errors import DataError
 CACHE_VARIABLE = "TEXTGEN_CACHE"
 
 _TOKENS, _STATISTICS, _COLUMN = "tokens.arrow", "statistics.json", "tokens"
+_DIGEST = "digest"
 _BLOCK = 1 << 21  # the largest page that a file is mapped by
 _RESIDENT_BLOCKS = 64
 _WRITING = ".writing-"
@@ -115,20 +116,24 @@ class MappedWriter:
         except (OSError, pa.ArrowException) as error:
             raise self._failed(error) from None
 
-    def finish(self, parts: Sequence[Numbers], statistics: StreamStatistics) -> TokenStream:
+    def finish(
+        self, parts: Sequence[Numbers], statistics: StreamStatistics, digest: str
+    ) -> TokenStream:
         """Append the last parts, close the file, and map it."""
         if parts:
             self.write(np.concatenate(parts))
         try:
             self._writer.finalize()
-            (self._temporary / _STATISTICS).write_text(json.dumps(asdict(statistics)))
+            (self._temporary / _STATISTICS).write_text(
+                json.dumps({**asdict(statistics), _DIGEST: digest})
+            )
             self._temporary.replace(self._folder)
         except OSError as error:
             if not (self._folder / _STATISTICS).exists():  # unless another process was first
                 raise self._failed(error) from None
         self.abandon()
         remove_unused(self._folder.parent)
-        return TokenStream(Mapped(self._folder / _TOKENS), statistics)
+        return TokenStream(Mapped(self._folder / _TOKENS), statistics, digest)
 
     def abandon(self) -> None:
         """Leave nothing behind but what is complete."""
@@ -152,11 +157,13 @@ def open_mapped(folder: Path) -> TokenStream | None:
     """The stream that was written to a folder, or None; what is damaged there is removed."""
     stream: TokenStream | None
     try:
-        statistics = StreamStatistics(**json.loads((folder / _STATISTICS).read_bytes()))
-        stream = TokenStream(Mapped(folder / _TOKENS), statistics)
+        known = json.loads((folder / _STATISTICS).read_bytes())
+        digest = known.pop(_DIGEST)
+        statistics = StreamStatistics(**known)
+        stream = TokenStream(Mapped(folder / _TOKENS), statistics, digest)
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, TypeError):
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):
         stream = None
     if stream is None or len(stream) != statistics.tokens:
         shutil.rmtree(folder, ignore_errors=True)

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from textgen.data.documents import Piece, TextSource
 from textgen.data.streams import StreamStatistics, count
+from textgen.data.token_digest import digest_of_sequences
 from textgen.data.tokenizers.base import TextTokenizer, Tokens
 from textgen.errors import DataError
 
@@ -35,6 +36,10 @@ class TokenSequences:
 
     def __len__(self) -> int:
         return len(self.starts) - 1
+
+    def digest(self, eos: int) -> str:
+        """Of the tokens with eos between the sentences; see ``TokenDigest``."""
+        return digest_of_sequences(self.tokens, self.starts, eos)
 
     def __getitem__(self, index: int) -> Tokens:
         """Sentence ``index`` as (T_i,) int32."""

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from textgen.data.documents import Piece, TextSource, digest
+from textgen.data.token_digest import TokenDigest
 from textgen.data.tokenizers.base import TextTokenizer, Tokens
 from textgen.errors import DataError
 
@@ -94,10 +95,11 @@ class TokenStream:
     Args:
         chunks: where the tokens are.
         statistics: counts of the text they were made from.
+        digest: of the tokens; see ``TokenDigest``.
     """
 
-    def __init__(self, chunks: Chunks, statistics: StreamStatistics) -> None:
-        self.statistics = statistics
+    def __init__(self, chunks: Chunks, statistics: StreamStatistics, digest: str = "") -> None:
+        self.statistics, self.digest = statistics, digest
         self._chunks = chunks
         lengths = [len(array) for array in chunks.arrays()]
         self._starts: list[int] = [0, *np.cumsum(lengths).tolist()]
@@ -166,10 +168,11 @@ def tokenise_stream(
     parts: list[Numbers] = []
     held = 0
     writer: MappedWriter | None = None
-    statistics = StreamStatistics()
+    statistics, known = StreamStatistics(), TokenDigest()
     try:
         for tokens, counts in _gathered(_encoded(source, tokenizer), kind):
             statistics += counts
+            known.add(tokens)
             parts.append(tokens)
             held += tokens.nbytes
             if held > in_memory:
@@ -183,8 +186,8 @@ def tokenise_stream(
     if not statistics.tokens:
         raise DataError(f"{source.name}: there is no text in it.")
     if writer is None:
-        return TokenStream(InMemory(np.concatenate(parts)), statistics)
-    return writer.finish(parts, statistics)
+        return TokenStream(InMemory(np.concatenate(parts)), statistics, known.text())
+    return writer.finish(parts, statistics, known.text())
 
 
 def _gathered(

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from textgen.data.documents import Lines, TextSource
+from textgen.data.splitting import hold_out
 from textgen.data.streams import TokenStream, tokenise_stream
 from textgen.decoding.scoring import token_log_probs
 from textgen.errors import UsageError
@@ -43,6 +44,7 @@ class Perplexity:
         unknown: tokens that the model's vocabulary lacks.
         altered: lines that the tokenizer does not give back as they were: white space that words
             do not keep, characters in another normal form.
+        digest: of the tokens, by which a text is known again.
         eos_rule: which end marks are among the tokens.
     """
 
@@ -53,6 +55,7 @@ class Perplexity:
     bytes: int
     unknown: int
     altered: int
+    digest: str
     eos_rule: str
 
     @property
@@ -105,6 +108,7 @@ def perplexity(
     loaded: LoadedModel,
     source: TextSource,
     *,
+    held_out: bool = False,
     progress: Progress | None = None,
     crew: ScoringCrew | None = None,
 ) -> Perplexity:
@@ -116,11 +120,13 @@ def perplexity(
     Args:
         loaded: a language model.
         source: the text.
+        held_out: only the part of it that the training held out.
         progress: told how far it is.
         crew: reads the lines in the place of this process; see ``line_work``.
 
     Raises:
-        UsageError: if the model is no language model, or there is a crew for a model of streams.
+        UsageError: if the model is no language model, or there is a crew for a model of streams;
+            or nothing of this text was held out when the model was trained.
         DataError: if the text is empty or cannot be read.
     """
     if loaded.kind != "language-model":
@@ -131,7 +137,12 @@ def perplexity(
             f"--processes: {loaded.name} reads a text as one stream, each token after all before "
             "it, which cannot be shared out. It can for models of lines (data.unit=lines)."
         )
+    if held_out:
+        _require_held_out(loaded, source.name)
+        source = hold_out(source, loaded.recipe.data.valid_share, loaded.recipe.data.unit)[1]
     stream = tokenise_stream(Lines(source) if lines else source, loaded.tokenizer)
+    if held_out:
+        _require_held_out(loaded, source.name, stream.digest)
     pieces: Iterator[Scored]
     if lines:
         batches = _line_batches(stream, loaded.tokenizer.marks.eos)
@@ -148,6 +159,41 @@ def perplexity(
     return _counted(stream, nll, done, lines=lines)
 
 
+def _require_held_out(loaded: LoadedModel, name: str, digest: str | None = None) -> None:
+    """The model held out a part of its training text, and this is it (if its digest is given).
+
+    Models of format 1 do not know their texts, and are believed.
+
+    Raises:
+        UsageError: if that is not so; says what was held out.
+    """
+    facts = loaded.facts
+    if "train" not in facts:
+        return
+    valid, train = facts.get("valid"), facts["train"]["name"]
+    if valid is None:
+        raise UsageError(
+            f"--held-out: {loaded.name} was trained on all of {train}, nothing was held out and "
+            "nothing validated. Measure another text, without --held-out."
+        )
+    if not valid["held_out"]:
+        raise UsageError(
+            f"--held-out: {loaded.name} was trained on all of {train} and validated on "
+            f"{valid['name']}: measure that, or any other text, without --held-out."
+        )
+    if digest is not None and digest != valid["digest"]:
+        raise UsageError(
+            f"--held-out: {loaded.name} held out {valid['name']}, which {name} is not: it was "
+            "trained on another text. Give the whole text that it was trained on, or measure this "
+            "one without --held-out."
+        )
+
+
+def is_trained_on(loaded: LoadedModel, digest: str) -> bool:
+    """Whether a text of this digest is the one that the model was trained on."""
+    return bool(digest) and loaded.facts.get("train", {}).get("digest") == digest
+
+
 def _counted(stream: TokenStream, nll: float, tokens: int, *, lines: bool) -> Perplexity:
     """The figures of a text, its words and characters counted."""
     counts = stream.statistics
@@ -160,6 +206,7 @@ def _counted(stream: TokenStream, nll: float, tokens: int, *, lines: bool) -> Pe
         bytes=counts.bytes + ends,
         unknown=counts.unknown,
         altered=counts.altered,
+        digest=stream.digest,
         eos_rule=(
             "eos after each line, counted as its line end"
             if lines

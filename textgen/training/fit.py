@@ -18,7 +18,16 @@ from textgen.models.float32 import fast_float32
 from textgen.recipes.training import TrainingConfig
 from textgen.training.averaging import make_average
 from textgen.training.budget import used_shares
-from textgen.training.events import Event, Improved, Reason, Snapshot, Step, Stopped, Validated
+from textgen.training.events import (
+    Event,
+    Improved,
+    Note,
+    Reason,
+    Snapshot,
+    Step,
+    Stopped,
+    Validated,
+)
 from textgen.training.group import Group
 from textgen.training.optimisers import Optimiser
 from textgen.training.precision import Arithmetic
@@ -127,6 +136,8 @@ class _Loop:
         self._mark()
         self.model.train()
         reason = self._reason()
+        if reason not in {None, "interrupted"} and self.counters.step:
+            yield Note(self._over(reason), self.counters.step)
         while reason is None:
             before = self.counters.step
             for batch in self.batches.iterate(self.counters.epoch, self.counters.index):
@@ -143,6 +154,14 @@ class _Loop:
             yield from self._validate()
         yield self._snapshot()
         yield Stopped(self.counters.step, reason)
+
+    def _over(self, reason: Reason | None) -> str:
+        """What a training that is resumed after its end needs to go on."""
+        bound, value = f"training.{reason}", getattr(self.config, str(reason))
+        return (
+            f"This training was over at step {self.counters.step:,}: its {bound} are used up "
+            f"({value}). To go on, set more: --set {bound}=…"
+        )
 
     def restore(self, state: TrainingState) -> None:
         """Go back to a saved moment."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from base64 import b64decode, b64encode
 from collections.abc import Callable, Iterator, Mapping
@@ -9,6 +10,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, TypeVar
 
+import torch
 from torch import nn
 
 from textgen.checkpoint import (
@@ -16,6 +18,7 @@ from textgen.checkpoint import (
     TRAINING,
     WEIGHTS,
     load_training_state,
+    load_weights,
     read_config,
     remove,
     save_training_state,
@@ -125,12 +128,82 @@ def saved_state(folder: Path, data: Mapping[str, Any]) -> TrainingState | None:
     if not (folder / TRAINING).is_file():
         return None
     tensors, facts = load_training_state(folder)
-    before = facts.get("data")
-    if before != data:
-        raise CheckpointError(
-            f"{folder / TRAINING}: the training text has changed: it was {before}, now {data}."
-        )
+    _require_same_data(folder / TRAINING, facts.get("data"), data)
     return TrainingState.restore(tensors, facts.get("counters", {}))
+
+
+def _require_same_data(path: Path, before: object, now: Mapping[str, Any]) -> None:
+    """The text that a training goes on with is the one that it began with.
+
+    Raises:
+        CheckpointError: if it is not; names what differs.
+    """
+    old = before if isinstance(before, dict) else {}
+    known = [name for name in now if name in old]  # older versions knew less
+    differing = [name for name in known if old[name] != now[name]]
+    if known and not differing:
+        return
+    counts = [name for name in differing if "digest" not in name]
+    parts = [f"{name.replace('_', ' ')}: {old[name]} before, {now[name]} now" for name in counts]
+    if not counts:
+        sides = (name.removesuffix("digest").strip("_") or "text" for name in differing)
+        parts = [f"it has as much as before, but the {side} is another one" for side in sides]
+    raise CheckpointError(
+        f"{path}: the training text has changed ({'; '.join(parts)}). A training goes on with the "
+        "text that it began with; another one makes another model: choose another folder."
+    )
+
+
+def judged_anew(
+    state: TrainingState | None,
+    folder: Path,
+    model: nn.Module,
+    validate: Callable[[nn.Module], Mapping[str, float]] | None,
+    valid: Mapping[str, Any] | None,
+    *,
+    objective: str,
+    group: Group,
+) -> tuple[TrainingState | None, str | None]:
+    """Judge the best weights so far on the validation text, where that is another one than before.
+
+    Args:
+        state: to go on from.
+        folder: of the training.
+        model: any of its weights; holds others afterwards.
+        validate: as for ``fit``.
+        valid: what is known of the validation text now.
+        objective: as for ``fit``.
+        group: of processes.
+
+    Returns:
+        The state, its best value that of the text now, and what people should know.
+    """
+    if state is None or state.counters.best is None or validate is None or valid is None:
+        return state, None
+
+    def value() -> float | None:
+        before = read_config(folder).facts.get("valid") or {}
+        if before.get("digest") in {None, valid["digest"]}:
+            return None
+        device = next(model.parameters()).device
+        load_weights(folder, model)
+        model.eval()
+        with torch.random.fork_rng(), torch.no_grad():
+            metrics = validate(model)
+        model.to(device).train()
+        found = metrics[objective.removeprefix("-")]
+        return -found if objective.startswith("-") else found
+
+    best = group.first(value)
+    if best is None:
+        return state, None
+    counters = dataclasses.replace(state.counters, best=best, stale=0, bad=0)
+    told = abs(best) if objective.startswith("-") else best
+    name = objective.removeprefix("-")
+    return dataclasses.replace(state, counters=counters), (
+        f"The validation text is another one than before ({valid['name']}): the best weights so "
+        f"far were judged on it, {name} {told:.4f}, and validations are counted anew."
+    )
 
 
 def saving(
@@ -145,7 +218,8 @@ def saving(
         events: of ``fit``.
         folder: of the model; None saves nothing.
         model: that is trained.
-        data: facts about the training data, saved with each snapshot.
+        data: facts about the training data, saved with each snapshot; the ``tokenizers`` among
+            them, fingerprints by side, with the weights too.
 
     Raises:
         KeyboardInterrupt: after all is saved, if the training was interrupted.
@@ -171,19 +245,21 @@ def _save(
     metrics: Mapping[str, float],
 ) -> None:
     """Save what an event asks for."""
+    known = {"tokenizers": data["tokenizers"]} if "tokenizers" in data else {}
     if isinstance(event, Improved):
-        save_weights(folder, model, {"step": event.step, "metrics": dict(metrics)})
+        facts = {"step": event.step, "metrics": dict(metrics), **known}
+        save_weights(folder, model, facts)
     if isinstance(event, Snapshot):
         if event.state.counters.best is None:
-            _save_latest(folder, model, event)
+            _save_latest(folder, model, event, known)
         facts = {"counters": event.state.facts(), "data": data}
         save_training_state(folder, event.state.tensors, facts)
 
 
-def _save_latest(folder: Path, model: nn.Module, event: Snapshot) -> None:
+def _save_latest(folder: Path, model: nn.Module, event: Snapshot, known: Mapping[str, Any]) -> None:
     """Save weights that were never validated, averaged where there is an average."""
     averages = event.state.part("average")
-    save_weights(folder, model, {"step": event.step, "metrics": {}}, instead=averages)
+    save_weights(folder, model, {"step": event.step, "metrics": {}, **known}, instead=averages)
 
 
 def _require_same(folder: Path, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:

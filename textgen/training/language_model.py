@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
@@ -17,12 +18,18 @@ from textgen.data.documents import Lines, TextSource
 from textgen.data.sequences import tokenise_sequences
 from textgen.data.splitting import hold_out
 from textgen.data.streams import StreamStatistics, tokenise_stream
-from textgen.data.tokenizers import TextTokenizer, load_tokenizer, save_tokenizer, train_tokenizer
+from textgen.data.tokenizers import (
+    TextTokenizer,
+    fingerprints,
+    load_tokenizer,
+    save_tokenizer,
+    train_tokenizer,
+)
 from textgen.models.language_model import LanguageModel
 from textgen.recipes.recipe import LANGUAGE_MODEL, LanguageModelRecipe
 from textgen.training.events import Event, Note
 from textgen.training.fit import Validate, fit
-from textgen.training.folder import open_folder, saving, share, shared_state
+from textgen.training.folder import judged_anew, open_folder, saving, share, shared_state
 from textgen.training.frequency import count_targets
 from textgen.training.group import Group
 from textgen.training.interrupts import Interrupts
@@ -46,6 +53,8 @@ class _Texts:
     valid: Batches | None
     train_counts: StreamStatistics
     valid_counts: StreamStatistics
+    train_digest: str
+    valid_digest: str = ""
 
 
 def train_language_model(
@@ -104,7 +113,8 @@ def _train(
     *,
     resume: bool,
 ) -> Iterator[Event]:
-    if valid is None and recipe.data.valid_share > 0:
+    held_out = valid is None and recipe.data.valid_share > 0
+    if held_out:
         train, valid = hold_out(train, recipe.data.valid_share, recipe.data.unit)
     tokenizer = share(
         group,
@@ -119,17 +129,31 @@ def _train(
     if model.factored is not None:
         model.factored.order_by(count_targets(texts.train, tokenizer.size))
     yield from map(Note, _notes(recipe, texts))
-    facts = {"tokens": texts.train_counts.tokens, "characters": texts.train_counts.characters}
+    facts = {
+        "tokens": texts.train_counts.tokens,
+        "digest": texts.train_digest,
+        "tokenizers": fingerprints(tokenizer),
+    }
+    origin: dict[str, Any] = {
+        "train": {"name": train.name, "digest": texts.train_digest},
+        "valid": valid and {"name": valid.name, "digest": texts.valid_digest, "held_out": held_out},
+    }
+    validation = _validation(recipe, tokenizer, texts)
     state = shared_state(out, facts, group, resume=resume)
+    state, note = judged_anew(
+        state, out, model, validation, origin["valid"], objective="loss", group=group
+    )
+    if note is not None:
+        yield Note(note)
     if group.leads:
         if not resume:
             save_tokenizer(tokenizer, out)
-        save_config(out, LANGUAGE_MODEL, as_dict(recipe))
+        save_config(out, LANGUAGE_MODEL, as_dict(recipe), origin)
     with Interrupts() as interrupts:
         events = fit(
             model,
             texts.train,
-            _validation(recipe, tokenizer, texts),
+            validation,
             recipe.training,
             state=state,
             interrupted=interrupts.noted,
@@ -166,16 +190,16 @@ def _read_texts(
 ) -> _Texts:
     """Encode both texts and cut them into batches."""
     make = _lines if recipe.data.unit == "lines" else _stream
-    batches, counts = make(recipe, tokenizer, train, validation=False)
+    batches, counts, digest = make(recipe, tokenizer, train, validation=False)
     if valid is None:
-        return _Texts(batches, None, counts, StreamStatistics())
-    valid_batches, valid_counts = make(recipe, tokenizer, valid, validation=True)
-    return _Texts(batches, valid_batches, counts, valid_counts)
+        return _Texts(batches, None, counts, StreamStatistics(), digest)
+    valid_batches, valid_counts, valid_digest = make(recipe, tokenizer, valid, validation=True)
+    return _Texts(batches, valid_batches, counts, valid_counts, digest, valid_digest)
 
 
 def _stream(
     recipe: LanguageModelRecipe, tokenizer: TextTokenizer, text: TextSource, *, validation: bool
-) -> tuple[Batches, StreamStatistics]:
+) -> tuple[Batches, StreamStatistics, str]:
     stream, training = tokenise_stream(text, tokenizer), recipe.training
     lanes, window, seed = training.batch, training.window, None if validation else training.seed
     if validation:
@@ -183,17 +207,18 @@ def _stream(
         window = VALIDATION_WINDOW
     marks, reset = tokenizer.marks, training.reset
     batches = LaneBatches(stream, lanes, window, marks, seed, reset=reset)
-    return batches, stream.statistics
+    return batches, stream.statistics, stream.digest
 
 
 def _lines(
     recipe: LanguageModelRecipe, tokenizer: TextTokenizer, text: TextSource, *, validation: bool
-) -> tuple[Batches, StreamStatistics]:
+) -> tuple[Batches, StreamStatistics, str]:
     sentences, training = tokenise_sequences(Lines(text), tokenizer), recipe.training
     budget, seed = training.batch, None if validation else training.seed
     if validation:
         budget = max(budget, VALIDATION_TOKENS)
-    return SentenceBatches(sentences, budget, tokenizer.marks, seed), sentences.statistics
+    batches = SentenceBatches(sentences, budget, tokenizer.marks, seed)
+    return batches, sentences.statistics, sentences.digest(tokenizer.marks.eos)
 
 
 def _validation(

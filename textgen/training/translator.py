@@ -14,10 +14,17 @@ from torch import nn
 
 from textgen.checkpoint import save_config
 from textgen.config import as_dict
+from textgen.data.documents import digest
 from textgen.data.pair_batches import PairBatches
 from textgen.data.pairs import PairEncoder, PairLimits
 from textgen.data.parallel import ParallelSource, find_overlap, hold_out_pairs
-from textgen.data.tokenizers import TextTokenizer, load_tokenizer, save_tokenizer, train_tokenizer
+from textgen.data.tokenizers import (
+    TextTokenizer,
+    fingerprints,
+    load_tokenizer,
+    save_tokenizer,
+    train_tokenizer,
+)
 from textgen.decoding.chain import default_registries, resolve
 from textgen.errors import ConfigError
 from textgen.loading import SOURCE_TOKENIZER, LoadedModel
@@ -25,7 +32,7 @@ from textgen.models.translator import Translator
 from textgen.recipes.recipe import TRANSLATOR, PairConfig, TranslatorRecipe
 from textgen.training.events import Event, Note
 from textgen.training.fit import fit
-from textgen.training.folder import open_folder, saving, share, shared_state
+from textgen.training.folder import judged_anew, open_folder, saving, share, shared_state
 from textgen.training.group import Group
 from textgen.training.interrupts import Interrupts
 from textgen.training.precision import Arithmetic
@@ -121,7 +128,8 @@ def _train(
     *,
     resume: bool,
 ) -> Iterator[Event]:
-    if valid is None and recipe.data.valid_share > 0:
+    held_out = valid is None and recipe.data.valid_share > 0
+    if held_out:
         train, valid = hold_out_pairs(train, recipe.data.valid_share)
     tokenizers = share(
         group,
@@ -135,14 +143,22 @@ def _train(
         yield from _overlap_notes(train, valid)
     torch.manual_seed(recipe.training.seed)
     model = Translator(recipe.model, tokenizers.source.size, tokenizers.target.size)
+    objective = "-bleu" if recipe.judge.objective == "bleu" else "loss"
     state = shared_state(out, facts, group, resume=resume)
+    judge = None if valid is None else _Judge(recipe, tokenizers, valid, out, facts)
+    origin: dict[str, Any] = {"train": {"name": train.name, **_digests(facts)}, "valid": None}
+    if valid is not None and judge is not None:
+        yield from map(Note, judge.notes())
+        origin["valid"] = {"name": valid.name, "digest": judge.digest, "held_out": held_out}
+    state, note = judged_anew(
+        state, out, model, judge, origin["valid"], objective=objective, group=group
+    )
+    if note is not None:
+        yield Note(note)
     if group.leads:
         if not resume:
             tokenizers.save(out)
-        save_config(out, TRANSLATOR, as_dict(recipe), facts)
-    judge = None if valid is None else _Judge(recipe, tokenizers, valid, out, facts)
-    if judge is not None:
-        yield from map(Note, judge.notes())
+        save_config(out, TRANSLATOR, as_dict(recipe), {**facts, **origin})
     with Interrupts() as interrupts:
         events = fit(
             model,
@@ -150,7 +166,7 @@ def _train(
             judge,
             recipe.training,
             state=state,
-            objective="-bleu" if recipe.judge.objective == "bleu" else "loss",
+            objective=objective,
             interrupted=interrupts.noted,
             group=group,
         )
@@ -220,8 +236,15 @@ def _training_batches(
         "target_tokens": counts.target.tokens,
         "target_ratio": (counts.target.tokens + counts.pairs)
         / (counts.source.tokens + counts.pairs),
+        "source_digest": pairs.source.digest(tokenizers.source.marks.eos),
+        "target_digest": pairs.target.digest(tokenizers.target.marks.eos),
+        "tokenizers": fingerprints(tokenizers.target, tokenizers.source),
     }
     return batches, notes, facts
+
+
+def _digests(facts: Mapping[str, Any]) -> dict[str, str]:
+    return {name: value for name, value in facts.items() if name.endswith("digest")}
 
 
 def _overlap_notes(train: ParallelSource, valid: ParallelSource) -> Iterator[Note]:
@@ -250,6 +273,8 @@ class _Judge:
         self.batches = PairBatches(encoded, VALIDATION_TOKENS, marks)
         self.pairs = list(itertools.islice(valid.pairs(), recipe.judge.bleu_pairs))
         self.counts = encoded.statistics
+        sides = (encoded.source, tokenizers.source), (encoded.target, tokenizers.target)
+        self.digest = digest(side.digest(own.marks.eos) for side, own in sides)
 
     def notes(self) -> Iterator[str]:
         """What share of the validation pairs is judged."""

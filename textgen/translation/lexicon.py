@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from textgen.checkpoint import load_tensors, save_tensors
+from textgen.data.tokenizers import fingerprints
 from textgen.errors import CheckpointError
 from textgen.loading import LoadedModel
 from textgen.translation.ibm_model1 import Model1, Table
@@ -207,8 +208,7 @@ def load_lexicon(loaded: LoadedModel) -> Lexicon:
 
 def _fingerprints(loaded: LoadedModel) -> dict[str, Any]:
     """What the tokenizers are known by."""
-    source = loaded.require_source()
-    return {"source": source.fingerprint(), "target": loaded.tokenizer.fingerprint()}
+    return fingerprints(loaded.tokenizer, loaded.require_source())
 
 
 def _is_whole(lexicon: Lexicon, loaded: LoadedModel) -> bool:

@@ -136,6 +136,13 @@ class TextTokenizer(ABC):
             raise DataError(f"There is no token {token}: the tokenizer has 0 to {self.size - 1}.")
 
 
+def fingerprints(tokenizer: TextTokenizer, source: TextTokenizer | None = None) -> dict[str, str]:
+    """Fingerprints by side: ``text``, or ``source`` and ``target`` where there is a source."""
+    if source is None:
+        return {"text": tokenizer.fingerprint()}
+    return {"source": source.fingerprint(), "target": tokenizer.fingerprint()}
+
+
 _VISIBLE = {" ": "␣", "\n": "\\n", "\t": "\\t", "\r": "\\r"}
 
 

@@ -1,0 +1,46 @@
+"""Whether pairs were given the wrong way round for a translator."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from textgen.decoding.scoring import score
+from textgen.decoding.session import padded
+from textgen.loading import LoadedModel
+from textgen.protocols import Batch
+
+LOOKED_AT = 64
+"""Pairs that tell."""
+_LONGEST = 60
+_CLEARLY = 0.5  # nats per token
+
+
+def look_exchanged(loaded: LoadedModel, pairs: Sequence[tuple[str, str]]) -> bool:
+    """Whether a translator finds pairs clearly likelier when their sides are exchanged.
+
+    Args:
+        loaded: a translator.
+        pairs: source and target sentences; the first ``LOOKED_AT`` are read.
+
+    Raises:
+        UsageError: if the model is no translator.
+    """
+    some = [tuple(side.strip() for side in pair) for pair in pairs[:LOOKED_AT]]
+    given = _nats(loaded, [(source, target) for source, target in some])
+    turned = _nats(loaded, [(target, source) for source, target in some])
+    return given is not None and turned is not None and turned < given - _CLEARLY
+
+
+def _nats(loaded: LoadedModel, pairs: Sequence[tuple[str, str]]) -> float | None:
+    """Mean nats per target token, eos included; None if there is nothing to read."""
+    source, target = loaded.require_source(), loaded.tokenizer
+    encoded = [(source.encode(each), target.encode(other)) for each, other in pairs]
+    usable = [each for each in encoded if all(0 < len(side) <= _LONGEST for side in each)]
+    if not usable:
+        return None
+    marks = target.marks
+    sources = [[*tokens, source.marks.eos] for tokens, _ in usable]
+    targets = [[*tokens, marks.eos] for _, tokens in usable]
+    batch = Batch(len(usable), *padded(sources, source.marks.pad, loaded.device))
+    found = score(loaded.model, batch, [[marks.bos]] * len(usable), targets)
+    return -float(found.double().sum()) / sum(map(len, targets))
