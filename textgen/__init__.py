@@ -34,6 +34,7 @@ if TYPE_CHECKING:
         UsageError,
     )
     from textgen.evaluation.forced_alignment import AlignedPair, align
+    from textgen.evaluation.given_translations import GivenTranslation, score_given
     from textgen.evaluation.perplexity import Perplexity, perplexity
     from textgen.evaluation.translation_metrics import score_translation
     from textgen.inference import Generation, Request, generate
@@ -65,6 +66,7 @@ __all__ = [
     "ConfigError",
     "DataError",
     "Generation",
+    "GivenTranslation",
     "LanguageModelRecipe",
     "Lexicon",
     "LoadedModel",
@@ -96,6 +98,7 @@ __all__ = [
     "perplexity",
     "resolve",
     "save_lexicon",
+    "score_given",
     "score_translation",
     "train_language_model",
     "train_tokenizer",
@@ -120,6 +123,7 @@ _HOMES = {
         "UsageError",
     ),
     "textgen.evaluation.forced_alignment": ("AlignedPair", "align"),
+    "textgen.evaluation.given_translations": ("GivenTranslation", "score_given"),
     "textgen.evaluation.perplexity": ("Perplexity", "perplexity"),
     "textgen.evaluation.translation_metrics": ("score_translation",),
     "textgen.inference": ("Generation", "Request", "generate"),

@@ -188,3 +188,29 @@ def test_gold_links_of_another_text_are_told(
     (tmp_path / "gold").write_text("9-0\n" + "\n" * 9, encoding="utf-8")
     assert evaluate("alignment", *FILES, "--gold", str(tmp_path / "gold")) == 1
     assert "names source word 9" in capsys.readouterr().err
+
+
+def test_given_translations_are_scored_line_by_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = str(Path(__file__).parent.parent / "models_of_version_1" / "dates")
+    (tmp_path / "s").write_text("3 May 2021\n1 June 2000\n")
+    (tmp_path / "h").write_text("2021 05 03\n1999 01 01\n")
+    command = ["evaluate", "translation", "--model", model, "--source", str(tmp_path / "s")]
+    given = [*command, "--hypothesis", str(tmp_path / "h")]
+    assert guarded([*given, "--scores"]) == 0
+    rows = [line.split("\t") for line in capsys.readouterr().out.splitlines()]
+    assert [row[3] for row in rows] == ["2021 05 03", "1999 01 01"]
+    assert float(rows[0][0]) > float(rows[1][0])
+    assert sum(map(float, rows[0][2].split())) == pytest.approx(float(rows[0][1]), abs=1e-3)
+    assert guarded([*given, "--scores", "--json"]) == 0
+    items = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [item["log_prob"] for item in items] == pytest.approx(
+        [float(row[1]) for row in rows], abs=1e-5
+    )
+    assert guarded(given) == 2
+    assert "go together" in capsys.readouterr().err
+    assert guarded([*command, "--reference", str(tmp_path / "h"), "--tokenizer", "zhh"]) == 2
+    assert "no tokenizer 'zhh'" in capsys.readouterr().err
+    assert guarded([*command, "--reference", str(tmp_path / "h"), "--tokenizer", "char"]) == 0
+    assert "tok:char" in capsys.readouterr().out

@@ -113,15 +113,16 @@ def test_without_possible_links_the_error_rate_is_one_minus_the_f_measure(
 def test_each_target_token_is_linked_to_its_best_source_and_never_to_eos() -> None:
     attention = [
         [0.7, 0.2, 0.1],
-        [0.3, 0.1, 0.6],  # looks at eos most: the best real token is 0
+        [0.3, 0.1, 0.6],  # looks at eos most
         [0.0, 0.9, 0.1],
         [0.0, 0.0, 1.0],  # the target's own eos
     ]
-    assert hard_links(attention, 2, 3) == make_links([(0, 0), (0, 1), (1, 2)])
+    assert hard_links(attention, 2, 3) == make_links([(0, 0), (1, 2)])
+    assert hard_links(attention, 2, 3, eos=False) == make_links([(0, 0), (0, 1), (1, 2)])
 
 
 def test_of_equal_weights_the_first_wins_and_weak_ones_can_be_left_out() -> None:
-    attention = [[0.4, 0.4, 0.2], [0.05, 0.05, 0.9]]
+    attention = [[0.4, 0.4, 0.2], [0.05, 0.05, 0.05]]
     assert hard_links(attention, 2, 2) == make_links([(0, 0), (0, 1)])
     assert hard_links(attention, 2, 2, threshold=0.1) == make_links([(0, 0)])
 

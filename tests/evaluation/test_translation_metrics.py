@@ -236,12 +236,12 @@ def test_plain_texts_of_other_languages_raise_no_warning(text: str) -> None:
 def test_texts_without_four_words_are_no_matter_for_bleu() -> None:
     dates = ["2024 03 05", "1987 11 21"]
     (warning,) = score_translation(dates, [dates]).warnings
-    assert warning.startswith("No reference has 4 words")
+    assert warning.startswith("2 of 2 references have fewer than 4 words")
     assert score_translation(dates, [["2024 03 05", "one two three four"]]).warnings == ()
     chinese = [
         "他在长椅上睡觉。她在公园里看书，喝咖啡，听音乐，画画，唱歌，跳舞，写信，做饭，种花。"
     ]
     (warning,) = score_translation(chinese, [chinese]).warnings
-    assert "a tokenizer that is made for the language" in warning
+    assert "made for the language" in warning
     assert score_translation(chinese, [chinese], MetricOptions(tokenizer="zh")).warnings == ()
     assert score_translation(dates, [dates], MetricOptions(metrics=("chrf",))).warnings == ()

@@ -58,7 +58,24 @@ METHODS = (
     metavar="FILE",
     help="Right links, to measure by: i-j sure, ipj possible, or the NAACL format.",
 )
+@kept_option(
+    "--gold-first",
+    type=click.Choice(["0", "1"]),
+    help="The number of the first word in --gold.  [default: 0; of the NAACL format 1]",
+)
 @corpus_options
+@kept_option(
+    "--threshold",
+    type=click.FloatRange(0, 1),
+    default=0.0,
+    show_default=True,
+    help="Least attention of a link.",
+)
+@kept_option(
+    "--link-all",
+    is_flag=True,
+    help="Link words too that look at the source's end more than at any source word.",
+)
 @kept_option(
     "--unite",
     type=click.Choice(["links", "attention"]),
@@ -116,6 +133,9 @@ class Asked:
 
     target: Path | None
     gold: Path | None
+    gold_first: str | None
+    threshold: float
+    link_all: bool
     unite: Any
     other: str | None
     method: str
@@ -140,8 +160,9 @@ class Asked:
 
     def _files(self, known: KnownPairs) -> tuple[list[tuple[str, str]], list[GoldAlignment] | None]:
         """The pairs of two files."""
+        from textgen.data.whitespace import split_words
         from textgen.evaluation.alignment import check_range
-        from textgen.evaluation.alignment_files import read_alignments
+        from textgen.evaluation.alignment_files import begins_at_1, read_alignments
 
         if self.target is None:
             raise UsageError("--source needs --target FILE: the translations.")
@@ -156,10 +177,16 @@ class Asked:
         if self.gold is None:
             return pairs, None
         sentences = None if known.limit else len(pairs)
-        gold = read_alignments(self.gold, sentences=sentences)[: len(pairs)]
+        first = None if self.gold_first is None else int(self.gold_first)
+        gold = read_alignments(self.gold, first=first, sentences=sentences)[: len(pairs)]
         for number, (pair, links) in enumerate(zip(pairs, gold, strict=False), start=1):
-            words = len(pair[0].split()), len(pair[1].split())
+            words = len(split_words(pair[0])), len(split_words(pair[1]))
             check_range(links.possible, *words, f"{self.gold}, sentence {number}")
+        if self.gold_first is None and begins_at_1(gold):
+            complain(
+                f"Warning: {self.gold} links no first word of any sentence: if its words are "
+                "counted from 1, say --gold-first 1."
+            )
         return pairs, gold
 
     def links(
@@ -169,16 +196,19 @@ class Asked:
         from textgen.evaluation.alignment import reverse
         from textgen.evaluation.symmetrisation import symmetrise
 
-        forward = [pair.links(self.unite) for pair in aligned]
+        forward = [self._links(pair) for pair in aligned]
         if self.other is None:
             return forward
         swapped = [(target, source) for source, target in pairs]
         models = Models((self.other,), "probabilities", self.device, "float32")
         _, other = _aligned(models, swapped)
         return [
-            symmetrise(links, reverse(pair.links(self.unite)), self.method)
+            symmetrise(links, reverse(self._links(pair)), self.method)
             for links, pair in zip(forward, other, strict=True)
         ]
+
+    def _links(self, pair: AlignedPair) -> Links:
+        return pair.links(self.unite, threshold=self.threshold, eos=not self.link_all)
 
 
 def _aligned(

@@ -6,6 +6,7 @@ import contextlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -17,6 +18,8 @@ from textgen.cli.lazy import Several, SeveralCommand, examples
 from textgen.cli.many_cores import Cores, translating_cores
 from textgen.cli.options import chosen
 from textgen.cli.output import json_option, print_json, print_table
+from textgen.cli.progress import counting
+from textgen.cli.threads import set_threads
 from textgen.cli.translating import (
     DEFAULT_DECODE,
     Models,
@@ -26,6 +29,11 @@ from textgen.cli.translating import (
     translate_and_score,
     translating_options,
 )
+from textgen.errors import UsageError
+from textgen.evaluation.translation_metrics import check_tokenizer
+
+if TYPE_CHECKING:
+    from textgen.evaluation.given_translations import GivenTranslation
 
 
 @click.command(
@@ -36,6 +44,8 @@ from textgen.cli.translating import (
         "textgen evaluate translation --model checkpoints/dates --source dates.txt "
         "--reference iso.txt --json",
         "textgen evaluate translation --model checkpoints/dates --corpus dates --decode greedy",
+        "textgen evaluate translation --model checkpoints/dates --source dates.txt "
+        "--hypothesis iso.txt --scores",
     ),
 )
 @models_option
@@ -54,20 +64,55 @@ from textgen.cli.translating import (
 @translating_options
 @translating_cores
 @click.option("--output", type=FILE, metavar="FILE", help="Write the translations there.")
+@click.option(
+    "--tokenizer",
+    default="13a",
+    show_default=True,
+    metavar="NAME",
+    help="BLEU's tokenizer: 13a, intl, char, zh, ja-mecab, ko-mecab, none, ...",
+)
+@click.option(
+    "--hypothesis",
+    type=FILE,
+    metavar="FILE",
+    help="With --scores: translations that are there, line by line or as n-best lists.",
+)
+@click.option(
+    "--scores",
+    is_flag=True,
+    help="Write how likely the model finds each line of --hypothesis: score, log-probability, that "
+    "of each token, text.",
+)
 @json_option
-def command(*, references: tuple[Path, ...], output: Path | None, as_json: bool) -> None:
+def command(
+    *,
+    references: tuple[Path, ...],
+    output: Path | None,
+    tokenizer: str,
+    hypothesis: Path | None,
+    scores: bool,
+    as_json: bool,
+) -> None:
     """Translate a text and score it with BLEU, chrF and TER.
 
     The computation is sacreBLEU's on plain text; quote the signature with the score. "exact" is
-    the share of the lines that equal a reference.
+    the share of the lines that equal a reference. With --hypothesis and --scores nothing is
+    translated: each given translation gets its log-probability, one line out for each line in, so
+    that anybody's n-best lists can be ranked by the model.
     """
+    if hypothesis is not None or scores:
+        _score_given(hypothesis, references, scores=scores, as_json=as_json)
+        return
+    check_tokenizer(tokenizer)
     lines, known = chosen(KnownPairs).texts(references)
     chain = chosen_chain(DEFAULT_DECODE)
     cores = chosen(Cores)
     options = replace(chosen(Translating).options(), workers=cores.workers)
     with _written(output) as write, cores.translators(options) as crew:
         loaded = chosen(Models).load()
-        report = translate_and_score(loaded, lines, known, chain, options, crew=crew)
+        report = translate_and_score(
+            loaded, lines, known, chain, options, crew=crew, tokenizer=tokenizer
+        )
         write(report.translations)
     for warning in report.scores.warnings:
         complain(f"Warning: {warning}")
@@ -78,6 +123,54 @@ def command(*, references: tuple[Path, ...], output: Path | None, as_json: bool)
         print_json(report.as_dict())
     else:
         _print(report)
+
+
+def _score_given(
+    hypothesis: Path | None, references: tuple[Path, ...], *, scores: bool, as_json: bool
+) -> None:
+    """The log-probability of each given translation, in order, as they come."""
+    from textgen.evaluation.given_translations import paired_with_sources, score_given
+
+    known = chosen(KnownPairs)
+    if hypothesis is None or not scores:
+        raise UsageError(
+            "--hypothesis FILE and --scores go together. For BLEU of a file there is "
+            "`textgen evaluate bleu`."
+        )
+    if references or known.source is None:
+        raise UsageError("--scores needs --source FILE and --hypothesis FILE, and nothing else.")
+    set_threads(chosen(Cores).threads)
+    pairs = paired_with_sources(known.lines(known.source), known.lines(hypothesis), str(hypothesis))
+    loaded = chosen(Models).load()
+    cut = 0
+    with counting("lines") as progress:
+        found = score_given(loaded, ((source, text) for _, source, text in pairs))
+        for place, ((number, _, _), each) in enumerate(zip(pairs, found, strict=True), start=1):
+            cut += each.cut
+            _print_given(number, each, as_json=as_json)
+            progress(place, len(pairs))
+    if cut:
+        complain(f"Warning: {cut:,} lines were cut: a side has too many tokens.")
+
+
+def _print_given(number: int, given: GivenTranslation, *, as_json: bool) -> None:
+    """As ``translate --scores`` and ``--json`` write their own."""
+    if as_json:
+        print_json(
+            {
+                "index": number,
+                "source": given.source,
+                "translation": given.text,
+                "score": given.score,
+                "log_prob": given.log_prob,
+                "token_log_probs": list(given.token_log_probs),
+                "unknown": given.unknown,
+                "cut": given.cut,
+            }
+        )
+        return
+    each = " ".join(f"{value:.4f}" for value in given.token_log_probs)
+    click.echo(f"{given.score:.6f}\t{given.log_prob:.6f}\t{each}\t{given.text}")
 
 
 @contextlib.contextmanager

@@ -217,6 +217,7 @@ def translate_and_score(
     options: TranslationOptions,
     *,
     crew: TranslatingCrew | None = None,
+    tokenizer: str = "13a",
 ) -> Report:
     """Translate lines and score what comes out.
 
@@ -227,12 +228,13 @@ def translate_and_score(
         chain: how to decode.
         options: likewise.
         crew: decodes in the place of this process.
+        tokenizer: of BLEU.
 
     Raises:
         DataError: if the numbers of lines differ, or there is none.
     """
     from textgen.errors import DataError
-    from textgen.evaluation.translation_metrics import score_translations
+    from textgen.evaluation.translation_metrics import MetricOptions, score_translations
     from textgen.translation import translate
 
     for text in references:
@@ -256,7 +258,8 @@ def translate_and_score(
             progress(len(found), len(lines))
     seconds = time.perf_counter() - began
     named = {f"reference {number}": text for number, text in enumerate(references, start=1)}
-    scores = score_translations({loaded.name: found}, named)[0]
+    options_of_scores = MetricOptions(tokenizer=tokenizer)
+    scores = score_translations({loaded.name: found}, named, options_of_scores)[0]
     exact = _exact(found, references)
     return Report(found, scores, exact, seconds, chain.description, log_prob, tokens)
 

@@ -13,6 +13,7 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from textgen.data.whitespace import split_words
 from textgen.errors import DataError
 
 
@@ -162,19 +163,24 @@ def check_range(links: Iterable[Link], source: int, target: int, where: str) -> 
 
 
 def hard_links(
-    attention: ArrayLike, source_length: int, target_length: int, *, threshold: float = 0.0
+    attention: ArrayLike,
+    source_length: int,
+    target_length: int,
+    *,
+    threshold: float = 0.0,
+    eos: bool = True,
 ) -> Links:
     """Link each target token to the source token that it attends to most.
 
-    The columns and rows after the given lengths (eos and padding) are dropped before the argmax,
-    so a token that looked mostly at eos still gets its best real source token. Of equal weights
-    the first wins.
-
     Args:
-        attention: (T, S) weights, each row a target token.
+        attention: (T, S) weights, each row a target token. Columns and rows after the given lengths
+            are eos and padding; of equal weights the first wins.
         source_length: source tokens without eos.
         target_length: target tokens without eos.
         threshold: a target token whose best weight is below this stays without a link.
+        eos: a target token that looks at what follows the source (its eos) more than at any
+            source token stays without a link: it has no counterpart. False links it to its best
+            source token all the same.
 
     Raises:
         DataError: if the matrix is smaller than the lengths say, or has NaN or infinite weights.
@@ -183,10 +189,14 @@ def hard_links(
     if not weights.size:
         return frozenset()
     best = weights.argmax(axis=1)  # (T,)
+    least = np.full(len(best), threshold)
+    whole = np.asarray(attention, dtype=np.float64)[:target_length]
+    if eos and whole.shape[1] > source_length:
+        least = np.maximum(least, whole[:, source_length:].max(axis=1))
     return frozenset(
         Link(int(source), target)
         for target, source in enumerate(best)
-        if weights[target, source] >= threshold
+        if weights[target, source] >= least[target]
     )
 
 
@@ -204,30 +214,55 @@ def _matrix(attention: ArrayLike, rows: int, columns: int) -> NDArray[np.float64
     return weights
 
 
-def word_numbers(surfaces: Iterable[str]) -> list[int | None]:
-    """The number of the word to which each token belongs, words being what spaces separate.
+def word_numbers(surfaces: Iterable[str], text: str | None = None) -> list[int | None]:
+    """The number of the word to which each token belongs; see ``split_words`` for what a word is.
 
     Args:
         surfaces: what each token stands for in the text; "▁" counts as a space. A token of
             several words belongs to the first of them.
+        text: that they are the tokens of. Its words count where tokens do not tell them: a token
+            of words ends at a no-break space, which is inside of a word.
 
     Returns:
         A word number for each token; None for a token that is only space.
     """
+    texts = [surface.replace("▁", " ") for surface in surfaces]
+    numbers = _by_spaces(texts)
+    if text is None:
+        return numbers
+    words = split_words(text)
+    if max((number + 1 for number in numbers if number is not None), default=0) == len(words):
+        return numbers
+    pieces: list[int | None] = [n for n, word in enumerate(words) for _ in word.split()]
+    return pieces if len(pieces) == len(texts) else _by_characters(texts, words)
+
+
+def _by_spaces(texts: Sequence[str]) -> list[int | None]:
     numbers: list[int | None] = []
     word, open_word = -1, False
-    for surface in surfaces:
-        text = surface.replace("▁", " ")
-        parts = text.split()
+    for text in texts:
+        parts = split_words(text)
         if not parts:
             numbers.append(None)
             # an empty token separates nothing
             open_word = open_word and not text
             continue
-        starts = text[0].isspace() or not open_word
+        starts = not split_words(text[0]) or not open_word
         numbers.append(word + 1 if starts else word)
         word += len(parts) if starts else len(parts) - 1
-        open_word = not text[-1].isspace()
+        open_word = bool(split_words(text[-1]))
+    return numbers
+
+
+def _by_characters(texts: Sequence[str], words: Sequence[str]) -> list[int | None]:
+    """The word of each token's first character, characters that are no space counted in both."""
+    owners = [n for n, word in enumerate(words) for each in word if not each.isspace()]
+    numbers: list[int | None] = []
+    place = 0
+    for text in texts:
+        size = sum(not each.isspace() for each in text)
+        numbers.append(owners[min(place, len(owners) - 1)] if size and owners else None)
+        place += size
     return numbers
 
 

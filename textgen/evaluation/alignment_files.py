@@ -22,6 +22,7 @@ from textgen.evaluation.lines import read_lines
 
 Style = Literal["auto", "pharaoh", "naacl"]
 STYLES: tuple[str, ...] = get_args(Style)
+_SOME = 5  # sentences whose first words would all have no link
 
 # [0-9] and not \d, which takes the digits of every script; no line has words of 10 digits
 _PHARAOH = re.compile(r"([0-9]{1,9})([-p?])([0-9]{1,9})")
@@ -64,6 +65,12 @@ def read_alignments(
         parse_pharaoh(line, where=f"{path}, line {number}", first=offset)
         for number, line in enumerate(lines, start=1)
     ]
+
+
+def begins_at_1(gold: Sequence[GoldAlignment]) -> bool:
+    """Whether links look as if words were counted from 1: none of many names word 0 of a side."""
+    links = [link for each in gold for link in each.possible]
+    return len(gold) >= _SOME and bool(links) and all(min(link) > 0 for link in links)
 
 
 def _recognise(lines: Iterable[str]) -> str:

@@ -82,26 +82,38 @@ class AlignedPair:
     log_prob: float
     cut: bool
 
-    def links(self, unite: Unite = "links") -> Links:
+    def links(self, unite: Unite = "links", *, threshold: float = 0.0, eos: bool = True) -> Links:
         """Links between words.
 
         Args:
+            threshold: least weight of a link, 0 to 1.
+            eos: leave what mainly looks at the source's end without a link; see ``hard_links``.
             unite: "links": each target token is linked to its best source token, and words are
                 linked if any of their tokens are; "attention": the weights of tokens are united
                 to weights of words first, and each target word is linked to its best source word.
         """
+        sides = self._words()
         if unite == "attention":
             weights = self.word_attention()
-            return hard_links(weights, weights.shape[1], weights.shape[0])
-        tokens = hard_links(self.attention, len(self.source_tokens), len(self.target_tokens))
-        return unite_links(
-            tokens, word_numbers(self.source_surfaces), word_numbers(self.target_surfaces)
-        )
+            ends = unite_attention(self.attention, [*[None] * len(sides[0]), 0], sides[1])
+            whole = np.concatenate([weights, ends], 1)
+            return hard_links(
+                whole, weights.shape[1], weights.shape[0], threshold=threshold, eos=eos
+            )
+        sizes = len(self.source_tokens), len(self.target_tokens)
+        tokens = hard_links(self.attention, *sizes, threshold=threshold, eos=eos)
+        return unite_links(tokens, *sides)
 
     def word_attention(self) -> NDArray[np.float64]:
         """(T', S') weights between words; see ``unite_attention``."""
-        source = word_numbers(self.source_surfaces)
-        return unite_attention(self.attention, source, word_numbers(self.target_surfaces))
+        return unite_attention(self.attention, *self._words())
+
+    def _words(self) -> tuple[list[int | None], list[int | None]]:
+        """The word number of each token of both sides."""
+        return (
+            word_numbers(self.source_surfaces, self.source),
+            word_numbers(self.target_surfaces, self.target),
+        )
 
 
 def force(

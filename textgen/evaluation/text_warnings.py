@@ -16,6 +16,7 @@ _ATTACHED = re.compile(r"\w[.,](?= |$)")
 _ESCAPED = re.compile(r"&(?:apos|quot|amp|lt|gt|#91|#93|#124);| @[-/,.]@ ")
 _SUBWORDS = re.compile(r"@@(?= |$)|▁")
 _FEW_LETTERS = 30
+_MOST_SHORT = 0.8  # share of the lines
 _ORDER = 4  # of the longest n-grams that BLEU counts
 
 
@@ -75,13 +76,16 @@ def text_warnings(
 
 
 def too_short_for_bleu(references: Sequence[tuple[str, Sequence[str]]]) -> tuple[str, ...]:
-    """Say if BLEU has nothing to count, where its tokenizer takes words as spaces part them."""
-    if any(len(line.split()) >= _ORDER for _, text in references for line in text):
+    """Say if BLEU has little to count, where its tokenizer takes words as spaces part them."""
+    lines = [line for _, text in references for line in text if line.strip()]
+    short = sum(len(line.split()) < _ORDER for line in lines)
+    if not lines or short < _MOST_SHORT * len(lines):
         return ()
     sentence = (
-        f"No reference has {_ORDER} words with spaces between them: BLEU counts sequences of up to "
-        f"{_ORDER} and is next to 0 whatever the translation. Look at chrF, or choose a tokenizer "
-        "that is made for the language."
+        f"{short:,} of {len(lines):,} references have fewer than {_ORDER} words with spaces "
+        f"between them: BLEU counts sequences of up to {_ORDER} and is next to 0 whatever the "
+        "translation. Look at chrF, or choose a --tokenizer that is made for the language: zh, "
+        "ja-mecab, ko-mecab, char."
     )
     return (sentence,)
 

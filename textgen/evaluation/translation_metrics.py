@@ -184,9 +184,7 @@ def _check_options(options: MetricOptions, systems: int) -> None:
             raise UsageError(f"There is no metric {name!r}.{nearest(name, METRICS)}")
     if not options.metrics:
         raise UsageError("No metric is asked for. Allowed: bleu, chrf, ter.")
-    if options.tokenizer not in tokenizer_names():
-        hint = nearest(options.tokenizer, tokenizer_names())
-        raise UsageError(f"BLEU has no tokenizer {options.tokenizer!r}.{hint}")
+    check_tokenizer(options.tokenizer)
     if options.paired is not None and options.paired not in PAIRED_TESTS:
         hint = nearest(options.paired, PAIRED_TESTS)
         raise UsageError(f"There is no paired test {options.paired!r}.{hint}")
@@ -195,6 +193,18 @@ def _check_options(options: MetricOptions, systems: int) -> None:
     seed = os.environ.get("SACREBLEU_SEED", "12345")
     if seed.lower() != "none" and not seed.isdecimal():
         raise UsageError(f"SACREBLEU_SEED is {seed!r}; it must be a whole number or none.")
+
+
+def check_tokenizer(name: str) -> None:
+    """See that BLEU has a tokenizer of this name.
+
+    Raises:
+        UsageError: if it has not; names those that there are.
+    """
+    if name not in tokenizer_names():
+        allowed = ", ".join(sorted(tokenizer_names()))
+        hint = nearest(name, tokenizer_names())
+        raise UsageError(f"BLEU has no tokenizer {name!r}.{hint} Allowed: {allowed}.")
 
 
 def _check_lines(systems: Texts, references: Texts) -> int:
@@ -214,6 +224,7 @@ def _check_lines(systems: Texts, references: Texts) -> int:
     return lines
 
 
+_EXTRAS = {"ja-mecab": "ja", "ko-mecab": "ko"}
 _MOST_BYTES = 4 * 2**30
 _ROUNDING = 1e-9  # of scores up to 100 whose sums are made in another order
 _STATISTICS = 18  # numbers that chrF, the widest metric, keeps for each line
@@ -246,8 +257,11 @@ def _make_metrics(options: MetricOptions) -> dict[str, Any]:
         try:  # force: its own warning is ours, and better told
             made["bleu"] = BLEU(lowercase=options.lowercase, tokenize=options.tokenizer, force=True)
         except (ImportError, RuntimeError, OSError) as error:
+            extra = _EXTRAS.get(options.tokenizer)
+            remedy = f" Install it: pip install 'sacrebleu[{extra}]'." if extra else ""
             raise UsageError(
-                f"BLEU's tokenizer {options.tokenizer!r} cannot be used here: {error}"
+                f"BLEU's tokenizer {options.tokenizer!r} cannot be used here: "
+                f"{' '.join(str(error).split())}{remedy}"
             ) from None
     if "chrf" in options.metrics:
         made["chrf"] = CHRF(lowercase=options.lowercase, word_order=options.chrf_word_order)

@@ -78,6 +78,7 @@ class JudgeConfig:
         int, Ge(0), "validation pairs that are really decoded at each validation; 0: none"
     ] = 0
     decode: Annotated[str, "how they are decoded"] = "greedy"
+    tokenizer: Annotated[str, "of BLEU: 13a, intl, zh, ja-mecab, ko-mecab, char, …"] = "13a"
 
 
 @dataclass(frozen=True)

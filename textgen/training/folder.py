@@ -24,7 +24,9 @@ from textgen.checkpoint import (
     save_training_state,
     save_weights,
 )
+from textgen.config import as_dict
 from textgen.errors import CheckpointError, UsageError
+from textgen.recipes import RECIPES
 from textgen.training.events import Event, Improved, Snapshot, Stopped, Validated
 from textgen.training.group import Group
 from textgen.training.state import TrainingState
@@ -58,7 +60,9 @@ def open_folder(
     if resume:
         if not (folder / CONFIG).is_file():
             raise CheckpointError(f"{folder}: there is no training to resume.")
-        _require_same(folder, read_config(folder, kind).config, config)
+        # options that came later had their usual values
+        before = {**_flat(as_dict(RECIPES[kind]())), **_flat(read_config(folder, kind).config)}
+        _require_same(folder, before, config)
         return
     present = [name for name in (CONFIG, WEIGHTS, TRAINING) if (folder / name).exists()]
     if present and not overwrite:
@@ -264,7 +268,7 @@ def _save_latest(folder: Path, model: nn.Module, event: Snapshot, known: Mapping
 
 def _require_same(folder: Path, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
     """Refuse to resume with another model, tokenizer, data or order of batches."""
-    old, new = (_flat(json.loads(json.dumps(each))) for each in (before, now))
+    old, new = (json.loads(json.dumps(_flat(each))) for each in (before, now))
     differing = [
         f"{name} was {old.get(name)} and is {new.get(name)}"
         for name in sorted(old.keys() | new.keys())

@@ -26,7 +26,8 @@ from textgen.data.tokenizers import (
     train_tokenizer,
 )
 from textgen.decoding.chain import default_registries, resolve
-from textgen.errors import ConfigError
+from textgen.errors import ConfigError, UsageError
+from textgen.evaluation.translation_metrics import check_tokenizer
 from textgen.loading import SOURCE_TOKENIZER, LoadedModel
 from textgen.models.translator import Translator
 from textgen.recipes.recipe import TRANSLATOR, PairConfig, TranslatorRecipe
@@ -113,6 +114,10 @@ def _check(recipe: TranslatorRecipe) -> None:
         )
     if recipe.judge.objective == "bleu" and not recipe.judge.bleu_pairs:
         problems.append("judge.objective: bleu needs judge.bleu_pairs, the pairs to decode.")
+    try:
+        check_tokenizer(recipe.judge.tokenizer)
+    except UsageError as error:
+        problems.append(f"judge.tokenizer: {error}")
     if recipe.data.subword_dropout and recipe.data.subword_sampling:
         problems.append("data.subword_dropout and data.subword_sampling: give one of them.")
     if problems:
@@ -312,6 +317,6 @@ class _Judge:
         scores = score_translation(
             [each.text for each in found],
             [[pair.target for pair in self.pairs]],
-            MetricOptions(metrics=("bleu",)),
+            MetricOptions(metrics=("bleu",), tokenizer=self.recipe.judge.tokenizer),
         )
         return float(scores.scores["bleu"].score)

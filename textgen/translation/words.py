@@ -10,6 +10,7 @@ from operator import itemgetter
 from textgen.data.tokenizers.base import TextTokenizer
 from textgen.data.tokenizers.stream_decoder import StreamDecoder
 from textgen.data.tokenizers.surfaces import surfaces
+from textgen.data.whitespace import split_words
 from textgen.errors import UsageError
 from textgen.evaluation.alignment import Links, hard_links, unite_links, word_numbers
 from textgen.loading import LoadedModel
@@ -18,6 +19,8 @@ from textgen.translation.result import Candidate, Translation
 
 def word_links(loaded: LoadedModel, translation: Translation, candidate: Candidate) -> Links:
     """Each target token's best source token, as links between words.
+
+    A target token that looks at the source's end most has none.
 
     Raises:
         UsageError: if the model has no attention, or it was not kept.
@@ -30,8 +33,8 @@ def word_links(loaded: LoadedModel, translation: Translation, candidate: Candida
     source = translation.source_tokens
     return unite_links(
         hard_links(candidate.attention, len(source), len(target)),
-        word_numbers(surfaces(loaded.require_source(), source)),
-        word_numbers(surfaces(loaded.tokenizer, target)),
+        word_numbers(surfaces(loaded.require_source(), source), translation.source),
+        word_numbers(surfaces(loaded.tokenizer, target), candidate.text),
     )
 
 
@@ -85,10 +88,10 @@ def _copies(
     whole = target.kind == "words"
     words = [
         itertools.repeat(dictionary.get(word, word)) if whole else iter(_lacking(word, target))
-        for word in translation.source.split()
+        for word in split_words(translation.source)
     ]
     nothing: Iterator[str] = iter(())
-    numbers = word_numbers(surfaces(tokenizer, tokens))
+    numbers = word_numbers(surfaces(tokenizer, tokens), translation.source)
     return [
         nothing if number is None or number >= len(words) else words[number] for number in numbers
     ]
