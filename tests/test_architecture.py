@@ -14,6 +14,7 @@ LEVELS = {
     "rows": 0,
     "native": 0,
     "atomic": 1,
+    "staging": 1,
     "config": 1,
     "registry": 1,
     "workers": 1,

@@ -26,7 +26,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from textgen import atomic
+from textgen import atomic, staging
 from textgen.errors import CheckpointError, nearest
 
 FORMAT = 2
@@ -35,6 +35,15 @@ TENSORS_FORMAT = 1
 CONFIG = "config.json"
 WEIGHTS = "model.safetensors"
 TRAINING = "training.safetensors"
+LEXICON = "lexicon.safetensors"
+TOKENIZER, SOURCE_TOKENIZER = "tokenizer", "source_tokenizer"
+"""Names of the tokenizers; the source's is there where it is not the target's."""
+
+OWN = (
+    *(CONFIG, WEIGHTS, TRAINING, LEXICON),
+    *(f"{name}.{ending}" for name in (TOKENIZER, SOURCE_TOKENIZER) for ending in ("json", "model")),
+)
+"""All files of a model. A new model in the folder replaces them all; other files stay."""
 
 _HEADER = "textgen"
 
@@ -87,6 +96,7 @@ def read_config(folder: Path, kind: str | None = None) -> ModelConfig:
     Raises:
         CheckpointError: if it is missing, damaged, of another format or of another kind.
     """
+    recover_model(folder)
     path = folder / CONFIG
     data = _read_json(path)
     found = data.get("format")
@@ -264,16 +274,27 @@ def _facts(path: Path, tensors: Mapping[str, Tensor], text: str) -> dict[str, An
     return facts
 
 
-def remove(path: Path) -> None:
-    """Remove a file of a model.
+def commit_model(folder: Path, *, keep: bool) -> None:
+    """Put the files that are staged in ``folder`` (``textgen.staging``) in place, as one.
+
+    Args:
+        folder: of the model.
+        keep: keep files of the model that no staged one replaces.
 
     Raises:
-        CheckpointError: if it cannot be removed.
+        CheckpointError: if it fails; the model before is untouched, or the new one is complete and
+            put in place by the next command that reads it.
     """
-    try:
-        path.unlink(missing_ok=True)
-    except OSError as error:
-        raise CheckpointError(f"{path}: cannot be removed: {error.strerror}.") from None
+    staging.commit(folder, () if keep else OWN, CONFIG)
+
+
+def recover_model(folder: Path) -> None:
+    """Complete a ``commit_model`` that was interrupted.
+
+    Raises:
+        CheckpointError: if it cannot be completed.
+    """
+    staging.recover(folder, OWN, CONFIG)
 
 
 def find_model(name: str | Path) -> Path:
@@ -287,6 +308,7 @@ def find_model(name: str | Path) -> Path:
         CheckpointError: if there is none; suggests the nearest name.
     """
     given = Path(name)
+    recover_model(given)
     if (given / CONFIG).is_file():
         return given
     known = {model.name: model for model in reversed(list(known_models()))}

@@ -11,7 +11,7 @@ from typing import Any, cast
 
 import torch
 
-from textgen.checkpoint import CONFIG, find_model, load_weights, read_config
+from textgen.checkpoint import CONFIG, SOURCE_TOKENIZER, find_model, load_weights, read_config
 from textgen.config import structure
 from textgen.data.tokenizers import TextTokenizer, fingerprints, load_tokenizer
 from textgen.decoding.binding import Binder
@@ -26,9 +26,6 @@ from textgen.recipes import (
     TRANSLATOR,
     LanguageModelRecipe,
 )
-
-SOURCE_TOKENIZER = "source_tokenizer"
-"""Name of the source's tokenizer in a folder, where it is not the target's."""
 
 
 @dataclass(frozen=True)

@@ -6,14 +6,14 @@ import math
 import re
 import sys
 from pathlib import Path
-from typing import Self
 
 import pytest
 
 from textgen.cli import logs, progress
 from textgen.cli.progress import clock, counting, figure_for, training_progress
 from textgen.cli.training_options import Summary
-from textgen.training.events import Event, Improved, Step, Stopped, Validated
+from textgen.errors import DataError
+from textgen.training.events import Event, Improved, Note, Step, Stopped, Validated
 
 
 class Terminal(io.StringIO):
@@ -154,14 +154,25 @@ def test_the_log_has_a_line_for_each_event_and_goes_on(tmp_path: Path) -> None:
     assert len(path.read_text(encoding="utf-8").splitlines()) == 1
 
 
+def test_an_older_log_stays_until_the_first_step(tmp_path: Path) -> None:
+    path = tmp_path / "run.jsonl"
+    path.write_text("old\n")
+    with logs.json_log(path, append=False) as listener:
+        listener(Note("of the new training"))
+        assert path.read_text() == "old\n"
+        for event in EVENTS[:2]:
+            listener(event)
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    assert [line["event"] for line in lines] == ["note", "step", "step"]
+    with pytest.raises(DataError, match="cannot be written"), logs.json_log(tmp_path, append=False):
+        pass
+
+
 def test_a_full_disk_ends_the_log_and_not_the_training(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     class Full:
-        def __enter__(self) -> Self:
-            return self
-
-        def __exit__(self, *_: object) -> None: ...
+        def close(self) -> None: ...
 
         def write(self, _: bytes) -> int:
             raise OSError(28, "No space left on device")

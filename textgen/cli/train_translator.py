@@ -58,7 +58,7 @@ def command(*, as_json: bool) -> None:
             overwrite=training.overwrite,
             group=group,
         )
-        with says_how_to_go_on(training.out, group):
+        with says_how_to_go_on(training, group):
             summary = training.run(events, figure_for(recipe.tokenizer.kind), group)
     if not group.leads:
         return

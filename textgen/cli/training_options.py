@@ -19,6 +19,7 @@ from textgen.cli.output import print_json
 from textgen.cli.progress import clock
 from textgen.cli.ranks import ranks
 from textgen.cli.threads import set_threads, threads_option
+from textgen.errors import TextgenError
 
 if TYPE_CHECKING:
     from textgen.cli.progress import Figure, Listener
@@ -51,7 +52,9 @@ training_options = all_of(
         ),
         kept_option("--seed", type=click.IntRange(min=0), metavar="N", help="For all chance."),
         kept_option("--resume", is_flag=True, help="Go on with the training in --out."),
-        kept_option("--overwrite", is_flag=True, help="Replace the model in --out."),
+        kept_option(
+            "--overwrite", is_flag=True, help="Replace the model in --out at the first save."
+        ),
         kept_option(
             "--log",
             type=click.Path(path_type=Path, dir_okay=False),
@@ -222,15 +225,38 @@ def report(
 
 
 @contextlib.contextmanager
-def says_how_to_go_on(out: Path, group: Group) -> Iterator[None]:
-    """On Ctrl-C or SIGTERM, tell the command that resumes; what was trained is saved by then."""
+def says_how_to_go_on(training: Training, group: Group) -> Iterator[None]:
+    """On Ctrl-C or SIGTERM, tell the command that resumes; what was trained is saved by then.
+
+    Where --overwrite ends before its first save, tell that the older model is still there.
+    """
+    weights, state = (training.out / name for name in ("model.safetensors", "training.safetensors"))
+    before = _version(weights), _version(state)
     try:
         yield
-    except KeyboardInterrupt:
-        if group.leads and (out / "training.safetensors").is_file():
-            again = [word for word in sys.argv[1:] if word not in {"--overwrite", "--resume"}]
-            command = shlex.join(["textgen", *again, "--resume"])
-            if group.size > 1:
-                command = f"torchrun ... -m -- {command}"
-            complain(f"Saved in {out}. To go on:\n  {command}")
+    except (KeyboardInterrupt, TextgenError) as stop:
+        now = _version(weights), _version(state)
+        if not group.leads:
+            raise
+        if training.overwrite and now == before and before != (None, None):
+            complain(f"Nothing was saved: {training.out} still holds the model from before.")
+        elif isinstance(stop, KeyboardInterrupt) and now[1] is not None:
+            _say_how_to_go_on(training.out, group)
         raise
+
+
+def _version(path: Path) -> tuple[int, int] | None:
+    """What a file is known by until it is replaced; None where there is none."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_ino, found.st_mtime_ns
+
+
+def _say_how_to_go_on(out: Path, group: Group) -> None:
+    again = [word for word in sys.argv[1:] if word not in {"--overwrite", "--resume"}]
+    command = shlex.join(["textgen", *again, "--resume"])
+    if group.size > 1:
+        command = f"torchrun ... -m -- {command}"
+    complain(f"Saved in {out}. To go on:\n  {command}")

@@ -1,4 +1,4 @@
-"""What every training does with its folder: open it, save into it, go on from it."""
+"""What every training does with its folder: check it, save into it, go on from it."""
 
 from __future__ import annotations
 
@@ -17,16 +17,18 @@ from textgen.checkpoint import (
     CONFIG,
     TRAINING,
     WEIGHTS,
+    commit_model,
     load_training_state,
     load_weights,
     read_config,
-    remove,
+    recover_model,
     save_training_state,
     save_weights,
 )
 from textgen.config import as_dict
 from textgen.errors import CheckpointError, UsageError
 from textgen.recipes import RECIPES
+from textgen.staging import staged
 from textgen.training.events import Event, Improved, Snapshot, Stopped, Validated
 from textgen.training.group import Group
 from textgen.training.state import TrainingState
@@ -37,29 +39,33 @@ FIXED = ("batch", "window", "reset", "seed", "optimiser")
 """Training options without which a position in the data or the moments mean nothing."""
 
 
-def open_folder(
+def check_folder(
     folder: Path, kind: str, config: Mapping[str, Any], *, resume: bool, overwrite: bool
 ) -> None:
-    """Make sure that a training may use a folder.
+    """Check that a training may use a folder; a model in it is not touched.
 
     Args:
         folder: for the model.
         kind: of the model.
         config: the recipe as plain data.
         resume: go on with the training that is in the folder.
-        overwrite: remove the model that is in the folder.
+        overwrite: replace the model that is in the folder.
 
     Raises:
         UsageError: if there is a model and neither is said, or a resumed recipe differs.
-        CheckpointError: if there is nothing to resume, or files cannot be removed.
+        CheckpointError: if there is nothing to resume.
     """
     if folder.exists() and not folder.is_dir():
         raise UsageError(f"{folder}: is a file; a folder is needed for the model.")
     if resume and overwrite:
         raise UsageError("Resume and overwrite exclude each other: keep the model or replace it.")
+    recover_model(folder)
     if resume:
         if not (folder / CONFIG).is_file():
-            raise CheckpointError(f"{folder}: there is no training to resume.")
+            raise CheckpointError(
+                f"{folder}: there is no training to resume: none was begun, or it ended before its "
+                "first save. Start it without resume."
+            )
         # options that came later had their usual values
         before = {**_flat(as_dict(RECIPES[kind]())), **_flat(read_config(folder, kind).config)}
         _require_same(folder, before, config)
@@ -70,8 +76,6 @@ def open_folder(
             f"{folder}: holds a model already ({', '.join(present)}). "
             "Resume it, overwrite it, or choose another folder."
         )
-    for name in present:
-        remove(folder / name)
 
 
 def share(
@@ -211,12 +215,20 @@ def judged_anew(
 
 
 def saving(
-    events: Iterator[Event], folder: Path | None, model: nn.Module, data: Mapping[str, Any]
+    events: Iterator[Event],
+    folder: Path | None,
+    model: nn.Module,
+    data: Mapping[str, Any],
+    *,
+    describe: Callable[[Path], object],
+    resume: bool = False,
 ) -> Iterator[Event]:
     """Save what the events of ``fit`` ask for, and pass the events on.
 
     The best weights go to ``model.safetensors``; before the first validation these are the
-    latest. Snapshots are saved and not passed on.
+    latest. Snapshots are saved and not passed on. Until the first save the folder's files stay as
+    they are; then they are replaced as one: by those of the new model, or with ``resume``, at the
+    first snapshot, by those that have changed.
 
     Args:
         events: of ``fit``.
@@ -224,16 +236,25 @@ def saving(
         model: that is trained.
         data: facts about the training data, saved with each snapshot; the ``tokenizers`` among
             them, fingerprints by side, with the weights too.
+        describe: writes all files of the model but weights and training state into a folder.
+        resume: the training in the folder goes on.
 
     Raises:
         KeyboardInterrupt: after all is saved, if the training was interrupted.
+        CheckpointError: if something cannot be written.
     """
-    metrics: Mapping[str, float] = {}
+    if folder is None:
+        yield from _passed_on(events)
+        return
+    with staged(folder) as place:
+        describe(place)
+        saver = _Saver(folder, place, model, data, resume=resume)
+        yield from _passed_on(saver.saved(events))
+
+
+def _passed_on(events: Iterator[Event]) -> Iterator[Event]:
+    """The events that are for the caller."""
     for event in events:
-        if isinstance(event, Validated):
-            metrics = event.metrics
-        if folder is not None:
-            _save(event, folder, model, data, metrics)
         if isinstance(event, Snapshot):
             continue
         yield event
@@ -241,23 +262,52 @@ def saving(
             raise KeyboardInterrupt
 
 
-def _save(
-    event: Event,
-    folder: Path,
-    model: nn.Module,
-    data: Mapping[str, Any],
-    metrics: Mapping[str, float],
-) -> None:
-    """Save what an event asks for."""
-    known = {"tokenizers": data["tokenizers"]} if "tokenizers" in data else {}
-    if isinstance(event, Improved):
-        facts = {"step": event.step, "metrics": dict(metrics), **known}
-        save_weights(folder, model, facts)
-    if isinstance(event, Snapshot):
+class _Saver:
+    """Saves weights and states: the first ones beside what is in the folder.
+
+    Args:
+        folder: of the model.
+        place: where the first save goes.
+        model: that is trained.
+        data: facts about the training data.
+        resume: the training in the folder goes on.
+    """
+
+    def __init__(
+        self, folder: Path, place: Path, model: nn.Module, data: Mapping[str, Any], *, resume: bool
+    ) -> None:
+        self.folder, self.place, self.model, self.data = folder, place, model, data
+        self.resume = resume
+        self.metrics: Mapping[str, float] = {}
+
+    def saved(self, events: Iterator[Event]) -> Iterator[Event]:
+        """All events, after what they ask for is saved."""
+        for event in events:
+            if isinstance(event, Validated):
+                self.metrics = event.metrics
+            if isinstance(event, Improved | Snapshot):
+                self._save(event)
+                if isinstance(event, Snapshot) or not self.resume:
+                    self._put_in_place()
+            yield event
+
+    def _save(self, event: Improved | Snapshot) -> None:
+        """Save what an event asks for."""
+        known = {"tokenizers": self.data["tokenizers"]} if "tokenizers" in self.data else {}
+        if isinstance(event, Improved):
+            facts = {"step": event.step, "metrics": dict(self.metrics), **known}
+            save_weights(self.place, self.model, facts)
+            return
         if event.state.counters.best is None:
-            _save_latest(folder, model, event, known)
-        facts = {"counters": event.state.facts(), "data": data}
-        save_training_state(folder, event.state.tensors, facts)
+            _save_latest(self.place, self.model, event, known)
+        facts = {"counters": event.state.facts(), "data": self.data}
+        save_training_state(self.place, event.state.tensors, facts)
+
+    def _put_in_place(self) -> None:
+        """After the first save, replace the files of the folder."""
+        if self.place != self.folder:
+            commit_model(self.folder, keep=self.resume)
+            self.place = self.folder
 
 
 def _save_latest(folder: Path, model: nn.Module, event: Snapshot, known: Mapping[str, Any]) -> None:

@@ -29,7 +29,7 @@ from textgen.models.language_model import LanguageModel
 from textgen.recipes.recipe import LANGUAGE_MODEL, LanguageModelRecipe
 from textgen.training.events import Event, Note
 from textgen.training.fit import Validate, fit
-from textgen.training.folder import judged_anew, open_folder, saving, share, shared_state
+from textgen.training.folder import check_folder, judged_anew, saving, share, shared_state
 from textgen.training.frequency import count_targets
 from textgen.training.group import Group
 from textgen.training.interrupts import Interrupts
@@ -79,7 +79,8 @@ def train_language_model(
         out: folder for the model, made if it is missing.
         resume: go on where the training in ``out`` was interrupted; of the recipe, only options
             of training may differ from then (budget, rates, habits).
-        overwrite: replace a model that is in ``out``.
+        overwrite: replace a model that is in ``out``, by the first weights that are saved; until
+            then it stays as it is.
         group: of the processes that train together; the first one alone uses ``out``. None is
             this process alone.
 
@@ -99,7 +100,7 @@ def train_language_model(
     config = as_dict(recipe)
     group = group or Group()
     if group.leads:
-        open_folder(out, LANGUAGE_MODEL, config, resume=resume, overwrite=overwrite)
+        check_folder(out, LANGUAGE_MODEL, config, resume=resume, overwrite=overwrite)
     Arithmetic(recipe.training)  # no text is read for a device that is not there
     return _train(recipe, train, valid, out, group, resume=resume)
 
@@ -145,10 +146,12 @@ def _train(
     )
     if note is not None:
         yield Note(note)
-    if group.leads:
+
+    def describe(place: Path) -> None:
         if not resume:
-            save_tokenizer(tokenizer, out)
-        save_config(out, LANGUAGE_MODEL, as_dict(recipe), origin)
+            save_tokenizer(tokenizer, place)
+        save_config(place, LANGUAGE_MODEL, as_dict(recipe), origin)
+
     with Interrupts() as interrupts:
         events = fit(
             model,
@@ -159,7 +162,14 @@ def _train(
             interrupted=interrupts.noted,
             group=group,
         )
-        yield from saving(events, out if group.leads else None, model, facts)
+        yield from saving(
+            events,
+            out if group.leads else None,
+            model,
+            facts,
+            describe=describe,
+            resume=resume,
+        )
 
 
 def _notes(recipe: LanguageModelRecipe, texts: _Texts) -> Iterator[str]:

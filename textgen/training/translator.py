@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from textgen.checkpoint import save_config
+from textgen.checkpoint import SOURCE_TOKENIZER, save_config
 from textgen.config import as_dict
 from textgen.data.documents import digest
 from textgen.data.pair_batches import PairBatches
@@ -28,12 +28,12 @@ from textgen.data.tokenizers import (
 from textgen.decoding.chain import default_registries, resolve
 from textgen.errors import ConfigError, UsageError
 from textgen.evaluation.translation_metrics import check_tokenizer
-from textgen.loading import SOURCE_TOKENIZER, LoadedModel
+from textgen.loading import LoadedModel
 from textgen.models.translator import Translator
 from textgen.recipes.recipe import TRANSLATOR, PairConfig, TranslatorRecipe
 from textgen.training.events import Event, Note
 from textgen.training.fit import fit
-from textgen.training.folder import judged_anew, open_folder, saving, share, shared_state
+from textgen.training.folder import check_folder, judged_anew, saving, share, shared_state
 from textgen.training.group import Group
 from textgen.training.interrupts import Interrupts
 from textgen.training.precision import Arithmetic
@@ -79,7 +79,8 @@ def train_translator(
         valid: None holds out ``recipe.data.valid_share`` of ``train``.
         out: folder for the model, made if it is missing.
         resume: go on where the training in ``out`` was interrupted.
-        overwrite: replace a model that is in ``out``.
+        overwrite: replace a model that is in ``out``, by the first weights that are saved; until
+            then it stays as it is.
         group: of the processes that train together; the first one alone uses ``out``. None is
             this process alone.
 
@@ -99,7 +100,7 @@ def train_translator(
     _check(recipe)
     group = group or Group()
     if group.leads:
-        open_folder(out, TRANSLATOR, as_dict(recipe), resume=resume, overwrite=overwrite)
+        check_folder(out, TRANSLATOR, as_dict(recipe), resume=resume, overwrite=overwrite)
     Arithmetic(recipe.training)  # no text is read for a device that is not there
     return _train(recipe, train, valid, out, group, resume=resume)
 
@@ -160,10 +161,12 @@ def _train(
     )
     if note is not None:
         yield Note(note)
-    if group.leads:
+
+    def describe(place: Path) -> None:
         if not resume:
-            tokenizers.save(out)
-        save_config(out, TRANSLATOR, as_dict(recipe), {**facts, **origin})
+            tokenizers.save(place)
+        save_config(place, TRANSLATOR, as_dict(recipe), {**facts, **origin})
+
     with Interrupts() as interrupts:
         events = fit(
             model,
@@ -175,7 +178,14 @@ def _train(
             interrupted=interrupts.noted,
             group=group,
         )
-        yield from saving(events, out if group.leads else None, model, facts)
+        yield from saving(
+            events,
+            out if group.leads else None,
+            model,
+            facts,
+            describe=describe,
+            resume=resume,
+        )
 
 
 def _make_tokenizers(recipe: TranslatorRecipe, train: ParallelSource) -> _Tokenizers:

@@ -12,14 +12,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from textgen.checkpoint import load_tensors, save_tensors
+from textgen.checkpoint import LEXICON, load_tensors, save_tensors
 from textgen.data.tokenizers import fingerprints
 from textgen.errors import CheckpointError
 from textgen.loading import LoadedModel
 from textgen.translation.ibm_model1 import Model1, Table
-
-LEXICON = "lexicon.safetensors"
-"""Name of the file in a model's folder."""
 
 ROUNDS = 5
 KEPT = 100

@@ -1,0 +1,132 @@
+"""Replacing several files of a folder as one.
+
+New files are written into ``FOLDER/.staged``. ``commit`` renames that folder, which is one atomic
+step, and then puts its files in place. A process that is killed before the rename leaves the old
+files untouched; after it, ``recover`` goes on with what is left, whoever calls it:
+
+```
+.staged    being written: removed by the next training
+.complete  old files are being removed
+.moving    new files are being put in place
+```
+The staging folder is inside the model's folder, which may be a mount point or the shell's working
+folder; files that are not the model's are never touched.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import shutil
+import stat
+from collections.abc import Collection, Iterator
+from pathlib import Path
+
+from textgen.atomic import flush
+from textgen.errors import CheckpointError
+
+STAGED, COMPLETE, MOVING = ".staged", ".complete", ".moving"
+
+
+@contextlib.contextmanager
+def staged(folder: Path) -> Iterator[Path]:
+    """An empty folder for new files, removed at the end of the block unless it was committed.
+
+    Args:
+        folder: whose files will be replaced; is made, and removed again if it stays empty.
+
+    Raises:
+        CheckpointError: if it cannot be made.
+    """
+    made = not folder.exists()
+    place = folder / STAGED
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        shutil.rmtree(place, ignore_errors=True)  # of a training that was killed
+        place.mkdir()
+    except OSError as error:
+        raise CheckpointError(f"{folder}: cannot be made: {error.strerror}.") from None
+    try:
+        yield place
+    finally:
+        shutil.rmtree(place, ignore_errors=True)
+        if made:
+            with contextlib.suppress(OSError):  # it is not empty
+                folder.rmdir()
+
+
+def commit(folder: Path, own: Collection[str], last: str) -> None:
+    """Replace files of a folder by those that are staged.
+
+    Args:
+        folder: of the files.
+        own: names of files to remove where no staged one replaces them.
+        last: name of the file that is put in place after all others.
+
+    Raises:
+        CheckpointError: if it fails; the old files are untouched, or ``recover`` completes it.
+    """
+    try:
+        flush(folder / STAGED)
+        with _locked(folder):
+            (folder / STAGED).replace(folder / (COMPLETE if own else MOVING))
+            flush(folder)
+            _finish(folder, own, last)
+    except OSError as error:
+        raise _failed(folder, error) from None
+
+
+def recover(folder: Path, own: Collection[str], last: str) -> None:
+    """Complete a ``commit`` that was interrupted; the arguments are those of ``commit``.
+
+    Raises:
+        CheckpointError: if it cannot be completed.
+    """
+    if not (folder / COMPLETE).is_dir() and not (folder / MOVING).is_dir():
+        return
+    try:
+        with _locked(folder):  # a process that is just committing holds it until all is in place
+            _finish(folder, own, last)
+    except OSError as error:
+        raise _failed(folder, error) from None
+
+
+def _finish(folder: Path, own: Collection[str], last: str) -> None:
+    """Remove old files, then put new ones in place; may be interrupted and begun again."""
+    complete, moving = folder / COMPLETE, folder / MOVING
+    if complete.is_dir():
+        new = {path.name for path in complete.iterdir()}
+        for name in own:
+            (folder / f".{name}.part").unlink(missing_ok=True)
+            if name not in new:
+                (folder / name).unlink(missing_ok=True)
+        complete.replace(moving)
+    if moving.is_dir():
+        for path in sorted(moving.iterdir(), key=lambda path: path.name == last):
+            target = folder / path.name
+            if target.is_file():
+                path.chmod(stat.S_IMODE(target.stat().st_mode))
+            path.replace(target)
+        moving.rmdir()
+        flush(folder)
+
+
+@contextlib.contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Hold a folder's lock, which ends with the process."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        with contextlib.suppress(OSError):  # file systems without locks
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
+
+
+def _failed(folder: Path, error: OSError) -> CheckpointError:
+    if (folder / COMPLETE).is_dir() or (folder / MOVING).is_dir():
+        state = "The new files are complete; the next command that reads the model goes on."
+    else:
+        state = "The files before are untouched."
+    return CheckpointError(f"{folder}: its files cannot be replaced: {error.strerror}. {state}")
