@@ -2,6 +2,7 @@
 
 import ast
 import graphlib
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -132,6 +133,21 @@ def test_shipped_plugins_use_what_any_plugin_may(path: Path) -> None:
     assert own_parts(names) <= {"protocols", "decoding", "errors"}
 
 
+WRITES = re.compile(r"\.write_(?:bytes|text)\(|open\([^)]*[\"'][wx]b?[\"']|savefig\(path")
+WRITERS = {
+    "atomic.py": "the module for it",
+    "data/mapped.py": "into a new folder, which is renamed",
+    "training/folder.py": "into a temporary folder",
+}
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_files_are_written_atomically(path: Path) -> None:
+    text = path.read_text(encoding="utf-8").replace("atomic.write_", "")
+    found = [line for line in text.splitlines() if WRITES.search(line)]
+    assert str(path.relative_to(ROOT / "textgen")) in WRITERS or not found, "use textgen.atomic"
+
+
 def test_the_reader_of_imports_sees_a_breach(tmp_path: Path) -> None:
     file = tmp_path / "breach.py"
     file.write_text(
@@ -146,4 +162,7 @@ def test_the_reader_of_imports_sees_a_breach(tmp_path: Path) -> None:
         "textgen.models",
     }
     assert "textgen.models" not in imports(file, late=False)
+    for line in ('path.open("w", encoding="utf-8")', "path.write_bytes(data)", 'open(path, "wb")'):
+        assert WRITES.search(line)
+    assert not WRITES.search('path.open("rb")')
     assert own_parts(imports(file, late=True)) == {"cli", "models"}

@@ -18,11 +18,13 @@ from hypothesis import strategies as st
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from textgen import checkpoint
+from textgen import checkpoint, staging
 from textgen.checkpoint import (
     CONFIG,
+    LEXICON,
     TRAINING,
     WEIGHTS,
+    commit_model,
     find_model,
     known_models,
     load_tensors,
@@ -37,6 +39,7 @@ from textgen.checkpoint import (
 )
 from textgen.data.tokenizers import ByteTokenizer, save_tokenizer
 from textgen.errors import CheckpointError
+from textgen.staging import staged
 
 DTYPES = [torch.float32, torch.float64, torch.bfloat16, torch.int64, torch.uint8, torch.bool]
 
@@ -369,3 +372,32 @@ def test_models_are_found_by_folder_and_by_name(
     (tmp_path / "empty").mkdir()
     with pytest.raises(CheckpointError, match=r"empty: is no model: there is no config\.json"):
         find_model("empty")
+
+
+@pytest.mark.parametrize("keep", [False, True], ids=["another model", "resumed"])
+def test_a_reader_completes_what_was_interrupted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, keep: bool
+) -> None:
+    folder = tmp_path / "checkpoints" / "novel"
+    save_config(folder, "language-model", {"of": "old"})
+    for name in (LEXICON, "notes.txt", TRAINING):
+        (folder / name).write_bytes(b"old")
+    (folder / CONFIG).chmod(0o640)
+    with staged(folder) as place:
+        save_config(place, "language-model", {"of": "new"})
+        (place / TRAINING).write_bytes(b"new")
+
+        def killed(*_: object, **__: object) -> None:
+            raise KeyboardInterrupt
+
+        with monkeypatch.context() as patch:
+            patch.setattr(staging, "_finish", killed)
+            with pytest.raises(KeyboardInterrupt):
+                commit_model(folder, keep=keep)
+    assert (folder / TRAINING).read_bytes() == b"old"
+    monkeypatch.chdir(tmp_path)
+    assert read_config(find_model("novel")).config == {"of": "new"}
+    names = {path.name for path in folder.iterdir()}
+    assert names == {CONFIG, TRAINING, "notes.txt"} | ({LEXICON} if keep else set())
+    assert (folder / TRAINING).read_bytes() == b"new"
+    assert stat.S_IMODE((folder / CONFIG).stat().st_mode) == 0o640

@@ -1,0 +1,85 @@
+"""``train --overwrite`` and ``--resume`` that fail: what is left, and what is told."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from textgen.checkpoint import TRAINING
+from textgen.cli.failures import guarded
+from textgen.training import language_model
+
+SETTINGS = ["training.minutes=none", "training.steps=3", "model.hidden=8", "training.device=cpu"]
+
+
+def train(*arguments: str, text: str = "a.txt", settings: tuple[str, ...] = ()) -> int:
+    options = ("--train", text, "--out", "m", "--threads", "1", *arguments)
+    return guarded(["train", "lm", *options, "--set", *SETTINGS, *settings])
+
+
+def files() -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in Path("m").iterdir()}
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("a.txt").write_text("the cat sat on a mat\n" * 40, encoding="utf-8")
+    Path("cp1251.txt").write_bytes(b"\xcf\xf0\n")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "settings"),
+    [
+        (("--valid", "cp1251.txt"), ()),
+        ((), ("tokenizer.kind=unigram", "tokenizer.size=5")),
+        ((), ("training.learning_rate=3e38", "training.schedule=constant", "training.steps=20")),
+        ((), ("training.device=cuda",)),
+    ],
+    ids=["text", "recipe", "loss", "device"],
+)
+def test_what_fails_before_the_first_save_keeps_the_old_model(
+    capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...], settings: tuple[str, ...]
+) -> None:
+    if settings == ("training.device=cuda",) and torch.cuda.is_available():
+        pytest.skip("there is such a device")
+    assert train() == 0
+    Path("m/lexicon.safetensors").write_bytes(b"of the old model")
+    Path("m/notes.txt").write_bytes(b"a user's")
+    before = files()
+    assert train("--overwrite", *arguments, settings=settings) in {1, 2}
+    assert files() == before
+    if "device" not in str(settings):
+        assert "Nothing was saved: m still holds the model from before." in capsys.readouterr().err
+    assert train("--overwrite") == 0
+    after = files()
+    assert before.keys() - after.keys() == {"lexicon.safetensors"}
+    assert after["notes.txt"] == before["notes.txt"]
+
+
+def test_a_resume_that_fails_can_be_resumed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert train(settings=("training.average=0.9",)) == 0
+    before = files()
+    changed = ("training.average=0", "training.average_last=3", "training.steps=6")
+    assert train("--resume", settings=changed) == 1
+    assert "average" in capsys.readouterr().err
+    assert files() == before
+    assert train("--resume", settings=("training.average=0.9", "training.steps=4")) == 0
+    assert files()[TRAINING] != before[TRAINING]
+
+
+def test_who_stops_before_the_first_save_is_not_told_to_resume(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert train() == 0
+    before = files()
+
+    def stopped(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(language_model, "train_tokenizer", stopped)
+    assert train("--overwrite") == 130
+    told = capsys.readouterr().err
+    assert "m still holds the model from before" in told
+    assert "To go on" not in told
+    assert files() == before
