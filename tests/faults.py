@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from textgen import checkpoint
+from textgen import atomic, checkpoint
 
 OPERATIONS = ("replace", "rename", "fsync", "unlink", "remove", "mkdir", "rmdir", "link", "chmod")
 CLEANING = {"unlink", "remove", "rmdir"}
@@ -57,6 +57,7 @@ def injected(at: int, *, kill: bool) -> Iterator[Faults]:
         patch.setattr(os, "open", _opening(os.open, faults, _flags_write, torn=False))
         for module in (io, builtins):
             patch.setattr(module, "open", _opening(open, faults, _mode_writes))
+        patch.setattr(atomic._Output, "write", _torn_write(atomic._Output.write, faults))
         patch.setattr(checkpoint, "save_file", _torn(checkpoint.save_file, faults))
         yield faults
 
@@ -109,5 +110,24 @@ def _torn(function: Callable[..., Any], faults: Faults) -> Callable[..., Any]:
         except BaseException:
             os.truncate(path, path.stat().st_size // 2)
             raise
+
+    return wrapped
+
+
+def _torn_write(function: Callable[..., int], faults: Faults) -> Callable[..., int]:
+    """Goes wrong when half is written."""
+
+    def wrapped(file: Any, data: Any) -> int:
+        try:
+            faults.point("write")
+        except Killed:
+            function(file, bytes(data)[: len(data) // 2])
+            raise
+        except OSError as failure:
+            function(file, bytes(data)[: len(data) // 2])
+            if file._explained is None:
+                raise
+            raise file._explained(failure) from None
+        return function(file, data)
 
     return wrapped

@@ -56,17 +56,21 @@ def test_a_named_pipe_is_written_to(tmp_path: Path) -> None:
     assert stat.S_ISFIFO((tmp_path / "pipe").stat().st_mode)
 
 
-def test_standard_output_that_is_a_file_is_not_replaced(tmp_path: Path) -> None:
+@pytest.mark.parametrize("mode", ["ab", "wb"])
+def test_standard_output_that_is_a_file_goes_on(tmp_path: Path, mode: str) -> None:
     code = (
-        "from textgen import atomic; from pathlib import Path; import sys\n"
+        "from textgen import atomic; from pathlib import Path; import os, sys\n"
+        "os.write(1, b'before\\n')\n"
         "for name in ('/dev/stdout', sys.argv[1]):\n"
         "    atomic.write_text(Path(name), 'one\\n')\n"
-        "import os; os.write(1, b'after it\\n')\n"
+        "with atomic.open_text(Path('/dev/stdout')) as file:\n"
+        "    file.write('two\\n')\n"
+        "os.write(1, b'after\\n')\n"
     )
-    with (tmp_path / "out").open("ab") as file:
+    with (tmp_path / "out").open(mode) as file:
         command = [sys.executable, "-c", code, str(tmp_path / "out")]
         subprocess.run(command, stdout=file, check=True)
-    assert (tmp_path / "out").read_text() == "one\nafter it\n"
+    assert (tmp_path / "out").read_text() == "before\none\none\ntwo\nafter\n"
 
 
 def test_what_fails_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:

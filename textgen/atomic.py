@@ -56,7 +56,12 @@ def write(
 
 def write_bytes(path: Path, data: bytes, error: type[TextgenError] = DataError) -> None:
     """Replace the contents of a file; the arguments and errors are those of ``write``."""
-    write(path, lambda beside: beside.write_bytes(data), error)
+
+    def writer(beside: Path) -> None:
+        with io.BufferedWriter(_Output(beside)) as file:
+            file.write(data)
+
+    write(path, writer, error)
 
 
 def write_text(path: Path, text: str, error: type[TextgenError] = DataError) -> None:
@@ -151,15 +156,16 @@ def _abandon(replacement: _Replacement | None) -> None:
 
 
 class _Output(io.FileIO):
-    """A file whose errors name it; a closed pipe is told as ever.
+    """A file to write to; a standard stream goes on where it is, instead of being cut.
 
     Args:
         path: of the file.
-        explained: makes the exception to raise.
+        explained: makes the exception to raise when writing fails, but for a closed pipe.
     """
 
-    def __init__(self, path: Path, explained: Callable[[OSError], Exception]) -> None:
-        super().__init__(path, "w")
+    def __init__(self, path: Path, explained: Callable[[OSError], Exception] | None = None) -> None:
+        stream = _stream(path)
+        super().__init__(path if stream is None else os.dup(stream), "w")
         self._explained = explained
 
     def write(self, data: Any) -> int:
@@ -169,6 +175,8 @@ class _Output(io.FileIO):
         except BrokenPipeError:
             raise
         except OSError as failure:
+            if self._explained is None:
+                raise
             raise self._explained(failure) from None
 
 
@@ -202,15 +210,16 @@ def _is_written_directly(path: Path) -> bool:
         ("dev", "stderr"),
     }:
         return True
-    return any(_is_stream(found, number) for number in (0, 1, 2))
+    return _stream(path) is not None
 
 
-def _is_stream(found: os.stat_result, number: int) -> bool:
-    """Whether a file is one of the standard streams, redirected."""
-    try:
-        return os.path.samestat(found, os.fstat(number))
-    except OSError:
-        return False
+def _stream(path: Path) -> int | None:
+    """The standard output or error stream that a path leads to, if any."""
+    for number in (1, 2):
+        with contextlib.suppress(OSError):  # it is closed, or there is no file
+            if os.path.samestat(path.stat(), os.fstat(number)):
+                return number
+    return None
 
 
 def _sentence(path: Path, failure: Exception, replacement: _Replacement | None = None) -> str:
