@@ -49,6 +49,12 @@ class Request:
     index: int = 0
     chain: Chain | None = None
 
+    def __post_init__(self) -> None:
+        """A single stop text is one, and not its characters."""
+        stop: object = self.stop
+        if isinstance(stop, str):
+            object.__setattr__(self, "stop", (stop,))
+
 
 @dataclass(frozen=True)
 class Generation:
@@ -142,12 +148,13 @@ def generate_each(
     remaining = iter(requests)
     while batch := list(itertools.islice(remaining, batch_size)):
         chains = [binder(request.chain or chain) for request in batch]
-        groups: dict[tuple[int, int], list[int]] = {}
+        groups: dict[tuple[int, bool, int], list[int]] = {}
         for place, (request, own) in enumerate(zip(batch, chains, strict=True)):
             samples = (request.chain or chain).results(request.samples)
-            groups.setdefault((id(own.strategy), samples), []).append(place)
+            key = id(own.strategy), own.allow_unknown, samples
+            groups.setdefault(key, []).append(place)
         results: dict[int, list[Generation]] = {}
-        for (_, samples), places in groups.items():
+        for (*_, samples), places in groups.items():
             these, theirs = [batch[place] for place in places], [chains[place] for place in places]
             found = _generate_batch(loaded, these, theirs, samples, on_text)
             results.update(zip(places, found, strict=True))
@@ -180,6 +187,7 @@ def _generate_batch(
         watch=_watch(writers),
         texts=[request.prompt for request in requests],
         settled=writers[0].settled if streaming else None,
+        allow_unknown=chains[0].allow_unknown,
     )
     together = replace(chains[0], filters=rowwise([chain.filters for chain in chains]))
     hypotheses = on_host(together.decode(session))
@@ -210,7 +218,9 @@ class _Writer:
         least: int,
     ) -> None:
         self.tokenizer = tokenizer
-        self.request = request
+        # texts are compared in the form in which the model writes
+        stop = tuple(map(tokenizer.normalise, request.stop))
+        self.request = request = replace(request, stop=stop)
         self.least = least  # tokens before which no stop text counts
         self.previous = prompt[-1] if prompt else None
         self.on_text = on_text

@@ -304,6 +304,7 @@ class Session:
         texts: the source sentences (for a language model the prompts) where they are known; else
             nothing.
         batch: what the model was begun with, where it is known.
+        allow_unknown: the unknown token may be generated; it may be forced in any case.
     """
 
     model: Model[Any]
@@ -322,6 +323,13 @@ class Session:
     batch: Batch | None = None
     settled: Settled | None = None
     forced: Tensor | None = None
+    allow_unknown: bool = True
+
+    @property
+    def forbidden(self) -> tuple[int, ...]:
+        """Tokens that no search generates: pad, bos, and unknown where that is not allowed."""
+        unknown = () if self.allow_unknown or self.marks.unknown is None else (self.marks.unknown,)
+        return (self.marks.pad, self.marks.bos, *unknown)
 
 
 class Companion(Protocol):

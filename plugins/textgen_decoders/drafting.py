@@ -36,7 +36,7 @@ class Drafter:
         self.filters = [
             each for each in session.filters if not callable(getattr(each, "start", None))
         ]
-        self.forbidden = session.prefix.new_tensor([session.marks.pad, session.marks.bos])
+        self.forbidden = session.prefix.new_tensor(session.forbidden)
         self.sources = torch.arange(len(session.limit), device=session.limit.device)
         self.proposed = session.prefix[:, :0].unsqueeze(1)
         # after what is certain and 0, 1, …, M of the proposed tokens
@@ -97,7 +97,7 @@ class Drafter:
         self._offers.append(self._log_probs(features.reshape(*tokens.shape, -1)))
 
     def _log_probs(self, features: Tensor) -> Tensor:
-        """(B, K, F) to (B, K, V), pad and bos forbidden as in a search."""
+        """(B, K, F) to (B, K, V), with the tokens forbidden that a search forbids."""
         scores = torch.log_softmax(self.model.output(features), -1, dtype=torch.float32)
         return scores.index_fill_(-1, self.forbidden, _FORBIDDEN)
 

@@ -42,9 +42,11 @@ class Dry:
         """Learn which tokens contain a breaker."""
         texts = [tokenizer.decode([token]) for token in range(tokenizer.size)]
         found = {each for each in map(number, self.breakers) if each is not None}
-        for breaker in self.breakers:
-            if number(breaker) is not None:
+        normalise = getattr(tokenizer, "normalise", str)
+        for given in self.breakers:
+            if number(given) is not None:
                 continue
+            breaker = normalise(given)
             inside = {token for token, text in enumerate(texts) if breaker and breaker in text}
             if not inside and tokenizer.marks.unknown not in tokenizer.encode(breaker):
                 raise UsageError(

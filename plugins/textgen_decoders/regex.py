@@ -36,7 +36,9 @@ class Regex:
 
     def bind(self, tokenizer: Tokenizer) -> RegexTokens:
         """Read the expression and the vocabulary."""
-        automaton = ByteAutomaton(parse(self.pattern))
+        # in the Unicode form in which the model writes
+        normalise = getattr(tokenizer, "normalise", str)
+        automaton = ByteAutomaton(parse(normalise(self.pattern)))
         surfaces = read_surfaces(tokenizer)
         return RegexTokens(TokenAutomaton(automaton, surfaces, tokenizer.marks, self.pattern))
 

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from textgen.errors import UsageError
-from textgen.protocols import Tokenizer
+from textgen.protocols import Marks, Tokenizer
 
 NUMBER_SIGN = "#"
+
+_MARKS: dict[str, Callable[[Marks], int | None]] = {
+    "<unk>": lambda marks: marks.unknown,
+    "<eos>": lambda marks: marks.eos,
+}
+"""Marks that are named as they are written; not where there is none of them."""
 
 
 def number(text: str) -> int | None:
@@ -22,7 +28,7 @@ def spellings(text: str, tokenizer: Tokenizer) -> list[tuple[int, ...]]:
     Raises:
         UsageError: if the text is empty, or the tokenizer does not know it.
     """
-    own = number(text)
+    own = _MARKS[text](tokenizer.marks) if text in _MARKS else number(text)
     if own is not None:
         if own >= tokenizer.size:
             raise UsageError(f"{text}: the vocabulary has {tokenizer.size} tokens, from #0 on.")

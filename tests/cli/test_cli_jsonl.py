@@ -302,5 +302,6 @@ def test_the_readme_s_requests_are_answered(capsys: pytest.CaptureFixture[str]) 
         generates = "prompt" in json.loads(text.splitlines()[0])
         words = ("generate", "--model", "lm") if generates else ("translate", "--model", "mt")
         code, out, said = run(capsys, *words, "--jsonl", text=text)
-        assert (code, said) == (0, "")
+        assert code == 0
+        assert not said or said.startswith("Warning: the model never saw the characters")
         assert out.count("\n") >= text.count("\n") + 1

@@ -74,7 +74,7 @@ def others(options: BestOf, row: int, tokens: Sequence[int]) -> float:
         other = MODELS[options.model]
         spoken = language(other, TEXTS[row]) if other.kind == "translator" else 0
         total += options.weight * sum(other.model.log_prob(spoken, [1, *forced], tokens))
-    text = LETTERS.decode([*forced, *tokens])
+    text = LETTERS.decode(tokens)
     if options.channel:
         back = MODELS[options.channel]
         target = [*OTHERS.encode(TEXTS[row]), MARKS.eos]

@@ -47,6 +47,11 @@ decoding_options = all_of(
             metavar="WIDTH",
             help="As --decode beam:WIDTH.",
         ),
+        kept_option(
+            "--allow-unknown",
+            is_flag=True,
+            help="Let the unknown token be generated, as <unk> of a model of words.",
+        ),
         plugins_option,
     ]
 )
@@ -64,6 +69,7 @@ class Decoding:
     beam: int | None
     min_p: float | None
     repetition_penalty: float | None
+    allow_unknown: bool
 
     def chain(self, registries: Registries, default: str) -> Chain:
         """The strategy and filters that are named.
@@ -87,7 +93,14 @@ class Decoding:
             min_p=self.min_p,
             repetition_penalty=self.repetition_penalty,
         )
-        return resolve(self.decode, self.filters, registries, flags, default=default)
+        return resolve(
+            self.decode,
+            self.filters,
+            registries,
+            flags,
+            default=default,
+            allow_unknown=self.allow_unknown,
+        )
 
 
 def chosen_registries() -> Registries:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
         "textgen evaluate perplexity --model checkpoints/py valid.txt",
         "textgen evaluate perplexity --model checkpoints/py valid.txt --json",
         "textgen evaluate perplexity --model checkpoints/py --corpus python-reference",
-        "textgen evaluate perplexity --model checkpoints/py novel.txt --held-out",
+        "textgen evaluate perplexity --model checkpoints/novel novel.txt --held-out",
     ),
 )
 @model_option

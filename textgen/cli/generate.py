@@ -22,6 +22,7 @@ from textgen.cli.options import (
 from textgen.cli.output import json_lines_option, jsonl_option, print_json
 from textgen.cli.shortfall import Shortfall
 from textgen.cli.threads import Threads, set_threads, threads_option
+from textgen.cli.unseen import Unseen, unescaped
 from textgen.errors import DataError, UsageError
 
 if TYPE_CHECKING:
@@ -65,7 +66,13 @@ REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
     show_default=True,
     help="Most tokens to generate.",
 )
-@click.option("--stop", multiple=True, metavar="TEXT", help="End before this text; repeatable.")
+@click.option(
+    "--stop",
+    multiple=True,
+    metavar="TEXT",
+    callback=lambda _, __, texts: tuple(map(unescaped, texts)),
+    help="End before this text; repeatable. \\n, \\t and \\r are the characters, \\\\ a backslash.",
+)
 @whole_number("--batch-size", 16, "Prompts at once; the texts do not depend on it.")
 @device_option
 @precision_option
@@ -120,8 +127,16 @@ def command(
         default = Request(_as_text(prompt), samples, max_tokens, stop, seed)
         answer_requests(loaded, default, chain, batch_size)
         return
+    unseen = Unseen(loaded.tokenizer)
     requests = (
-        Request(text, samples=results, max_tokens=max_tokens, stop=stop, seed=seed, index=index)
+        Request(
+            unseen.noted(text),
+            samples=results,
+            max_tokens=max_tokens,
+            stop=stop,
+            seed=seed,
+            index=index,
+        )
         for index, text in enumerate(_prompts(prompt))
     )
     if prompt != STDIN and results == 1 and not as_json:

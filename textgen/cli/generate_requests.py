@@ -14,6 +14,7 @@ from textgen.cli.generation_output import generation_as_dict
 from textgen.cli.options import chosen
 from textgen.cli.requests import Answer, Chains, OwnDecoding, answer_all, read_request
 from textgen.cli.shortfall import Shortfall
+from textgen.cli.unseen import Unseen
 from textgen.errors import TextgenError, UsageError
 from textgen.inference import LoadedModel, Request, generate_each, require_language_model
 
@@ -62,6 +63,7 @@ def answer_requests(
     binder(default_chain)
     chains = Chains(chosen(Decoding), chosen_registries(), "sample", binder)
     shortfall = Shortfall("requests")
+    unseen = Unseen(loaded.tokenizer)
 
     def read(line: str, number: int) -> _Ready:
         own = read_request(OwnGeneration, line)
@@ -69,7 +71,7 @@ def answer_requests(
             raise UsageError("stop: an empty text would stop at once.")
         chain = chains(own)
         request = Request(
-            default.prompt if own.prompt is None else own.prompt,
+            unseen.noted(default.prompt if own.prompt is None else own.prompt),
             samples=own.samples or (default.samples if chain.n_best is None else None),
             max_tokens=default.max_tokens if own.max_tokens is None else own.max_tokens,
             stop=default.stop if own.stop is None else tuple(own.stop),

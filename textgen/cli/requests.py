@@ -45,6 +45,7 @@ class OwnDecoding:
     min_p: float | None = None
     repetition_penalty: float | None = None
     beam: Annotated[int, Ge(1)] | None = None
+    allow_unknown: bool | None = None
     seed: Annotated[int, Ge(0)] | None = None
 
     def over(self, decoding: Decoding) -> Decoding:

@@ -142,7 +142,7 @@ def command(
         candidates=n_best if jsonl else results,
         attention=as_json or alignments is not None or replace_unknown,
     )
-    options = dataclasses.replace(options, workers=cores.workers)
+    options = dataclasses.replace(options, workers=cores.workers, allow_unknown=replace_unknown)
     lists = n_best is not None or results > 1
     layout = Layout(lists, scores, as_json, words, in_words(chain))
     with cores.translators(options) as crew:

@@ -257,6 +257,8 @@ def translate_and_score(
             tokens += len(translation.candidates[0].tokens)
             progress(len(found), len(lines))
     seconds = time.perf_counter() - began
+    # what the model writes is in its own normal form
+    references = [[loaded.tokenizer.normalise(line) for line in text] for text in references]
     named = {f"reference {number}": text for number, text in enumerate(references, start=1)}
     options_of_scores = MetricOptions(tokenizer=tokenizer)
     scores = score_translations({loaded.name: found}, named, options_of_scores)[0]

@@ -125,11 +125,13 @@ class Chain:
         strategy: decodes.
         filters: for the session, in order.
         description: the filters and then the strategy, each as NAME:key=value with all options.
+        allow_unknown: the unknown token may be generated, as in ``<unk>`` of a model of words.
     """
 
     strategy: Strategy
     filters: tuple[Filter, ...]
     description: list[str]
+    allow_unknown: bool = False
 
     @property
     def threads(self) -> bool:
@@ -242,6 +244,7 @@ def resolve(
     flags: Flags = _NO_FLAGS,
     *,
     default: str = "sample",
+    allow_unknown: bool = False,
 ) -> Chain:
     """Build what a request names.
 
@@ -252,6 +255,7 @@ def resolve(
         flags: the familiar options.
         default: strategy where neither ``decode`` nor a flag says one; asking for a filter
             without naming a strategy means sampling.
+        allow_unknown: the unknown token may be generated.
 
     Raises:
         PluginError: for unknown names, with the nearest one.
@@ -283,7 +287,7 @@ def resolve(
         for spec, plugin in zip(wanted, built, strict=True)
     ]
     description.append(describe(registries.strategies.entry(strategy.name).name, made))
-    return Chain(made, tuple(built), description)
+    return Chain(made, tuple(built), description, allow_unknown)
 
 
 def _is_strategy(spec: Spec, registries: Registries) -> bool:

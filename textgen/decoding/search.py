@@ -108,7 +108,14 @@ class _Search:
         device, sources = self.limit.device, self.limit.shape[0]
         self.size = sources
         self.sources = torch.arange(sources, device=device)
-        self.forbidden = torch.tensor([self.marks.pad, self.marks.bos], device=device)
+        self.forbidden = torch.tensor(session.forbidden, device=device)
+        self.unknown = unknown = -1 if self.marks.unknown is None else self.marks.unknown
+        # forced unknown tokens cost what the model says, though nobody may choose them
+        self.forced_unknown = (
+            session.forced == unknown
+            if session.forced is not None and unknown in session.forbidden
+            else None
+        )
         self.parts: list[_Part] = []
         self.cut: Tensor | None = None
         rows = (sources, width)
@@ -175,7 +182,10 @@ class _Search:
     def advance(self, pick: Picker, done: Done | None) -> None:
         """One step."""
         unfiltered = normalised(self.model.output(self.features))  # (B, K, V)
+        price = self._price_of_unknown(unfiltered)
         unfiltered.index_fill_(-1, self.forbidden, -_INFINITY)
+        if price is not None:
+            unfiltered.select(-1, self.unknown).copy_(price)
         beam = self.beam()
         allowed = self._allowed(unfiltered, beam)
         parents, tokens = call_pick(pick, allowed, beam)
@@ -190,6 +200,14 @@ class _Search:
         except (IndexError, RuntimeError):
             check_range(pick, parents, tokens, allowed)
             raise
+
+    def _price_of_unknown(self, log_probs: Tensor) -> Tensor | None:
+        """(B, K) of the unknown token where it is forced now, else −∞; None where nothing is."""
+        forced, step = self.forced_unknown, self.tokens.steps
+        if forced is None or step >= forced.shape[1] or not bool(forced[:, step].any()):
+            return None
+        due = forced[self.sources, step].unsqueeze(1)
+        return log_probs.select(-1, self.unknown).masked_fill(~due, -_INFINITY)
 
     def _allowed(self, unfiltered: Tensor, beam: Beam) -> Tensor:
         """Steps 2 and 3: what the pick may choose from, (B, K, V)."""

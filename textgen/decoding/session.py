@@ -30,6 +30,7 @@ def make_session(
     eos_at_limit: bool = False,
     texts: Sequence[str] = (),
     settled: Settled | None = None,
+    allow_unknown: bool = True,
     forced: Sequence[Sequence[int]] = (),
 ) -> Session:
     """Begin a model on a batch and say what is wanted of it.
@@ -52,6 +53,7 @@ def make_session(
         eos_at_limit: force eos as the last token that the limit allows.
         texts: B source sentences or prompts, or none.
         settled: told what is certain; see ``textgen.protocols.Session``.
+        allow_unknown: the unknown token may be generated.
         forced: B lists of tokens with which the outputs begin, or none. They are part of the
             output and count against the limit, which is raised to their number where it is lower.
 
@@ -98,6 +100,7 @@ def make_session(
         texts=tuple(texts),
         batch=batch,
         settled=settled,
+        allow_unknown=allow_unknown,
         forced=beginning,
     )
 

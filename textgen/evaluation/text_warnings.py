@@ -7,6 +7,7 @@ Such a text still gets a score, but one that cannot be compared with anybody els
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -72,7 +73,28 @@ def text_warnings(
     found = [sentence for each, look in looks for sentence in _preprocessed(each, look, len(lines))]
     if not lowercase:
         found += _case(looks)
-    return tuple(found)
+    return tuple(found) + _normal_forms(name, lines, references)
+
+
+def _normal_forms(
+    name: str, lines: Sequence[str], references: Sequence[tuple[str, Sequence[str]]]
+) -> tuple[str, ...]:
+    """Say if the same letters are written in other code points on both sides."""
+    own = _decomposed(lines)
+    others = [(each, _decomposed(text)) for each, text in references]
+    if not any(bool(own) != bool(count) and max(own, count) > 1 for _, count in others):
+        return ()
+    parts = [f"{each} in {count} of its lines" for each, count in [(name, own), *others] if count]
+    sentence = (
+        f"Letters are written decomposed (not in Unicode's form NFC) by {', '.join(parts)}, and "
+        "composed elsewhere: the same letters count as different. Bring all texts to one form."
+    )
+    return (sentence,)
+
+
+def _decomposed(lines: Sequence[str]) -> int:
+    """Lines that are not in form NFC."""
+    return sum(not unicodedata.is_normalized("NFC", line) for line in lines)
 
 
 def too_short_for_bleu(references: Sequence[tuple[str, Sequence[str]]]) -> tuple[str, ...]:

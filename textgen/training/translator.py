@@ -326,7 +326,7 @@ class _Judge:
         found = translate(loaded, (pair.source for pair in self.pairs), chain)
         scores = score_translation(
             [each.text for each in found],
-            [[pair.target for pair in self.pairs]],
+            [[self.tokenizers.target.normalise(pair.target) for pair in self.pairs]],
             MetricOptions(metrics=("bleu",), tokenizer=self.recipe.judge.tokenizer),
         )
         return float(scores.scores["bleu"].score)

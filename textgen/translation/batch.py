@@ -96,6 +96,7 @@ def _decoded(
         forced=[line.prefix for line in batch],
         texts=[line.text.strip() for line in batch],
         watch=watch,
+        allow_unknown=options.allow_unknown or (batch[0].chain or chain).allow_unknown,
     )
     chains = [line.chain or chain for line in batch]
     filters = rowwise([each.filters for each in chains])

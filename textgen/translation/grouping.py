@@ -33,6 +33,7 @@ class TranslationOptions:
         shortlist: only so many likely target tokens of each source token are looked at, from the
             lexicon in the model's folder, and the most frequent ones; log-probabilities are then
             renormalised over what is looked at. None looks at the whole vocabulary.
+        allow_unknown: the unknown token may be generated; to replace it, it must be.
     """
 
     candidates: int | None = None
@@ -44,6 +45,7 @@ class TranslationOptions:
     seed: int = 0
     workers: int = 1
     shortlist: int | None = None
+    allow_unknown: bool = False
 
 
 class SourceLine(NamedTuple):
@@ -175,12 +177,13 @@ def batches(window: Sequence[Line], batch_tokens: int, workers: int = 1) -> list
         batch_tokens: most source tokens of a batch, padding included.
         workers: a window that is small is cut into so many batches at least, lines permitting.
     """
-    groups: dict[tuple[int, int], list[Line]] = {}
+    groups: dict[tuple[int, bool, int], list[Line]] = {}
     blank = [line for line in window if not line.tokens]
     for line in window:
         if line.tokens:
-            strategy = 0 if line.chain is None else id(line.chain.strategy)
-            groups.setdefault((strategy, line.candidates), []).append(line)
+            own = line.chain
+            how = (0, False) if own is None else (id(own.strategy), own.allow_unknown)
+            groups.setdefault((*how, line.candidates), []).append(line)
     found = [blank] if blank else []
     tokens = sum(len(line.tokens) + 1 for line in window)
     most = min(batch_tokens, -(-tokens // workers)) if workers > 1 else batch_tokens

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from operator import itemgetter
 
@@ -82,12 +81,15 @@ def _copies(
     tokens = translation.source_tokens
     tokenizer, target = loaded.require_source(), loaded.tokenizer
     if {tokenizer.kind, target.kind} == {"characters"}:
-        return [itertools.repeat(each) for each in _normal(translation.source.strip(), tokenizer)][
+        return [itertools.repeat(each) for each in tokenizer.normalise(translation.source.strip())][
             : len(tokens)
         ]
     whole = target.kind == "words"
+    entries = {tokenizer.normalise(word): other for word, other in dictionary.items()}
     words = [
-        itertools.repeat(dictionary.get(word, word)) if whole else iter(_lacking(word, target))
+        itertools.repeat(entries.get(tokenizer.normalise(word), word))
+        if whole
+        else iter(_lacking(word, target))
         for word in split_words(translation.source)
     ]
     nothing: Iterator[str] = iter(())
@@ -103,16 +105,11 @@ def _lacking(word: str, tokenizer: TextTokenizer) -> list[str]:
     Characters that are unknown; those in a row are one token of subwords.
     """
     unknown = tokenizer.marks.unknown
-    known = [(unknown not in tokenizer.encode(each), each) for each in _normal(word, tokenizer)]
+    known = [(unknown not in tokenizer.encode(each), each) for each in tokenizer.normalise(word)]
     if tokenizer.kind == "characters":
         return [each for written, each in known if not written]
     groups = itertools.groupby(known, key=itemgetter(0))
     return ["".join(each for _, each in group) for written, group in groups if not written]
-
-
-def _normal(text: str, tokenizer: TextTokenizer) -> str:
-    """A text in the Unicode form that a tokenizer brings it to."""
-    return text if tokenizer.normalisation == "none" else unicodedata.normalize("NFC", text)
 
 
 def text_after(loaded: LoadedModel, prefix: str, forced: int, tokens: Sequence[int]) -> str:

@@ -124,9 +124,13 @@ class TextTokenizer(ABC):
             begins: whether it begins the document.
             ends: whether it ends the document.
         """
-        return self._normalise(text)
+        return self.normalise(text)
 
-    def _normalise(self, text: str) -> str:
+    def normalise(self, text: str) -> str:
+        """The text in the Unicode form that the model reads and writes.
+
+        Whatever is compared with a model's text is brought to it first.
+        """
         if self.normalisation == "none" or text.isascii():
             return text
         return unicodedata.normalize("NFC", text)

@@ -51,7 +51,7 @@ class CharacterTokenizer(TextTokenizer):
 
     def encode_array(self, text: str) -> Tokens:
         """Tokens (T,) int32, one for each character of the normalised text."""
-        tokens: Tokens = self._table[_codes(self._normalise(text))]
+        tokens: Tokens = self._table[_codes(self.normalise(text))]
         return tokens
 
     def surface(self, token: int, previous: int | None) -> bytes:  # noqa: ARG002 - the interface

@@ -41,7 +41,7 @@ class ByteTokenizer(TextTokenizer):
 
     def encode_array(self, text: str) -> Tokens:
         """Tokens (T,) int32, one for each byte of the normalised text."""
-        data = self._normalise(text).encode("utf-8", "surrogatepass")
+        data = self.normalise(text).encode("utf-8", "surrogatepass")
         return np.frombuffer(data, dtype=np.uint8).astype(np.int32) + _FIRST
 
     def surface(self, token: int, previous: int | None) -> bytes:  # noqa: ARG002 - the interface

@@ -82,7 +82,7 @@ class SubwordTokenizer(TextTokenizer):
         """The normalised text; of a model that was not trained here what it gives back."""
         if self._newline is None:
             return self.decode(self.encode(text))
-        return _replaced(self._normalise(text))
+        return _replaced(self.normalise(text))
 
     def surface(self, token: int, previous: int | None) -> bytes:
         """The bytes of the subword; U+FFFD for the unknown token."""
@@ -136,7 +136,7 @@ class SubwordTokenizer(TextTokenizer):
 
         Cutting at line ends is exact, since they are tokens of their own, and keeps BPE fast.
         """
-        text = self._normalise(text)
+        text = self.normalise(text)
         if self._newline is None:
             yield from self._special_parts(text)
             return

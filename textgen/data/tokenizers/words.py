@@ -63,7 +63,7 @@ class WordTokenizer(TextTokenizer):
         """Tokens (T,) int32: the words of each line, and a token for each line end."""
         number = self._numbers.__getitem__
         tokens: list[int] = []
-        for line in self._normalise(text).split("\n"):
+        for line in self.normalise(text).split("\n"):
             tokens.extend(map(number, line.split()))
             tokens.append(NEWLINE)
         tokens.pop()
@@ -71,7 +71,7 @@ class WordTokenizer(TextTokenizer):
 
     def restored(self, text: str, *, begins: bool = True, ends: bool = True) -> str:
         """The text with single spaces between the words of each line, and none around them."""
-        text = self._normalise(text)
+        text = self.normalise(text)
         lead = " " if text[:1].isspace() and text[:1] != "\n" and not begins else ""
         trail = " " if text[-1:].isspace() and text[-1:] != "\n" and not ends else ""
         inner = text[len(lead) : len(text) - len(trail)]
