@@ -13,6 +13,7 @@ LEVELS = {
     "protocols": 0,
     "errors": 0,
     "rows": 0,
+    "arguments": 1,
     "native": 0,
     "atomic": 1,
     "staging": 1,

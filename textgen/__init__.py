@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from textgen.data.corpora import open_pair_corpus
-    from textgen.data.documents import TextSource
+    from textgen.data.documents import Texts, TextSource
     from textgen.data.files import open_text
     from textgen.data.parallel import PairFiles, PairTexts, ParallelSource
     from textgen.data.tokenizers import load_tokenizer, train_tokenizer
@@ -79,6 +79,7 @@ __all__ = [
     "Request",
     "TextSource",
     "TextgenError",
+    "Texts",
     "TrainingError",
     "Translation",
     "TranslationOptions",
@@ -108,7 +109,7 @@ __all__ = [
 
 _HOMES = {
     "textgen.data.corpora": ("open_pair_corpus",),
-    "textgen.data.documents": ("TextSource",),
+    "textgen.data.documents": ("TextSource", "Texts"),
     "textgen.data.files": ("open_text",),
     "textgen.data.parallel": ("PairFiles", "PairTexts", "ParallelSource"),
     "textgen.data.tokenizers": ("load_tokenizer", "train_tokenizer"),

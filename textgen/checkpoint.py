@@ -320,10 +320,15 @@ def find_model(name: str | Path) -> Path:
 
 
 def known_models() -> Iterable[Path]:
-    """Folders of the models that can be asked for by name; earlier ones come first."""
+    """Folders of the models that can be asked for by name, each once; earlier ones come first."""
     places = [Path("checkpoints"), _CHECKOUT, _CHECKOUT / "bundled", _BUNDLED]
+    seen = set()
     for place in places:
-        yield from sorted(path.parent for path in place.glob(f"*/{CONFIG}"))
+        for folder in sorted(path.parent for path in place.glob(f"*/{CONFIG}")):
+            real = folder.resolve()  # in a checkout the first place is the second
+            if real not in seen and not folder.name.startswith("."):
+                seen.add(real)
+                yield folder
 
 
 def _checksum(tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> str:

@@ -15,6 +15,7 @@ from textgen.data.tokenizers.stream_decoder import StreamDecoder
 from textgen.decoding.binding import Binder
 from textgen.decoding.chain import Chain
 from textgen.decoding.hypotheses import on_host
+from textgen.decoding.random import check_seed
 from textgen.decoding.rowwise import rowwise
 from textgen.decoding.session import make_session
 from textgen.errors import UsageError
@@ -36,8 +37,9 @@ class Request:
         samples: continuations wanted; None: as many as the strategy's own options name, or one.
         max_tokens: most tokens of each.
         stop: a continuation ends before the first of these texts.
-        seed: of the random numbers.
-        index: of the request in its job; requests with other indices draw other numbers.
+        seed: of the random numbers, 0 to 2⁶³ − 1.
+        index: of the request in its job; requests with other indices draw other numbers. None: its
+            place among the requests, from 0.
         chain: how to decode this one; None where it is as the others are.
     """
 
@@ -46,7 +48,7 @@ class Request:
     max_tokens: int = 500
     stop: tuple[str, ...] = ()
     seed: int = 0
-    index: int = 0
+    index: int | None = None
     chain: Chain | None = None
 
     def __post_init__(self) -> None:
@@ -54,6 +56,7 @@ class Request:
         stop: object = self.stop
         if isinstance(stop, str):
             object.__setattr__(self, "stop", (stop,))
+        check_seed(self.seed)
 
 
 @dataclass(frozen=True)
@@ -145,8 +148,12 @@ def generate_each(
     """
     require_language_model(loaded)
     binder = binder or loaded.binder()
-    remaining = iter(requests)
-    while batch := list(itertools.islice(remaining, batch_size)):
+    remaining = enumerate(_requests(requests))
+    while numbered := list(itertools.islice(remaining, batch_size)):
+        batch = [
+            each if each.index is not None else replace(each, index=place)
+            for place, each in numbered
+        ]
         chains = [binder(request.chain or chain) for request in batch]
         groups: dict[tuple[int, bool, int], list[int]] = {}
         for place, (request, own) in enumerate(zip(batch, chains, strict=True)):
@@ -159,6 +166,20 @@ def generate_each(
             found = _generate_batch(loaded, these, theirs, samples, on_text)
             results.update(zip(places, found, strict=True))
         yield from (results[place] for place in range(len(batch)))
+
+
+def _requests(requests: Iterable[Request]) -> Iterable[Request]:
+    """The requests, seen to be some.
+
+    Raises:
+        UsageError: if they are a text.
+    """
+    given: object = requests
+    if isinstance(given, str):
+        raise UsageError(
+            "Requests are a list of textgen.Request, not a text: [textgen.Request(prompt)]."
+        )
+    return requests
 
 
 def _generate_batch(
@@ -182,7 +203,8 @@ def _generate_batch(
         prompts,
         marks=tokenizer.marks,
         limits=[request.max_tokens for request in requests],
-        seeds=[_mixed(request.seed, request.index) for request in requests],
+        seed=[request.seed for request in requests],
+        indices=[request.index or 0 for request in requests],
         samples=samples,
         watch=_watch(writers),
         texts=[request.prompt for request in requests],
@@ -199,11 +221,6 @@ def _generate_batch(
         ]
         for row, writer in enumerate(writers)
     ]
-
-
-def _mixed(seed: int, index: int) -> int:
-    """One number of a seed and an index; different pairs give different ones."""
-    return (seed << 40) ^ index
 
 
 class _Writer:
@@ -286,7 +303,7 @@ class _Writer:
 
     def _tell(self, text: str) -> None:
         if text and self.on_text is not None:
-            self.on_text(self.request.index, text)
+            self.on_text(self.request.index or 0, text)
         self._written += text
         self._pending = self._pending[len(text) :]
 
@@ -303,9 +320,9 @@ class _Writer:
         elif tokens and tokens[-1] == self.tokenizer.marks.eos:
             finished = "eos"
         if self.on_text is not None and sample == 0:
-            self.on_text(self.request.index, text[len(self._written) :])
+            self.on_text(self.request.index or 0, text[len(self._written) :])
         log_prob = float(hypotheses.log_probs[row, sample])
-        prompt, index = self.request.prompt, self.request.index
+        prompt, index = self.request.prompt, self.request.index or 0
         return Generation(prompt, index, sample, text, tuple(tokens), log_prob, finished)
 
 

@@ -11,6 +11,7 @@ from typing import Any, cast
 
 import torch
 
+from textgen.arguments import texts
 from textgen.checkpoint import CONFIG, SOURCE_TOKENIZER, find_model, load_weights, read_config
 from textgen.config import structure
 from textgen.data.tokenizers import TextTokenizer, fingerprints, load_tokenizer
@@ -200,6 +201,7 @@ def load_ensemble(
         CheckpointError: if one is missing or damaged.
         UsageError: if they do not fit together: kinds or tokenizers differ.
     """
+    names = list(texts(names))
     if not names:
         raise UsageError("There is no model to load: name one.")
     first, *others = members = [load_model(name, device, precision) for name in names]

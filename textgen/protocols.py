@@ -195,6 +195,9 @@ class Beam:
         marks: token numbers of pad, bos, eos.
         parents: (B, K) int64: which row of its source each row was when a filter or a pick was
             called last; None where each is the row it was, and at the first step.
+        log_normaliser: (B, K) float32, by which the model's logits are larger than the
+            log-probabilities that the first filter gets; 0 of a model that gives log-probabilities.
+            None where nobody knows.
     """
 
     tokens: Tensor
@@ -212,6 +215,7 @@ class Beam:
     random: Random
     marks: Marks
     parents: Tensor | None = None
+    log_normaliser: Tensor | None = None
 
     @property
     def step(self) -> int:

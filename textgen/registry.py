@@ -17,7 +17,7 @@ import importlib.util
 import os
 import sys
 import traceback
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -141,17 +141,13 @@ class Registry(Generic[T]):
         self.kind = kind
         self.group = group
         self.folders = tuple(folders)
+        self._points: list[Entry] | None = None  # what is installed, once it was looked for
 
     def entries(self) -> list[Entry]:
         """All plugins of the kind by name, duplicates included, none imported."""
-        points = importlib.metadata.entry_points(group=self.group)
-        # a distribution's name and version take long to read: once for all of its plugins
-        dists = {id(point.dist): point.dist for point in points}
-        titles = {key: _title(dist) for key, dist in dists.items() if dist is not None}
-        found = [
-            Entry(point.name, titles.get(id(point.dist), point.value), point.value)
-            for point in points
-        ]
+        if self._points is None:
+            self._points = _installed(self.group)
+        found = list(self._points)
         for folder in plugin_folders(self.folders):
             found += [
                 Entry(path.stem.replace("_", "-"), str(path), self.kind, path)
@@ -213,7 +209,9 @@ class Registry(Generic[T]):
             raise PluginError(f"The {where} of {entry.origin} is no factory: it cannot be called.")
         try:
             if isinstance(factory, type) and dataclasses.is_dataclass(factory):
-                made = structure(factory, _named(factory, spec, where), where=where)
+                named = _named(factory, spec, where)
+                made = structure(factory, named, where=where)
+                _require_numbers({name: getattr(made, name) for name in named}, where)
             else:
                 made = _call(factory, spec, where, entry.origin)
         except (TextgenError, OSError, MemoryError):
@@ -246,12 +244,54 @@ def _named(factory: type[Any], spec: Spec, where: str) -> dict[str, Any]:
     return named | spec.options
 
 
+_LARGEST = {float: 3.4e38, int: float((1 << 63) - 1)}
+"""Of the numbers that a plugin computes with: float32, and int64."""
+
+
+def _require_numbers(values: Mapping[str, Any], where: str) -> None:
+    """The numbers among a plugin's options are to be such as it computes with.
+
+    Raises:
+        ConfigError: with all that are not.
+    """
+    problems = [
+        f"{where}: {name}: {number:g} is out of range: at most {_LARGEST[type(number)]:g}."
+        for name, value in values.items()
+        for number in _numbers(value)
+        if not abs(number) <= _LARGEST[type(number)]
+    ]
+    if problems:
+        raise ConfigError(problems)
+
+
+def _numbers(value: Any) -> Iterator[int | float]:
+    """All numbers in a value."""
+    if isinstance(value, Mapping):
+        value = list(value.values())
+    if isinstance(value, list | tuple):
+        for each in value:
+            yield from _numbers(each)
+    elif type(value) in _LARGEST:
+        yield value
+
+
 def _call(factory: Any, spec: Spec, where: str, origin: str) -> Any:
     """Make a plugin that is no dataclass."""
     try:
         return factory(*spec.positional, **spec.options)
     except (TypeError, ValueError) as error:
         raise ConfigError([f"{where} (of {origin}): {error}."]) from error
+
+
+def _installed(group: str) -> list[Entry]:
+    """The plugins of installed packages; reading all packages' metadata takes long."""
+    points = importlib.metadata.entry_points(group=group)
+    # a distribution's name and version take long to read: once for all of its plugins
+    dists = {id(point.dist): point.dist for point in points}
+    titles = {key: _title(dist) for key, dist in dists.items() if dist is not None}
+    return [
+        Entry(point.name, titles.get(id(point.dist), point.value), point.value) for point in points
+    ]
 
 
 def _title(dist: importlib.metadata.Distribution) -> str:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from textgen.protocols import Beam, Tokenizer
-from textgen_decoders.words import numbers, spellings
+from textgen_decoders.words import numbers, one_is_a_list, spellings
 
 
 @dataclass(frozen=True)
@@ -25,6 +25,10 @@ class Allowed:
     """
 
     words: Annotated[list[str], "texts of which the output consists, or #NUMBER"]
+
+    def __post_init__(self) -> None:
+        """One text is a list of one."""
+        one_is_a_list(self, "words")
 
     def bind(self, tokenizer: Tokenizer) -> AllowedTokens:
         """Put tokens in the place of texts."""

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from textgen.decoding import counted, last_said
 from textgen.protocols import Beam, Tokenizer
-from textgen_decoders.words import numbers, spellings
+from textgen_decoders.words import numbers, one_is_a_list, spellings
 
 _ANY = -2
 
@@ -27,6 +27,10 @@ class Banned:
     """
 
     words: Annotated[list[str], "texts that may not occur, or #NUMBER"]
+
+    def __post_init__(self) -> None:
+        """One text is a list of one."""
+        one_is_a_list(self, "words")
 
     def bind(self, tokenizer: Tokenizer) -> BannedTokens:
         """Put tokens in the place of texts."""

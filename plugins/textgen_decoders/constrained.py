@@ -23,7 +23,7 @@ from textgen_decoders.beam import (
 )
 from textgen_decoders.candidates import beside, ranked
 from textgen_decoders.phrases import Met, Phrase, Phrases, compiled
-from textgen_decoders.words import numbers, spellings
+from textgen_decoders.words import numbers, one_is_a_list, spellings
 
 _DEAD = float("-inf")
 
@@ -54,6 +54,10 @@ class Constrained:
     n_best: NBest = None
     stop: Stop = "provable"
     patience: Patience = 1.0
+
+    def __post_init__(self) -> None:
+        """One text is a list of one."""
+        one_is_a_list(self, "phrases")
 
     def bind(self, tokenizer: Tokenizer) -> ConstrainedTokens:
         """Put tokens in the place of texts."""

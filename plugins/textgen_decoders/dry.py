@@ -12,7 +12,7 @@ from torch import Tensor
 from textgen.decoding import last_said, said, worth
 from textgen.errors import UsageError
 from textgen.protocols import Beam, Tokenizer
-from textgen_decoders.words import number, numbers
+from textgen_decoders.words import number, numbers, one_is_a_list
 
 _LONGEST = 50  # longer matches cost no more
 _MOST = 1e30  # nats: a penalty is no ban
@@ -37,6 +37,10 @@ class Dry:
     breakers: Annotated[list[str], "texts that end every match, or #NUMBER"] = field(
         default_factory=lambda: ["\n", ":", '"', "*"]
     )
+
+    def __post_init__(self) -> None:
+        """One text is a list of one."""
+        one_is_a_list(self, "breakers")
 
     def bind(self, tokenizer: Tokenizer) -> DryTokens:
         """Learn which tokens contain a breaker."""

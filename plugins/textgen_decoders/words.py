@@ -56,3 +56,10 @@ def numbers(texts: Iterable[str], what: str) -> list[tuple[int, ...]]:
             )
         found.append((own,))
     return found
+
+
+def one_is_a_list(plugin: object, name: str) -> None:
+    """A text in a field that is a list of texts is a list of one, and not its characters."""
+    value = getattr(plugin, name)
+    if isinstance(value, str):
+        object.__setattr__(plugin, name, [value])

@@ -79,7 +79,8 @@ def test_short_forms_build_the_long_chain(capsys: pytest.CaptureFixture[str]) ->
     short = Run(capsys, *GENERATE, "-v", *flags)
     filters = ("temperature:0.5", "top-k:5", "nucleus:0.9")
     long = Run(capsys, *GENERATE, "-v", *(word for each in filters for word in ("--filter", each)))
-    decode, weights = short.err.splitlines()
+    decode, weights, seed = short.err.splitlines()
+    assert seed == "seed: 0"
     assert decode == "decode: temperature:t=0.5 | top-k:k=5 | nucleus:p=0.9 | sample"
     assert weights.startswith("weights: float32; single steps: ")
     assert weights.endswith("another batch may change the numbers by rounding (1e-7)")
@@ -88,7 +89,7 @@ def test_short_forms_build_the_long_chain(capsys: pytest.CaptureFixture[str]) ->
 
 @pytest.mark.usefixtures("either")
 def test_verbose_output_says_whether_the_batch_matters(capsys: pytest.CaptureFixture[str]) -> None:
-    _, weights = Run(capsys, *GENERATE, "-v", "--precision", "bfloat16").err.splitlines()
+    _, weights, _ = Run(capsys, *GENERATE, "-v", "--precision", "bfloat16").err.splitlines()
     holds = weights.endswith("; a text never depends on its batch")
     assert holds == (kernels() is not None)
     assert holds or "some texts will differ" in weights

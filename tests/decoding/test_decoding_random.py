@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
 from fakes import make_beam
 from textgen.decoding import RowRandom, row_seeds
+from textgen.decoding.random import check_seed
+from textgen.errors import UsageError
 
 MASK = (1 << 64) - 1
 
@@ -77,3 +80,36 @@ def test_numbers_are_uniform_and_unlike_each_other() -> None:
     for other in (random.uniform(beam, 200, stream=1), numbers.roll(1, 0), numbers.roll(1, 1)):
         correlation = torch.corrcoef(torch.stack([numbers.flatten(), other.flatten()]))[0, 1]
         assert abs(float(correlation)) < 0.015
+
+
+def test_a_million_pairs_of_seed_and_index_have_a_million_streams() -> None:
+    """Seeds that differ by a power of two, and indices that make up for it, too."""
+    near = torch.arange(700)
+    far = torch.tensor(
+        [1 << bits for bits in range(63)] + [(1 << bits) + 1 for bits in range(1, 63)]
+    )
+    seeds = torch.cat([near, far]).unique()
+    indices = torch.cat([near, far, torch.arange(700, 1300)]).unique()
+    found = torch.cat([row_seeds(int(seed), indices) for seed in seeds])
+    assert len(found) > 1_000_000
+    assert len(found.unique()) == len(found)
+    assert row_seeds(0, near).tolist() != row_seeds(1 << 24, near).tolist()
+
+
+def test_uniform_numbers_of_neighbouring_pairs_look_independent() -> None:
+    """Chi-square over 64 bins, and the correlation of neighbours in seed and in index."""
+    seeds = torch.stack([row_seeds(seed, torch.arange(300)) for seed in range(300)])
+    numbers = (seeds >> 11 & ((1 << 52) - 1)).double() / (1 << 52)
+    counts = torch.histc(numbers.float().flatten(), 64, 0, 1)
+    expected = numbers.numel() / 64
+    chi = float(((counts - expected) ** 2 / expected).sum())
+    assert 20 < chi < 130  # 63 degrees of freedom
+    for left, right in ((numbers[1:], numbers[:-1]), (numbers[:, 1:], numbers[:, :-1])):
+        pairs = torch.stack([left.flatten(), right.flatten()])
+        assert abs(float(torch.corrcoef(pairs)[0, 1])) < 0.02
+
+
+@pytest.mark.parametrize("seed", [-1, 1 << 63, -(1 << 63)])
+def test_seeds_out_of_range_are_refused(seed: int) -> None:
+    with pytest.raises(UsageError, match=r"seed .* is out of range: allowed is 0 to"):
+        check_seed(seed)

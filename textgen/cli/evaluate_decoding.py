@@ -14,7 +14,7 @@ from textgen.cli.comparing_translations import compare_translations
 from textgen.cli.failures import complain
 from textgen.cli.known_pairs import FILE, KnownPairs, corpus_options, source_option
 from textgen.cli.lazy import Several, SeveralCommand, examples
-from textgen.cli.options import chosen, plugin_registries, plugins_option
+from textgen.cli.options import Seed, chosen, plugin_registries, plugins_option
 from textgen.cli.output import json_option
 from textgen.cli.threads import Threads, set_threads, threads_option
 from textgen.cli.translating import Models, models_option
@@ -60,7 +60,12 @@ if TYPE_CHECKING:
 )
 @corpus_options
 @click.option(
-    "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="For chance."
+    "--seed",
+    type=Seed(),
+    default=0,
+    show_default=True,
+    metavar="N|random",
+    help="Random seed; `random` draws one, which --json tells.",
 )
 @click.option("--plot", type=FILE, metavar="FILE", help="Draw the figures: .png or .svg.")
 @plugins_option

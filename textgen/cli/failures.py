@@ -8,6 +8,7 @@ import os
 import sys
 from collections.abc import Sequence
 
+from textgen.cli.streams import replace_closed_streams
 from textgen.errors import Terminated, TextgenError, UsageError
 
 TRACEBACK_VARIABLE = "TEXTGEN_TRACEBACK"
@@ -18,6 +19,7 @@ FAILED, USAGE, INTERRUPTED, TERMINATED = 1, 2, 130, 143
 
 def guarded(arguments: Sequence[str]) -> int:
     """Run the command line and turn what goes wrong into a message and an exit code."""
+    replace_closed_streams()
     _use_utf8()
     try:
         code = _run(arguments)

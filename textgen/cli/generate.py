@@ -13,6 +13,7 @@ from textgen.cli.failures import complain
 from textgen.cli.generation_output import generation_as_dict, print_generation
 from textgen.cli.lazy import examples
 from textgen.cli.options import (
+    Seed,
     chosen,
     device_option,
     model_option,
@@ -50,7 +51,12 @@ REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 )
 @decoding_options
 @click.option(
-    "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="For chance."
+    "--seed",
+    type=Seed(),
+    default=0,
+    show_default=True,
+    metavar="N|random",
+    help="Random seed; `random` draws one, which -v and --json tell.",
 )
 @click.option(
     "--samples",
@@ -117,6 +123,7 @@ def command(
     results = chain.results(samples)
     if verbose:
         say_how(chain, precision, device)
+        complain(f"seed: {seed}")
     if jsonl and prompt == STDIN:
         raise UsageError("--jsonl reads requests from stdin: --prompt cannot read it too.")
     set_threads(chosen(Threads).threads)

@@ -72,6 +72,28 @@ device_option = click.option(
     show_default=True,
     help="Where to compute.",
 )
+
+
+class Seed(click.ParamType[int]):
+    """A seed, or ``random`` for one that is drawn."""
+
+    name = "seed"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """The number."""
+        if value == "random":
+            import secrets
+
+            return secrets.randbelow(1 << 31)
+        try:
+            seed = int(value)
+        except (TypeError, ValueError):
+            self.fail(f"{value!r} is no whole number and not 'random'.", param, ctx)
+        if not 0 <= seed < 1 << 63:
+            self.fail(f"{seed} is out of range: allowed is 0 to 2^63 − 1.", param, ctx)
+        return seed
+
+
 precision_option = click.option(
     "--precision",
     type=click.Choice(["float32", "bfloat16", "int8"]),

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import click
-from annotated_types import Ge
+from annotated_types import Ge, Lt
 
 from textgen.cli.decoding_options import Decoding
 from textgen.cli.failures import FAILED, complain
@@ -46,7 +46,7 @@ class OwnDecoding:
     repetition_penalty: float | None = None
     beam: Annotated[int, Ge(1)] | None = None
     allow_unknown: bool | None = None
-    seed: Annotated[int, Ge(0)] | None = None
+    seed: Annotated[int, Ge(0), Lt(1 << 63)] | None = None
 
     def over(self, decoding: Decoding) -> Decoding:
         """The command's options with the request's own in their place.
@@ -150,8 +150,6 @@ def answer_all(
         work: requests to their answers, in order; what it raises concerns one of those that it
             has not answered yet.
     """
-    if sys.stdin is None:
-        raise UsageError("There are no requests: stdin is closed.")
     if sys.stdin.isatty():
         complain("Requests, one JSON object a line; Ctrl-D ends them.")
     reader = LineReader(sys.stdin.buffer)

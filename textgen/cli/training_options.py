@@ -14,7 +14,7 @@ import click
 
 from textgen.cli.failures import complain
 from textgen.cli.lazy import Several
-from textgen.cli.options import all_of, kept_option
+from textgen.cli.options import Seed, all_of, kept_option
 from textgen.cli.output import print_json
 from textgen.cli.progress import clock
 from textgen.cli.ranks import ranks
@@ -50,7 +50,12 @@ training_options = all_of(
             metavar="M",
             help="Stop after M minutes; the learning rate is planned to end then.",
         ),
-        kept_option("--seed", type=click.IntRange(min=0), metavar="N", help="For all chance."),
+        kept_option(
+            "--seed",
+            type=Seed(),
+            metavar="N|random",
+            help="Random seed of weights, dropout and the order of batches.",
+        ),
         kept_option("--resume", is_flag=True, help="Go on with the training in --out."),
         kept_option(
             "--overwrite", is_flag=True, help="Replace the model in --out at the first save."

@@ -144,13 +144,14 @@ def command(
     )
     options = dataclasses.replace(options, workers=cores.workers, allow_unknown=replace_unknown)
     lists = n_best is not None or results > 1
-    layout = Layout(lists, scores, as_json, words, in_words(chain))
+    layout = Layout(lists, scores, as_json, words, in_words(chain), options.seed)
     with cores.translators(options) as crew:
         loaded = chosen(Models).load()
         if alignments is not None and not loaded.attends:
             raise UsageError(f"--alignments: {loaded.name} has no attention to align by.")
         if verbose:
             say_how(chain, loaded.precision, loaded.device.type)
+            complain(f"seed: {options.seed}")
         if jsonl:
             from textgen.cli.translate_requests import answer_requests
 
@@ -206,8 +207,6 @@ def _translate_lines(
 
 def _stdin() -> BinaryIO:
     """Where the lines come from."""
-    if sys.stdin is None:
-        raise UsageError("There is nothing to translate: stdin is closed.")
     if sys.stdin.isatty():
         complain("Lines to translate, one at a time; Ctrl-D ends them.")
     return sys.stdin.buffer

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from textgen.cli.lazy import Several
-from textgen.cli.options import all_of, kept_option
+from textgen.cli.options import Seed, all_of, kept_option
 from textgen.cli.progress import counting
 
 if TYPE_CHECKING:
@@ -86,7 +86,12 @@ class Models:
 translating_options = all_of(
     [
         kept_option(
-            "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="For chance."
+            "--seed",
+            type=Seed(),
+            default=0,
+            show_default=True,
+            metavar="N|random",
+            help="Random seed of strategies that draw; `random` draws one, told by -v and --json.",
         ),
         kept_option(
             "--batch-tokens",

@@ -28,6 +28,7 @@ class Layout:
         as_json: write an object for each line.
         dictionary: for unknown words, None where they stay.
         decode: filters and strategy in words.
+        seed: of the random numbers.
     """
 
     n_best: bool = False
@@ -35,6 +36,7 @@ class Layout:
     as_json: bool = False
     dictionary: Mapping[str, str] | None = None
     decode: str = ""
+    seed: int = 0
 
 
 class Writer:
@@ -107,6 +109,7 @@ class Writer:
             "forced_tokens": translation.forced,
             **candidates[0],
             "decode": self.layout.decode,
+            "seed": self.layout.seed,
         }
         if self.layout.n_best:
             found["candidates"] = candidates

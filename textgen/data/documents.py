@@ -6,6 +6,8 @@ import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple, Protocol
 
+from textgen.arguments import texts
+
 
 class Piece(NamedTuple):
     """A part of a document.
@@ -50,7 +52,7 @@ class Texts(TextSource):
     """Documents that are in memory already."""
 
     def __init__(self, documents: Sequence[str], name: str = "text") -> None:
-        self._documents = tuple(documents)
+        self._documents = tuple(texts(documents))
         self._name = name
 
     @property

@@ -8,6 +8,7 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
+from textgen.arguments import pairs_of
 from textgen.data.documents import digest
 from textgen.data.files import check_file, file_fingerprint, read_lines
 from textgen.data.hub import HubTable, choose_table, load_tables
@@ -60,7 +61,7 @@ class PairTexts(ParallelSource):
     """Pairs that are in memory already."""
 
     def __init__(self, pairs: Sequence[tuple[str, str]], name: str = "pairs") -> None:
-        self._pairs = tuple(Pair(*pair) for pair in pairs)
+        self._pairs = tuple(Pair(*pair) for pair in pairs_of(pairs))
         self._name = name
 
     @property

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeVar, cast
 
+from textgen.arguments import texts
 from textgen.decoding.blame import broken
 from textgen.errors import PluginError, TextgenError, UsageError, nearest
 from textgen.protocols import Filter, Hypotheses, Load, Session, Strategy, Tokenizer
@@ -262,7 +263,7 @@ def resolve(
         ConfigError: for wrong options.
         UsageError: for two strategies at once, or a filter by a flag and by its SPEC.
     """
-    wanted = [parse_spec(text) for text in filters]
+    wanted = [parse_spec(text) for text in texts(filters)]
     sugar = flags.filters()
     if decode is None:
         fallback = "sample" if wanted or sugar else default

@@ -11,6 +11,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from textgen.errors import UsageError
 from textgen.protocols import Beam
 
 _BLOCK = 64
@@ -50,6 +51,23 @@ def _unit(bits: Tensor) -> Tensor:
     return (_shifted(bits, 12).double() + 0.5) * 2.0**-52
 
 
+SEEDS = 1 << 63
+"""Seeds are whole numbers from 0 to below this."""
+
+
+def check_seed(seed: int) -> int:
+    """The seed, seen to be one that no other stands for.
+
+    Raises:
+        UsageError: if it is negative or too large.
+    """
+    if not 0 <= seed < SEEDS:
+        raise UsageError(
+            f"The seed {seed} is out of range: allowed is 0 to 2^63 − 1 ({SEEDS - 1})."
+        )
+    return seed
+
+
 def row_seeds(seed: int | Tensor, indices: Tensor) -> Tensor:
     """Seeds for the sources of a job, each from the job's seed and the source's own number.
 
@@ -58,7 +76,8 @@ def row_seeds(seed: int | Tensor, indices: Tensor) -> Tensor:
         indices: (B,) int64, for example the line numbers of the sources in a file.
 
     Returns:
-        (B,) int64.
+        (B,) int64: SplitMix64 of the seed, and then of the index. For one seed, different indices
+        have different values; for different seeds, values are equal with a chance of 2⁻⁶⁴.
     """
     if isinstance(seed, int):
         seed = torch.tensor(_signed(seed % (1 << 64)), dtype=torch.int64, device=indices.device)

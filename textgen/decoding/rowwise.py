@@ -164,6 +164,7 @@ def _kept(beam: Beam, rows: Tensor) -> Beam:
         state=beam.state.keep(rows),
         attention=None if beam.attention is None else beam.attention[rows],
         parents=None if beam.parents is None else beam.parents[rows],
+        log_normaliser=None if beam.log_normaliser is None else beam.log_normaliser[rows],
     )
 
 

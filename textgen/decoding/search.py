@@ -103,6 +103,7 @@ class _Search:
         self.carry = carry
         self.filters = tuple(started(each, session) for each in session.filters)
         self.parents: Tensor | None = None
+        self.log_normaliser: Tensor | None = None
         self.prefix, self.prefix_lengths = session.prefix, session.prefix_lengths
         self.limit = session.limit
         device, sources = self.limit.device, self.limit.shape[0]
@@ -176,12 +177,17 @@ class _Search:
             random=self.session.random,
             marks=self.marks,
             parents=self.parents,
+            log_normaliser=self.log_normaliser,
         )
         return beam
 
     def advance(self, pick: Picker, done: Done | None) -> None:
         """One step."""
-        unfiltered = normalised(self.model.output(self.features))  # (B, K, V)
+        logits = self.model.output(self.features)  # (B, K, V)
+        one = logits.select(-1, self.marks.eos).float().clone() if self.filters else None
+        unfiltered = normalised(logits)
+        if one is not None:
+            self.log_normaliser = one - unfiltered.select(-1, self.marks.eos)
         price = self._price_of_unknown(unfiltered)
         unfiltered.index_fill_(-1, self.forbidden, -_INFINITY)
         if price is not None:

@@ -16,6 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from textgen.arguments import pairs_of
 from textgen.data.tokenizers.surfaces import surfaces
 from textgen.decoding.scoring import token_log_probs
 from textgen.decoding.session import padded
@@ -221,7 +222,7 @@ def align(
     loaded.require_source()
     if not loaded.attends:
         raise UsageError(f"{loaded.name} has no attention: there is nothing to align by.")
-    groups = _groups(loaded, pairs, longest)
+    groups = _groups(loaded, pairs_of(pairs), longest)
     found = map(pair_work(loaded), groups) if crew is None else ordered(crew, groups)
     return (pair for _, pair in in_order(found, itemgetter(0)))
 

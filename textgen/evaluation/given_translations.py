@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+from textgen.arguments import pairs_of
 from textgen.errors import DataError
 from textgen.evaluation.forced_alignment import LONGEST, WINDOW, force
 from textgen.loading import LoadedModel
@@ -59,7 +60,7 @@ def score_given(
     """
     source, target = loaded.require_source(), loaded.tokenizer
     eos, unknown = target.marks.eos, target.marks.unknown
-    waiting = iter(pairs)
+    waiting = iter(pairs_of(pairs))
     while window := list(itertools.islice(waiting, WINDOW)):
         whole = [(source.encode(a.strip()), target.encode(b.strip())) for a, b in window]
         encoded = [(a[:longest], b[:longest]) for a, b in whole]

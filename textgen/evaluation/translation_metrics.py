@@ -17,6 +17,7 @@ from typing import Annotated, Any, Literal
 
 from annotated_types import Ge
 
+from textgen.arguments import refuse_text
 from textgen.errors import DataError, UsageError, nearest
 from textgen.evaluation.text_warnings import text_warnings, too_short_for_bleu
 
@@ -120,6 +121,8 @@ def score_translations(
         UsageError: for unknown metrics or tokenizers, and tests that cannot be made.
     """
     options = options or MetricOptions()
+    for name, text in [*systems.items(), *references.items()]:
+        refuse_text(text, name, "a list of lines")
     _check_options(options, len(systems))
     lines = _check_lines(systems, references)
     _check_memory(options, lines)

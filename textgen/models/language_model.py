@@ -83,6 +83,7 @@ class LanguageModel(Decoder):
 
     def begin(self, batch: Batch) -> RecurrentState:
         """Zeros for ``batch.size`` rows."""
+        self._renew()
         return self.stack.zeros(batch.size)
 
     def features(

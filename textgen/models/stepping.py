@@ -347,11 +347,12 @@ class Decoder(nn.Module, ABC):
 
     _step: StackStep | None = None
     _scores: LaidOutOutput | None = None
+    _laid_out: tuple[Precision, list[tuple[int, int]]] | None = None
 
     def for_decoding(self, precision: Precision = "float32") -> Self:
         """Lay the weights out for single steps, in place; ``train()`` takes it back.
 
-        The weights must not change afterwards.
+        Weights that change afterwards are laid out anew at the next ``begin``.
 
         Args:
             precision: of weights and states; see ``textgen.models.products``.
@@ -361,7 +362,25 @@ class Decoder(nn.Module, ABC):
         """
         self.eval().to(NUMBERS[precision])
         self._lay_out(precision)
+        self._laid_out = precision, self._versions()
         return self
+
+    def _renew(self) -> None:
+        """Lay the weights out again if they are no longer what was laid out."""
+        if self._step is not None and self._laid_out is not None:
+            precision, versions = self._laid_out
+            if self._versions() != versions:
+                self.for_decoding(precision)
+
+    def _versions(self) -> list[tuple[int, int]]:
+        """By which a change of the weights is seen: where they are, and how often changed there."""
+        return [
+            (
+                each.data_ptr() if each.is_cpu else 0,
+                0 if each.is_inference() else each._version,  # noqa: SLF001 - torch's own
+            )
+            for each in self.parameters()
+        ]
 
     @override
     def train(self, mode: bool = True) -> Self:

@@ -173,6 +173,7 @@ class Translator(Decoder):
         """
         if batch.source is None or batch.source_lengths is None:
             raise ValueError("a translator needs a source and its lengths")
+        self._renew()
         vectors = self.input_dropout(self.source_embedding(batch.source))
         states, summary = self.encoder(vectors, batch.source_lengths)
         decoder = self._first_state(summary)

@@ -55,7 +55,7 @@ class TrainingConfig:
     ] = 0
     validate_every: Annotated[int, Ge(0), "steps between validations; 0: only at the end"] = 500
     patience: Annotated[int, Ge(0), "validations without improvement that end it; 0: off"] = 0
-    seed: Annotated[int, Ge(0), "of weights, dropout and the order of batches"] = 0
+    seed: Annotated[int, Ge(0), Lt(1 << 63), "of weights, dropout and the order of batches"] = 0
     precision: Annotated[PrecisionName, "auto: bfloat16 where the hardware has it"] = "auto"
     device: Annotated[DeviceName, "auto: a GPU where there is one"] = "auto"
     log_every: Annotated[int, Ge(1), "steps between reports"] = 20

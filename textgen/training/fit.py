@@ -28,7 +28,7 @@ from textgen.training.events import (
     Stopped,
     Validated,
 )
-from textgen.training.group import Group
+from textgen.training.group import Group, rank_seed
 from textgen.training.optimisers import Optimiser
 from textgen.training.precision import Arithmetic
 from textgen.training.schedules import rate_factor
@@ -126,7 +126,7 @@ class _Loop:
         self.progress = 0.0
         self._validation_seconds = 0.0
         if not group.leads:  # the same weights, but dropout of its own
-            torch.manual_seed(config.seed + group.rank)
+            torch.manual_seed(rank_seed(config.seed, group.rank))
 
     def run(self) -> Iterator[Event]:
         """Steps, reports, validations and snapshots until a bound is reached."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from hashlib import blake2b
 from typing import TypeVar
 
 import torch
@@ -12,6 +13,15 @@ from torch import Tensor, nn
 from textgen.data.batching import TrainingBatch
 
 T = TypeVar("T")
+
+
+def rank_seed(seed: int, rank: int) -> int:
+    """A seed of 63 bits for a rank's own random numbers, by BLAKE2b.
+
+    No rank of one training draws what a rank of another one does: seed + rank would be alike.
+    """
+    key = blake2b(f"{seed}/{rank}".encode(), digest_size=8).digest()
+    return int.from_bytes(key, "little") >> 1
 
 
 class Group:

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from textgen.arguments import pairs_of
 from textgen.checkpoint import LEXICON, load_tensors, save_tensors
 from textgen.data.tokenizers import fingerprints
 from textgen.errors import CheckpointError
@@ -128,7 +129,8 @@ def learn_lexicon(
     encoded = (
         ([*mine, *eos], theirs)
         for mine, theirs in (
-            (source.encode(pair[0].strip()), target.encode(pair[1].strip())) for pair in pairs
+            (source.encode(pair[0].strip()), target.encode(pair[1].strip()))
+            for pair in pairs_of(pairs)
         )
         if mine and max(len(mine), len(theirs)) <= _LONGEST
     )

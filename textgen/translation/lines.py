@@ -6,6 +6,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from functools import partial
 from typing import TypeAlias
 
+from textgen.arguments import texts
 from textgen.decoding.binding import Binder
 from textgen.decoding.chain import Chain
 from textgen.errors import UsageError
@@ -48,7 +49,7 @@ def translate(
 
     Args:
         loaded: a translator.
-        lines: without their ends; may be endless.
+        lines: without their ends; may be endless. A single text is one line.
         chain: how to decode.
         options: see ``TranslationOptions``.
         prefixes: a forced beginning for each line, "" for none.
@@ -58,7 +59,8 @@ def translate(
         UsageError: if the model is no translator, or prefixes run out before the lines.
     """
     options = options or TranslationOptions()
-    windows = _windows(_with_prefixes(lines, prefixes), options.window)
+    forced = None if prefixes is None else texts(prefixes)
+    windows = _windows(_with_prefixes(texts(lines), forced), options.window)
     return translate_windows(loaded, windows, chain, options, crew=crew)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
+from textgen.arguments import texts as one_or_more
 from textgen.data.tokenizers.base import TextTokenizer, TokenizerConfig
 from textgen.data.tokenizers.characters import train_characters
 from textgen.data.tokenizers.raw_bytes import ByteTokenizer
@@ -24,6 +25,7 @@ def train_tokenizer(config: TokenizerConfig, texts: Iterable[str]) -> TextTokeni
     Raises:
         DataError: if the texts are empty, the size is too small, or the model cannot be read.
     """
+    texts = one_or_more(texts)
     if config.model is not None:
         return _existing(Path(config.model), config)
     if config.kind == "bytes":
