@@ -10,6 +10,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from textgen.data.encodings import without_surrogates
 from textgen.data.tokenizers.base import TextTokenizer
 from textgen.data.tokenizers.stream_decoder import StreamDecoder
 from textgen.decoding.binding import Binder
@@ -25,7 +26,8 @@ from textgen.protocols import Batch, Beam, Hypotheses, Watch
 __all__ = ["Generation", "LoadedModel", "Request", "generate", "generate_each", "load_model"]
 
 OnText = Callable[[int, str], None]
-"""Called with a request's index and the text that has just become certain."""
+"""Called with a request's index and the text that has just become certain; of a model of bytes
+with those bytes that are no UTF-8 as surrogates (``surrogateescape``)."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +73,7 @@ class Generation:
         tokens: all generated tokens, eos included.
         log_prob: sum of their log-probabilities before any filter, nats.
         finished: what ended it.
+        raw: the text's bytes; of a model of bytes they may be no UTF-8.
     """
 
     prompt: str
@@ -80,6 +83,7 @@ class Generation:
     tokens: tuple[int, ...]
     log_prob: float
     finished: Literal["eos", "stop", "limit"]
+    raw: bytes = b""
 
 
 def generate(
@@ -243,7 +247,7 @@ class _Writer:
         self.on_text = on_text
         # a stop text that ends in the last token spans at most as many tokens as it has bytes
         self.reach = max((len(stop.encode()) for stop in request.stop), default=0) + 1
-        self._decoder = StreamDecoder(tokenizer, self.previous)
+        self._decoder = StreamDecoder(tokenizer, self.previous, tokenizer.errors)
         self._pending = ""
         self._written = ""
         self._settled = 0  # tokens told so far
@@ -251,12 +255,12 @@ class _Writer:
 
     def text(self, tokens: Sequence[int]) -> str:
         """The continuation; a prompt that ends in white space has its space already."""
-        decoder = StreamDecoder(self.tokenizer, self.previous)
+        decoder = StreamDecoder(self.tokenizer, self.previous, self.tokenizer.errors)
         return self._joined("".join(map(decoder.push, tokens)) + decoder.flush())
 
     def free(self, tokens: Sequence[int]) -> int:
         """How many characters at the beginning no stop text may take away."""
-        decoder = StreamDecoder(self.tokenizer, self.previous)
+        decoder = StreamDecoder(self.tokenizer, self.previous, self.tokenizer.errors)
         return len(self._joined("".join(map(decoder.push, tokens[: self.least]))))
 
     def _joined(self, text: str) -> str:
@@ -323,7 +327,9 @@ class _Writer:
             self.on_text(self.request.index or 0, text[len(self._written) :])
         log_prob = float(hypotheses.log_probs[row, sample])
         prompt, index = self.request.prompt, self.request.index or 0
-        return Generation(prompt, index, sample, text, tuple(tokens), log_prob, finished)
+        raw = text.encode("utf-8", "surrogateescape")
+        text = without_surrogates(text)
+        return Generation(prompt, index, sample, text, tuple(tokens), log_prob, finished, raw)
 
 
 def _watch(writers: list[_Writer]) -> Watch | None:

@@ -83,7 +83,7 @@ def test_empty_and_missing_cells_are_left_out(tmp_path: Path) -> None:
         (
             "a.jsonl",
             '{"text": "x"}\n{"text": 5}\n',
-            r"row 2: the column 'text' holds int, not text",
+            r"line 2: the column 'text' holds int, not text",
         ),
         ("a.json", '[{"text": "x"}', r"a.json: is not valid JSON"),
         ("a.json", "5", r"a list of rows is expected, not int"),

@@ -54,7 +54,7 @@ def command(
     from textgen.evaluation.perplexity import is_trained_on, perplexity
     from textgen.inference import load_model
 
-    source = chosen(OneText).open()
+    source = chosen(OneText).open(raw=_reads_bytes(model))
     cores = chosen(Cores)
     set_threads(cores.threads)
     with cores.line_scorers(model, device, precision) as crew, counting("tokens") as progress:
@@ -68,6 +68,14 @@ def command(
         print_json(result.as_dict())
     else:
         _print(result, source.name)
+
+
+def _reads_bytes(model: str) -> bool:
+    """Whether a model's tokens are bytes, of whatever kind."""
+    from textgen.checkpoint import find_model, read_config
+
+    tokenizer = read_config(find_model(model)).config.get("tokenizer") or {}
+    return bool(tokenizer.get("kind") == "bytes")
 
 
 def _print(result: Perplexity, name: str) -> None:

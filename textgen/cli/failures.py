@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import io
 import os
@@ -89,9 +90,21 @@ def _sentence(error: BaseException) -> str:
 
 def _use_utf8() -> None:
     """Text is UTF-8 whatever the locale says; what a terminal cannot show is escaped."""
-    for stream, errors in ((sys.stdout, "backslashreplace"), (sys.stderr, "backslashreplace")):
+    codecs.register_error(RESULTS, _as_bytes)
+    for stream, errors in ((sys.stdout, RESULTS), (sys.stderr, "backslashreplace")):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(encoding="utf-8", errors=errors)
+
+
+RESULTS = "textgen-results"
+"""What becomes of surrogates in results: bytes that stand for themselves, else an escape."""
+
+
+def _as_bytes(error: UnicodeError) -> tuple[str | bytes, int]:
+    try:
+        return codecs.lookup_error("surrogateescape")(error)
+    except UnicodeError:
+        return codecs.lookup_error("backslashreplace")(error)
 
 
 def _silence() -> None:

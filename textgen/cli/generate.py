@@ -144,7 +144,7 @@ def command(
             seed=seed,
             index=index,
         )
-        for index, text in enumerate(_prompts(prompt))
+        for index, text in enumerate(_prompts(prompt, loaded.tokenizer.errors))
     )
     if prompt != STDIN and results == 1 and not as_json:
         _stream(loaded, requests, chain)
@@ -182,18 +182,18 @@ def _stream(loaded: LoadedModel, requests: Iterable[Request], chain: Chain) -> N
     shortfall.tell()
 
 
-def _prompts(prompt: str) -> Iterator[str]:
+def _prompts(prompt: str, errors: str) -> Iterator[str]:
     """The prompts: the one given, or the lines of stdin as they come.
 
     A line of stdin that is not UTF-8 still gets its text; what it lacks is told on stderr.
     """
     if prompt != STDIN:
-        yield _as_text(prompt)
+        yield prompt if errors == "surrogateescape" else _as_text(prompt)
         return
     if sys.stdin.isatty():
         complain("Prompts, one a line; Ctrl-D ends them.")
     for number, line in enumerate(sys.stdin.buffer, start=1):
-        text = line.rstrip(b"\r\n").decode("utf-8", "replace")
+        text = line.rstrip(b"\r\n").decode("utf-8", errors)
         if REPLACEMENT in text:
             complain(
                 f"stdin, line {number}: has bytes that are no UTF-8 text; read as {REPLACEMENT}."

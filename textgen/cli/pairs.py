@@ -46,7 +46,17 @@ _others = all_of(
         ),
         kept_option("--streaming", is_flag=True, help="Read --dataset without downloading it."),
         kept_option(
-            "--source", metavar="COLUMN", help="Column (or language) of the source sentences."
+            "--encoding",
+            metavar="NAME",
+            default="utf-8",
+            show_default=True,
+            help="Of the files, such as cp1251.",
+        ),
+        kept_option(
+            "--source",
+            metavar="COLUMN",
+            help="Column (or language) of the source sentences; its number, from 1, where the "
+            "table has no header.",
         ),
         kept_option(
             "--target", metavar="COLUMN", help="Column (or language) of the target sentences."
@@ -73,6 +83,7 @@ class LearningPairs:
     corpus: str | None
     dataset: str | None
     streaming: bool
+    encoding: str
     source: str | None
     target: str | None
 
@@ -101,13 +112,13 @@ class LearningPairs:
         if len(paths) == 2:
             if option == "--train" and (self.source or self.target):
                 raise UsageError("--source and --target name columns: they go with one table.")
-            return PairFiles(*paths)
-        if len(paths) != 1 or not paths[0].suffix:
+            return PairFiles(*paths, encoding=self.encoding)
+        if len(paths) != 1:
             raise UsageError(
                 f"{option}: expected two files, SOURCE TARGET, or one table "
                 f"({', '.join(TABLES)}) with --source and --target."
             )
-        return PairTable(paths[0], *self._columns(option))
+        return PairTable(paths[0], *self._columns(option), encoding=self.encoding)
 
     def _columns(self, option: str) -> tuple[str, str]:
         """The names of both columns."""

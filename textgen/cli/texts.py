@@ -19,6 +19,13 @@ column_option = kept_option(
     "--column", metavar="NAME", help="Column of tables (csv, tsv, json, parquet) with the text."
 )
 
+encoding_option = kept_option(
+    "--encoding",
+    metavar="NAME",
+    help="Of the files, such as cp1251; raw: bytes of any kind.  [default: utf-8; raw for a model "
+    "of bytes]",
+)
+
 training_texts = all_of(
     [
         kept_option(
@@ -53,6 +60,7 @@ training_texts = all_of(
         ),
         kept_option("--streaming", is_flag=True, help="Read --dataset without downloading it."),
         column_option,
+        encoding_option,
     ]
 )
 
@@ -116,9 +124,13 @@ class TrainingTexts:
     dataset: str | None
     streaming: bool
     column: str | None
+    encoding: str | None
 
-    def open(self) -> Texts:
+    def open(self, *, raw: bool = False) -> Texts:
         """Open the texts.
+
+        Args:
+            raw: where no encoding is named, files are bytes of any kind.
 
         Raises:
             UsageError: unless exactly one of --train, --corpus and --dataset is given.
@@ -126,17 +138,17 @@ class TrainingTexts:
         """
         require_one_origin(self, "text", "--train FILE...")
         if self.train:
-            train, valid, test = self._open(self.train), None, None
+            train, valid, test = self._open(self.train, raw=raw), None, None
         else:
             train, valid, test = self._known()
         if self.valid:
-            valid = self._open(self.valid)
-        return Texts(train, valid, self._open(self.test) if self.test else test)
+            valid = self._open(self.valid, raw=raw)
+        return Texts(train, valid, self._open(self.test, raw=raw) if self.test else test)
 
-    def _open(self, paths: tuple[Path, ...]) -> TextSource:
+    def _open(self, paths: tuple[Path, ...], *, raw: bool) -> TextSource:
         from textgen.data.files import open_text
 
-        return open_text(paths, column=self.column)
+        return open_text(paths, column=self.column, encoding=_encoding(self.encoding, raw=raw))
 
     def _known(self) -> tuple[TextSource, TextSource | None, TextSource | None]:
         """The splits of --corpus or --dataset; a test that was not asked for stays unseen."""
@@ -162,8 +174,15 @@ one_text = all_of(
             help="Of --corpus.",
         ),
         column_option,
+        encoding_option,
     ]
 )
+
+
+def _encoding(name: str | None, *, raw: bool) -> str:
+    from textgen.data.encodings import RAW, UTF8
+
+    return name or (RAW if raw else UTF8)
 
 
 @dataclass(frozen=True)
@@ -174,9 +193,13 @@ class OneText:
     corpus: str | None
     split: str
     column: str | None
+    encoding: str | None
 
-    def open(self) -> TextSource:
+    def open(self, *, raw: bool = False) -> TextSource:
         """Open the text.
+
+        Args:
+            raw: where no encoding is named, the file is bytes of any kind.
 
         Raises:
             UsageError: unless either a file or a corpus is given.
@@ -187,7 +210,8 @@ class OneText:
         if self.file is not None:
             from textgen.data.files import open_text
 
-            return open_text(self.file, column=self.column)
+            encoding = _encoding(self.encoding, raw=raw)
+            return open_text(self.file, column=self.column, encoding=encoding)
         from textgen.data.corpora import card
 
         source: TextSource | None = getattr(card(str(self.corpus)).open(), self.split)

@@ -47,7 +47,7 @@ def command(*, as_json: bool) -> None:
     training = chosen(Training)
     with training.group() as group:
         recipe = training.recipe_of(LANGUAGE_MODEL, DEFAULT_RECIPE, group)
-        texts = chosen(TrainingTexts).open()
+        texts = chosen(TrainingTexts).open(raw=recipe.tokenizer.kind == "bytes")
         events = train_language_model(
             recipe,
             texts.train,

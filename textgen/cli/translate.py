@@ -216,7 +216,8 @@ def _lines(path: Path) -> Iterator[str]:
     """Lines of a file, without their ends."""
     from textgen.data.files import check_file, read_lines
 
-    check_file(path)
+    if not path.is_fifo():  # read once, as from <(…)
+        check_file(path)
     return (line.rstrip("\r\n") for line in read_lines(path))
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import IO
 
 from textgen.data.documents import Piece, TextSource, digest
+from textgen.data.encodings import RAW, UTF8, check_encoding
 from textgen.errors import DataError
 
 TABLE_ENDINGS = (".csv", ".tsv", ".json", ".jsonl", ".ndjson", ".parquet")
@@ -20,7 +21,12 @@ _GZIP = b"\x1f\x8b"
 _UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
-def open_text(paths: str | Path | Sequence[str | Path], *, column: str | None = None) -> TextSource:
+def open_text(
+    paths: str | Path | Sequence[str | Path],
+    *,
+    column: str | None = None,
+    encoding: str = UTF8,
+) -> TextSource:
     """Text from files, whatever their kind; by the endings of their names.
 
     Args:
@@ -29,6 +35,7 @@ def open_text(paths: str | Path | Sequence[str | Path], *, column: str | None = 
             files are one document each; any of them may be gzipped.
         column: the column of tables that holds the text; needed where there are several and
             none is called "text".
+        encoding: of the files, or "raw" for bytes of any kind, as a model of bytes reads them.
 
     Raises:
         DataError: if a file is missing, empty, binary or a pipe, or a column is missing.
@@ -37,34 +44,36 @@ def open_text(paths: str | Path | Sequence[str | Path], *, column: str | None = 
     files = [file for path in given for file in _files(Path(path))]
     if not files:
         raise DataError("No file was given.")
-    sources = [_open_file(file, column) for file in files]
+    encoding = check_encoding(encoding)
+    sources = [_open_file(file, column, encoding) for file in files]
     if len(sources) == 1:
         return sources[0]
     name = str(given[0]) if len(given) == 1 else f"{given[0]} and {len(given) - 1} more"
     return Chain(sources, name)
 
 
-def _open_file(path: Path, column: str | None) -> TextSource:
+def _open_file(path: Path, column: str | None, encoding: str) -> TextSource:
     from textgen.data.tables import TableFile
 
-    if ending(path) in TABLE_ENDINGS:
-        return TableFile(path, column)
-    return TextFile(path)
+    if ending(path) in TABLE_ENDINGS and encoding != RAW:
+        return TableFile(path, column, encoding)
+    return TextFile(path, encoding)
 
 
 class TextFile(TextSource):
-    """One file of UTF-8 text, gzipped or not; one document.
+    """One file of text, gzipped or not; one document.
 
     Args:
         path: the file; its beginning is looked at.
+        encoding: see ``open_text``.
 
     Raises:
         DataError: if it is missing, empty, binary or a pipe.
     """
 
-    def __init__(self, path: Path) -> None:
-        check_file(path)
-        self.path = path
+    def __init__(self, path: Path, encoding: str = UTF8) -> None:
+        check_file(path, encoding)
+        self.path, self.encoding = path, encoding
 
     @property
     def name(self) -> str:
@@ -74,7 +83,7 @@ class TextFile(TextSource):
     def pieces(self) -> Iterator[Piece]:
         """The text in pieces of about a million bytes."""
         previous: str | None = None
-        for text in read_pieces(self.path):
+        for text in read_pieces(self.path, self.encoding):
             if previous is not None:
                 yield Piece(previous, ends_document=False)
             previous = text
@@ -83,7 +92,7 @@ class TextFile(TextSource):
 
     def fingerprint(self) -> str:
         """A digest of path, size and time of change."""
-        return file_fingerprint(self.path)
+        return digest([file_fingerprint(self.path), self.encoding])
 
 
 class Chain(TextSource):
@@ -136,7 +145,7 @@ def _files(path: Path) -> list[Path]:
     return found
 
 
-def check_file(path: Path) -> None:
+def check_file(path: Path, encoding: str = UTF8) -> None:
     """Refuse what is certainly no text, before anything is begun.
 
     Raises:
@@ -150,12 +159,19 @@ def check_file(path: Path) -> None:
         start = _read(file, 8192, path)
     if not start:
         raise DataError(f"{path}: is empty.")
-    if ending(path) == ".parquet":
+    if ending(path) == ".parquet" or encoding != UTF8:
         return
     if start.startswith(_UTF16):
-        raise DataError(f"{path}: is UTF-16 text: convert it to UTF-8, for example with iconv.")
+        raise DataError(f"{path}: is UTF-16 text: say --encoding utf-16, or convert it to UTF-8.")
     if b"\0" in start:
-        raise DataError(f"{path}: is binary data, not text (a zero byte at {start.index(0)}).")
+        raise _binary(path, start.index(0))
+
+
+def _binary(path: Path, offset: int) -> DataError:
+    return DataError(
+        f"{path}: is binary data, not text (a zero byte at offset {offset}). A model of bytes "
+        "(tokenizer.kind=bytes) reads any data."
+    )
 
 
 def open_bytes(path: Path) -> IO[bytes]:
@@ -165,22 +181,37 @@ def open_bytes(path: Path) -> IO[bytes]:
         DataError: if it cannot be opened.
     """
     try:
-        with path.open("rb") as file:
-            zipped = file.read(2) == _GZIP
-        return gzip.open(path) if zipped else path.open("rb")  # type: ignore[return-value]
+        file = path.open("rb")
+        # looked at without being taken: a pipe is read once
+        zipped = file.peek(2)[:2] == _GZIP
+        return _Unzipped(file) if zipped else file  # type: ignore[return-value]
     except FileNotFoundError:
         raise DataError(f"{path}: there is no such file.") from None
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror}.") from None
 
 
-def read_pieces(path: Path) -> Iterator[str]:
+class _Unzipped(gzip.GzipFile):
+    """Gzipped data of an open file, which is closed with it."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        super().__init__(fileobj=file)
+        self._file = file
+
+    def close(self) -> None:
+        """Close both."""
+        super().close()
+        self._file.close()
+
+
+def read_pieces(path: Path, encoding: str = UTF8) -> Iterator[str]:
     """The text of a file, cut where no tokenizer joins characters; a byte order mark is dropped.
 
     Raises:
-        DataError: if the file cannot be read or is not UTF-8; names the byte and the line.
+        DataError: if the file cannot be read, or is not text in its encoding, or has a zero byte;
+            names the place.
     """
-    decoder = _Utf8(path)
+    decoder = _Utf8(path) if encoding == UTF8 else _Other(path, encoding)
     rest: list[str] = []
     length = 0
     with open_bytes(path) as file:
@@ -198,14 +229,14 @@ def read_pieces(path: Path) -> Iterator[str]:
         yield last
 
 
-def read_lines(path: Path) -> Iterator[str]:
+def read_lines(path: Path, encoding: str = UTF8) -> Iterator[str]:
     r"""The lines of a file with their ends; only ``\n`` ends a line.
 
     Raises:
         DataError: as ``read_pieces``.
     """
     rest = ""
-    for text in read_pieces(path):
+    for text in read_pieces(path, encoding):
         lines = (rest + text).split("\n")
         rest = lines.pop()
         yield from (line + "\n" for line in lines)
@@ -240,6 +271,8 @@ class _Utf8:
             text, used = codecs.utf_8_decode(data, "strict", final)
         except UnicodeDecodeError as error:
             raise self._error(data, error.start) from None
+        if b"\0" in block:
+            raise _binary(self.path, self._offset + data.index(0))
         self._pending = data[used:]
         first = self._offset == 0
         self._offset += used
@@ -250,8 +283,39 @@ class _Utf8:
         line = self._lines + data.count(b"\n", 0, start)
         return DataError(
             f"{self.path}: is not UTF-8 text: byte 0x{data[start]:02x} at offset "
-            f"{self._offset + start} (line {line}). Convert the file to UTF-8 first."
+            f"{self._offset + start} (line {line}). Name its encoding, as --encoding cp1251, or "
+            "convert the file to UTF-8."
         )
+
+
+class _Other:
+    """Decodes blocks of bytes in another encoding, or keeps them as they are."""
+
+    def __init__(self, path: Path, encoding: str) -> None:
+        self.path, self.encoding = path, encoding
+        errors = "surrogateescape" if encoding == RAW else "strict"
+        name = UTF8 if encoding == RAW else encoding
+        self._decoder = codecs.getincrementaldecoder(name)(errors)
+        self._characters = 0
+
+    def decode(self, block: bytes, *, final: bool = False) -> str:
+        """The text that is complete with this block."""
+        try:
+            text = self._decoder.decode(block, final)
+        except UnicodeError as error:
+            raise DataError(
+                f"{self.path}: is not {self.encoding} text, after {self._characters:,} characters: "
+                f"{error}."
+            ) from None
+        if self.encoding != RAW:
+            if "\0" in text:
+                place = self._characters + text.index("\0")
+                raise DataError(
+                    f"{self.path}: is no {self.encoding} text: character {place} is zero."
+                )
+            text = text.removeprefix("\ufeff") if not self._characters else text
+        self._characters += len(text)
+        return text
 
 
 def _read(file: IO[bytes], size: int, path: Path) -> bytes:

@@ -10,10 +10,11 @@ from typing import Any, NamedTuple, Protocol
 
 from textgen.arguments import pairs_of
 from textgen.data.documents import digest
+from textgen.data.encodings import UTF8, check_encoding
 from textgen.data.files import check_file, file_fingerprint, read_lines
 from textgen.data.hub import HubTable, choose_table, load_tables
 from textgen.data.splitting import Share
-from textgen.data.tables import Row, cell, choose_column, columns, read_rows
+from textgen.data.tables import Row, cell, choose_column, open_table
 from textgen.errors import DataError, nearest
 
 _TRANSLATION = "translation"
@@ -84,16 +85,18 @@ class PairFiles(ParallelSource):
     Args:
         source: file of the source sentences.
         target: file of the target sentences, as many.
+        encoding: of both.
 
     Raises:
         DataError: if a file cannot be read, or they differ in their number of lines.
     """
 
-    def __init__(self, source: Path, target: Path) -> None:
+    def __init__(self, source: Path, target: Path, encoding: str = UTF8) -> None:
         self.source, self.target = source, target
+        self.encoding = check_encoding(encoding)
         for path in (source, target):
-            check_file(path)
-        counts = [sum(1 for _ in read_lines(path)) for path in (source, target)]
+            check_file(path, encoding)
+        counts = [sum(1 for _ in read_lines(path, self.encoding)) for path in (source, target)]
         if counts[0] != counts[1]:
             raise DataError(
                 f"{source} has {counts[0]:,} lines, but {target} has {counts[1]:,}: "
@@ -107,7 +110,8 @@ class PairFiles(ParallelSource):
 
     def pairs(self, epoch: int = 0) -> Iterator[Pair]:  # noqa: ARG002 - the same in each epoch
         """The pairs, line by line."""
-        both = zip_longest(read_lines(self.source), read_lines(self.target))
+        sides = (read_lines(path, self.encoding) for path in (self.source, self.target))
+        both = zip_longest(*sides)
         for number, (source, target) in enumerate(both, 1):
             if source is None or target is None:
                 raise DataError(f"{self.name}: one ends before line {number}; it was changed.")
@@ -115,7 +119,8 @@ class PairFiles(ParallelSource):
 
     def fingerprint(self) -> str:
         """A digest of the files' fingerprints."""
-        return digest([file_fingerprint(self.source), file_fingerprint(self.target)])
+        files = file_fingerprint(self.source), file_fingerprint(self.target)
+        return digest([*files, self.encoding])
 
 
 class PairTable(ParallelSource):
@@ -123,17 +128,20 @@ class PairTable(ParallelSource):
 
     Args:
         path: the table.
-        source: column of the source sentences.
+        source: column of the source sentences, or the language in a column "translation"; a
+            number, from 1, of a table without a header.
         target: column of the target sentences.
+        encoding: of the file.
 
     Raises:
         DataError: if the file cannot be read, or has no such columns.
     """
 
-    def __init__(self, path: Path, source: str, target: str) -> None:
-        check_file(path)
+    def __init__(self, path: Path, source: str, target: str, encoding: str = UTF8) -> None:
+        check_file(path, encoding)
         self.path = path
-        available = columns(path)
+        self.table = open_table(path, [source, target], check_encoding(encoding))
+        available = self.table.columns([source, target])
         self.source = choose_column(available, source, str(path))
         self.target = choose_column(available, target, str(path))
 
@@ -144,12 +152,14 @@ class PairTable(ParallelSource):
 
     def pairs(self, epoch: int = 0) -> Iterator[Pair]:  # noqa: ARG002 - the same in each epoch
         """The pairs, row by row."""
-        for number, row in enumerate(read_rows(self.path), 1):
-            yield _pair(row, self.source, self.target, f"{self.path}, row {number}")
+        for where, row in self.table.rows():
+            yield _pair(row, self.source, self.target, where)
 
     def fingerprint(self) -> str:
         """A digest of the file's fingerprint and the columns."""
-        return digest([file_fingerprint(self.path), self.source, self.target])
+        header = str(self.table.header)
+        own = file_fingerprint(self.path), self.table.encoding, header
+        return digest([*own, self.source, self.target])
 
 
 class HubPairs(ParallelSource):
@@ -284,8 +294,8 @@ class Overlap:
             return f"None of the {self.total:,} pairs to test on is among those to train on."
         return (
             f"{self.sources:,} of the {self.total:,} source sentences to test on are also trained "
-            f"on, {self.pairs:,} with the same translation, such as {self.example}: scores will "
-            "be too good."
+            f"on, {self.pairs:,} with the same translation, such as {_shown(self.example)}: scores "
+            "will be too good."
         )
 
 
@@ -303,6 +313,10 @@ def find_overlap(train: ParallelSource, test: ParallelSource) -> Overlap:
     shared = [pair for pair in tested if pair.source in sources and pair.source]
     same = [pair for pair in shared if pair in found]
     return Overlap(len(same), len(shared), len(tested), next(iter(same or shared), None))
+
+
+def _shown(pair: Pair | None) -> str:
+    return "" if pair is None else f"{pair.source!r} → {pair.target!r}"
 
 
 def _pair(row: Any, source: str, target: str, where: str) -> Pair:

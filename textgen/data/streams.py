@@ -229,7 +229,7 @@ def count(
     ends = piece.ends_document
     text = tokenizer.restored(piece.text, begins=begins_document, ends=ends)
     unknown = tokenizer.marks.unknown
-    size = len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))
+    size = len(text) if text.isascii() else len(text.encode("utf-8", "surrogateescape"))
     return StreamStatistics(
         documents=int(begins_document),
         tokens=len(tokens),

@@ -17,6 +17,7 @@ import numpy as np
 from annotated_types import Ge
 from numpy.typing import NDArray
 
+from textgen.data.encodings import without_surrogates
 from textgen.errors import DataError
 from textgen.protocols import Marks
 
@@ -49,6 +50,9 @@ class TextTokenizer(ABC):
     """
 
     kind: ClassVar[str]
+    errors: ClassVar[str] = "replace"
+    """What becomes of bytes that are no UTF-8 where raw bytes go in and out: they become U+FFFD, or
+    stand for themselves (``surrogateescape``, of a model of bytes)."""
 
     def __init__(self, normalisation: Normalisation) -> None:
         self.normalisation: Normalisation = normalisation
@@ -131,13 +135,19 @@ class TextTokenizer(ABC):
 
         Whatever is compared with a model's text is brought to it first.
         """
-        if self.normalisation == "none" or text.isascii():
-            return text
-        return unicodedata.normalize("NFC", text)
+        return normal_form(text, self.normalisation)
 
     def _check(self, token: int) -> None:
         if not 0 <= token < self.size:
             raise DataError(f"There is no token {token}: the tokenizer has 0 to {self.size - 1}.")
+
+
+def normal_form(text: str, normalisation: Normalisation) -> str:
+    """A text in a Unicode form; halves of surrogate pairs, which are no text, become U+FFFD."""
+    if text.isascii():
+        return text
+    text = without_surrogates(text)
+    return text if normalisation == "none" else unicodedata.normalize("NFC", text)
 
 
 def fingerprints(tokenizer: TextTokenizer, source: TextTokenizer | None = None) -> dict[str, str]:

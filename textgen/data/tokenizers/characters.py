@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import unicodedata
 from collections.abc import Iterable
 from typing import Any
 
@@ -17,6 +16,7 @@ from textgen.data.tokenizers.base import (
     Normalisation,
     TextTokenizer,
     Tokens,
+    normal_form,
     visible,
 )
 from textgen.errors import DataError
@@ -102,7 +102,7 @@ def _gather(texts: Iterable[str], normalisation: Normalisation) -> Iterable[str]
     parts: list[str] = []
     length = 0
     for text in texts:
-        parts.append(text if normalisation == "none" else unicodedata.normalize("NFC", text))
+        parts.append(normal_form(text, normalisation))
         length += len(text)
         if length >= _GATHERED:
             yield "".join(parts)

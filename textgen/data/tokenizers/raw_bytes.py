@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import unicodedata
 from typing import Any
 
 import numpy as np
 
+from textgen.data.encodings import without_halves
 from textgen.data.tokenizers.base import (
     BOS,
     EOS,
@@ -25,6 +27,7 @@ class ByteTokenizer(TextTokenizer):
     """One token for each byte: byte b is token b + 3. There is no unknown token."""
 
     kind = "bytes"
+    errors = "surrogateescape"
 
     def __init__(self, normalisation: Normalisation = "NFC") -> None:
         super().__init__(normalisation)
@@ -39,9 +42,16 @@ class ByteTokenizer(TextTokenizer):
         """The numbers of the marks; there is no unknown token."""
         return Marks(PAD, BOS, EOS, None)
 
+    def normalise(self, text: str) -> str:
+        """The text in its Unicode form; bytes that stand for themselves (``RAW``) stay."""
+        if text.isascii():
+            return text
+        text = without_halves(text)
+        return text if self.normalisation == "none" else unicodedata.normalize("NFC", text)
+
     def encode_array(self, text: str) -> Tokens:
         """Tokens (T,) int32, one for each byte of the normalised text."""
-        data = self.normalise(text).encode("utf-8", "surrogatepass")
+        data = self.normalise(text).encode("utf-8", self.errors)
         return np.frombuffer(data, dtype=np.uint8).astype(np.int32) + _FIRST
 
     def surface(self, token: int, previous: int | None) -> bytes:  # noqa: ARG002 - the interface

@@ -15,12 +15,15 @@ class StreamDecoder:
     Args:
         tokenizer: whose tokens come.
         previous: the token before the first, if the text goes on from a prompt.
+        errors: what becomes of bytes that are no UTF-8.
     """
 
-    def __init__(self, tokenizer: TextTokenizer, previous: int | None = None) -> None:
+    def __init__(
+        self, tokenizer: TextTokenizer, previous: int | None = None, errors: str = "replace"
+    ) -> None:
         self._tokenizer = tokenizer
         self._previous = None if previous in {PAD, BOS, EOS} else previous
-        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        self._decoder = codecs.getincrementaldecoder("utf-8")(errors)
 
     def push(self, token: int) -> str:
         """The text that is complete with this token; often one character, sometimes none."""

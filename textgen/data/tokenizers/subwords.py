@@ -24,6 +24,7 @@ from textgen.data.tokenizers.base import (
     Normalisation,
     TextTokenizer,
     Tokens,
+    normal_form,
     visible,
 )
 from textgen.errors import DataError
@@ -227,11 +228,9 @@ def _reason(message: str, size: int) -> str:
 
 def _sentences(texts: Iterable[str], normalisation: Normalisation) -> Iterator[str]:
     """Lines, cut where they are long; characters that SentencePiece reserves become spaces."""
-    import unicodedata
-
     reserved = str.maketrans({META: " ", "\0": " ", "\t": " ", "\N{LOWER FIVE EIGHTHS BLOCK}": " "})
     for text in texts:
-        normal = text if normalisation == "none" else unicodedata.normalize("NFC", text)
+        normal = normal_form(text, normalisation)
         safe = _replaced(normal).translate(reserved)
         for line in safe.split("\n"):
             for start in range(0, len(line), _SENTENCE):

@@ -20,6 +20,7 @@ from textgen.data.tokenizers.base import (
     Normalisation,
     TextTokenizer,
     Tokens,
+    normal_form,
     visible,
 )
 from textgen.errors import DataError
@@ -113,11 +114,9 @@ def train_words(
     Raises:
         DataError: if there is no word.
     """
-    import unicodedata
-
     counts: Counter[str] = Counter()
     for text in texts:
-        normal = text if normalisation == "none" else unicodedata.normalize("NFC", text)
+        normal = normal_form(text, normalisation)
         counts.update(normal.split())
     if not counts:
         raise DataError("A word tokenizer cannot be made from a text without words.")
