@@ -196,7 +196,7 @@ def judged_anew(
         device = next(model.parameters()).device
         load_weights(folder, model)
         model.eval()
-        with torch.random.fork_rng(), torch.no_grad():
+        with torch.random.fork_rng(_cuda(model)), torch.no_grad():
             metrics = validate(model)
         model.to(device).train()
         found = metrics[objective.removeprefix("-")]
@@ -212,6 +212,11 @@ def judged_anew(
         f"The validation text is another one than before ({valid['name']}): the best weights so "
         f"far were judged on it, {name} {told:.4f}, and validations are counted anew."
     )
+
+
+def _cuda(model: nn.Module) -> list[int]:
+    """The GPU whose random numbers a validation may use, if it does."""
+    return [torch.cuda.current_device()] if next(model.parameters()).is_cuda else []
 
 
 def saving(
