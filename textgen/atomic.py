@@ -65,8 +65,12 @@ def write_bytes(path: Path, data: bytes, error: type[TextgenError] = DataError) 
 
 
 def write_text(path: Path, text: str, error: type[TextgenError] = DataError) -> None:
-    """Replace the contents of a file by UTF-8 text, line ends as they are; see ``write``."""
-    write_bytes(path, text.encode(), error)
+    r"""Replace the contents of a file by UTF-8 text, line ends as they are; see ``write``.
+
+    Halves of surrogates, as in names of files that are not UTF-8, are written as JSON writes them:
+    ``\udcff``.
+    """
+    write_bytes(path, text.encode(errors="backslashreplace"), error)
 
 
 @contextlib.contextmanager
@@ -92,7 +96,7 @@ def open_text(path: Path, error: type[TextgenError] = DataError) -> Iterator[IO[
         raise error(_sentence(path, failure)) from None
     try:
         with io.TextIOWrapper(
-            io.BufferedWriter(raw), encoding="utf-8", newline="\n", line_buffering=True
+            io.BufferedWriter(raw), "utf-8", "backslashreplace", newline="\n", line_buffering=True
         ) as file:
             yield file
     except BaseException:

@@ -1,8 +1,9 @@
 """Replacing several files of a folder as one.
 
-New files are written into ``FOLDER/.staged``. ``commit`` renames that folder, which is one atomic
-step, and then puts its files in place. A process that is killed before the rename leaves the old
-files untouched; after it, ``recover`` goes on with what is left, whoever calls it:
+New files are written into ``FOLDER/.staged`` while the folder is locked. ``commit`` renames the
+staging folder, which is one atomic step, and then puts its files in place. A process that is killed
+before the rename leaves the old files untouched; after it, ``recover`` goes on with what is left,
+whoever calls it:
 
 ```
 .staged    being written: removed by the next training
@@ -20,6 +21,7 @@ import fcntl
 import os
 import shutil
 import stat
+import time
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
@@ -27,37 +29,46 @@ from textgen.atomic import flush
 from textgen.errors import CheckpointError
 
 STAGED, COMPLETE, MOVING = ".staged", ".complete", ".moving"
+_POLL = 0.01  # s
 
 
 @contextlib.contextmanager
 def staged(folder: Path) -> Iterator[Path]:
     """An empty folder for new files, removed at the end of the block unless it was committed.
 
+    The block holds the folder's lock, so that no other one writes there.
+
     Args:
         folder: whose files will be replaced; is made, and removed again if it stays empty.
 
     Raises:
-        CheckpointError: if it cannot be made.
+        CheckpointError: if it cannot be made, or another block, of any process, holds the lock.
     """
     made = not folder.exists()
     place = folder / STAGED
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        shutil.rmtree(place, ignore_errors=True)  # of a training that was killed
-        place.mkdir()
-    except OSError as error:
-        raise CheckpointError(f"{folder}: cannot be made: {error.strerror}.") from None
-    try:
-        yield place
-    finally:
-        shutil.rmtree(place, ignore_errors=True)
-        if made:
-            with contextlib.suppress(OSError):  # it is not empty
-                folder.rmdir()
+    with contextlib.ExitStack() as ends:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            if not ends.enter_context(_locked(folder)):
+                raise CheckpointError(
+                    f"{folder}: another training writes here. Wait until it ends, or choose "
+                    "another folder."
+                )
+            shutil.rmtree(place, ignore_errors=True)  # of a training that was killed
+            place.mkdir()
+        except OSError as error:
+            raise CheckpointError(f"{folder}: cannot be made: {error.strerror}.") from None
+        try:
+            yield place
+        finally:
+            shutil.rmtree(place, ignore_errors=True)
+            if made:
+                with contextlib.suppress(OSError):  # it is not empty
+                    folder.rmdir()
 
 
 def commit(folder: Path, own: Collection[str], last: str) -> None:
-    """Replace files of a folder by those that are staged.
+    """Replace files of a folder by those that are ``staged``, within that block.
 
     Args:
         folder: of the files.
@@ -69,10 +80,9 @@ def commit(folder: Path, own: Collection[str], last: str) -> None:
     """
     try:
         flush(folder / STAGED)
-        with _locked(folder):
-            (folder / STAGED).replace(folder / (COMPLETE if own else MOVING))
-            flush(folder)
-            _finish(folder, own, last)
+        (folder / STAGED).replace(folder / (COMPLETE if own else MOVING))
+        flush(folder)
+        _finish(folder, own, last)
     except OSError as error:
         raise _failed(folder, error) from None
 
@@ -83,13 +93,20 @@ def recover(folder: Path, own: Collection[str], last: str) -> None:
     Raises:
         CheckpointError: if it cannot be completed.
     """
-    if not (folder / COMPLETE).is_dir() and not (folder / MOVING).is_dir():
-        return
     try:
-        with _locked(folder):  # a process that is just committing holds it until all is in place
-            _finish(folder, own, last)
+        while _is_begun(folder):
+            with _locked(folder) as held:
+                if held:
+                    _finish(folder, own, last)
+                    return
+            time.sleep(_POLL)  # a training is just committing
     except OSError as error:
         raise _failed(folder, error) from None
+
+
+def _is_begun(folder: Path) -> bool:
+    """Whether there are new files that are not all in place."""
+    return (folder / COMPLETE).is_dir() or (folder / MOVING).is_dir()
 
 
 def _finish(folder: Path, own: Collection[str], last: str) -> None:
@@ -113,19 +130,24 @@ def _finish(folder: Path, own: Collection[str], last: str) -> None:
 
 
 @contextlib.contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """Hold a folder's lock, which ends with the process."""
+def _locked(folder: Path) -> Iterator[bool]:
+    """Take a folder's lock, which ends with the process; whether it was free."""
     handle = os.open(folder, os.O_RDONLY)
     try:
-        with contextlib.suppress(OSError):  # file systems without locks
-            fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
+        held = True
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            held = False
+        except OSError:  # file systems without locks
+            pass
+        yield held
     finally:
         os.close(handle)
 
 
 def _failed(folder: Path, error: OSError) -> CheckpointError:
-    if (folder / COMPLETE).is_dir() or (folder / MOVING).is_dir():
+    if _is_begun(folder):
         state = "The new files are complete; the next command that reads the model goes on."
     else:
         state = "The files before are untouched."

@@ -1,11 +1,13 @@
 """``train --overwrite`` and ``--resume`` that fail: what is left, and what is told."""
 
+import os
+import shutil
 from pathlib import Path
 
 import pytest
 import torch
 
-from textgen.checkpoint import TRAINING
+from textgen.checkpoint import TRAINING, read_config
 from textgen.cli.failures import guarded
 from textgen.training import language_model
 
@@ -83,3 +85,17 @@ def test_who_stops_before_the_first_save_is_not_told_to_resume(
     assert "m still holds the model from before" in told
     assert "To go on" not in told
     assert files() == before
+
+
+def test_a_file_may_have_any_name(capsys: pytest.CaptureFixture[str]) -> None:
+    """Names of files are bytes: what is not UTF-8 is written to JSON as an escape."""
+    name = os.fsdecode(b"n\xff.txt")
+    try:
+        shutil.copy("a.txt", name)
+    except OSError:
+        pytest.skip("the file system takes no such name")
+    assert train("--log", os.fsdecode(b"l\xff.jsonl"), text=name) == 0
+    assert read_config(Path("m")).facts["train"]["name"].startswith(name)
+    assert guarded(["evaluate", "perplexity", "--model", "m", name, "--json"]) == 0
+    assert guarded(["models"]) == 0
+    assert capsys.readouterr().out

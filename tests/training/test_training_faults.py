@@ -1,5 +1,6 @@
 """Whatever fails or is killed while a model is saved: the folder holds the old or the new one."""
 
+import resource
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -10,13 +11,13 @@ import pytest
 
 from faults import CLEANING, Killed, injected
 from small_models import save_translator
-from textgen.checkpoint import CONFIG, LEXICON, OWN, TRAINING, WEIGHTS, recover_model
+from textgen.checkpoint import CONFIG, LEXICON, OWN, TRAINING, WEIGHTS, read_config, recover_model
 from textgen.config import structure
 from textgen.data.documents import Texts
 from textgen.errors import CheckpointError, DataError, TextgenError, TrainingError
 from textgen.loading import load_model
 from textgen.recipes.recipe import LanguageModelRecipe
-from textgen.staging import STAGED
+from textgen.staging import MOVING, STAGED
 from textgen.training.language_model import train_language_model
 
 WORDS = ["the", "cat", "sat", "on", "a", "mat", "and", "the", "dog", "ran", "off", "with", "it"]
@@ -152,7 +153,7 @@ def require_one_of(out: Path, before: dict[str, bytes], new: dict[str, bytes]) -
         return
     assert found[CONFIG] == new[CONFIG]
     assert {name for name in own(found) if found[name] != new.get(name)} <= {WEIGHTS, TRAINING}
-    assert own(found).keys() >= own(new).keys() - {TRAINING}
+    assert own(found).keys() >= own(new).keys()
 
 
 @pytest.mark.parametrize("every", [3, pytest.param(1, marks=pytest.mark.slow)])
@@ -206,6 +207,63 @@ def test_a_resume_that_fails_changes_nothing(tmp_path: Path) -> None:
         language_model(out, average_last=3, steps=4, resume=True)
     assert contents(out) == before
     language_model(out, average=0.9, steps=4, resume=True)
+
+
+def recipe_of(**training: Any) -> LanguageModelRecipe:
+    return structure(LanguageModelRecipe, {"training": {"device": "cpu", **training}})
+
+
+@pytest.mark.parametrize("resume", [False, True])
+def test_a_second_training_in_a_folder_is_refused(tmp_path: Path, resume: bool) -> None:
+    """It would remove what the first one has staged, and their files would be mixed."""
+    out = tmp_path / "out"
+    language_model(out)
+    recipe = recipe_of(steps=8, batch=2, window=5, log_every=1)
+    text = Texts([TEXT])
+    first = train_language_model(recipe, text, None, out, overwrite=True)
+    next(first)
+    before = contents(out)
+    with pytest.raises(CheckpointError, match=r"another training writes here. Wait"):
+        language_model(out, overwrite=not resume, resume=resume)
+    assert contents(out) == before
+    assert len(list(first)) > 1
+    assert read_config(out).config["model"]["hidden"] == recipe.model.hidden
+    language_model(out, overwrite=True)
+    load_model(str(out))
+
+
+def test_a_model_is_read_while_a_training_runs(tmp_path: Path) -> None:
+    """Also where the training before it was killed while it put its files in place."""
+    out = tmp_path / "out"
+    language_model(out)
+    (out / MOVING).mkdir()
+    (out / WEIGHTS).replace(out / MOVING / WEIGHTS)
+    load_model(str(out))
+    training = train_language_model(recipe_of(steps=8), Texts([TEXT]), None, out, overwrite=True)
+    next(training)
+    load_model(str(out))
+    training.close()  # type: ignore[attr-defined]
+
+
+def test_weights_are_not_put_in_place_without_their_state(tmp_path: Path) -> None:
+    """A disk that is full, or a limit of the size of files, reached by the larger state alone."""
+    out = tmp_path / "out"
+    language_model(out, hidden=3)
+    before = contents(out)
+    sizes = {name: len(data) for name, data in before.items()}
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    limit = 3 * sizes[WEIGHTS] // 2
+    assert sizes[WEIGHTS] < limit < sizes[TRAINING]
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limits[1]))
+    try:
+        with pytest.raises(CheckpointError, match="too large"):
+            language_model(out, hidden=3, overwrite=True, learning_rate=0.02)
+        with pytest.raises(CheckpointError, match="too large"):
+            language_model(tmp_path / "fresh", hidden=3)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert contents(out) == before
+    assert not (tmp_path / "fresh").exists()
 
 
 def test_nothing_was_saved_is_told(tmp_path: Path) -> None:

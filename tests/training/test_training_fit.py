@@ -78,6 +78,7 @@ def test_events_come_in_order() -> None:
         ("Step", 6),
         ("Validated", 7),
         ("Improved", 7),
+        ("Snapshot", 7),
         ("Step", 9),
         ("Step", 10),
         ("Validated", 10),

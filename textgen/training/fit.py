@@ -202,10 +202,12 @@ class _Loop:
         counters, config = self.counters, self.config
         if counters.step % config.log_every == 0:
             yield self._report()
+        first = counters.best is None
         if config.validate_every and counters.step % config.validate_every == 0:
             yield from self._validate()
-        if counters.seconds - self._saved >= config.save_every:
-            yield self._snapshot()
+        first &= counters.best is not None
+        if first or counters.seconds - self._saved >= config.save_every:
+            yield self._snapshot()  # the first best weights go with a state
 
     def _report(self) -> Step:
         counters = self.counters

@@ -231,9 +231,9 @@ def saving(
     """Save what the events of ``fit`` ask for, and pass the events on.
 
     The best weights go to ``model.safetensors``; before the first validation these are the
-    latest. Snapshots are saved and not passed on. Until the first save the folder's files stay as
-    they are; then they are replaced as one: by those of the new model, or with ``resume``, at the
-    first snapshot, by those that have changed.
+    latest. Snapshots are saved and not passed on. Until the first snapshot the folder's files stay
+    as they are; then they are replaced as one: by those of the new model, its training's state
+    among them, or with ``resume`` by those that have changed.
 
     Args:
         events: of ``fit``.
@@ -287,14 +287,19 @@ class _Saver:
 
     def saved(self, events: Iterator[Event]) -> Iterator[Event]:
         """All events, after what they ask for is saved."""
+        waiting: list[Event] = []
         for event in events:
+            waiting.append(event)
             if isinstance(event, Validated):
                 self.metrics = event.metrics
             if isinstance(event, Improved | Snapshot):
                 self._save(event)
-                if isinstance(event, Snapshot) or not self.resume:
-                    self._put_in_place()
-            yield event
+            if isinstance(event, Snapshot):
+                self._put_in_place()
+            elif isinstance(event, Improved) and self.place != self.folder and not self.resume:
+                continue  # until the snapshot that follows is saved, nothing is in place
+            yield from waiting
+            waiting.clear()
 
     def _save(self, event: Improved | Snapshot) -> None:
         """Save what an event asks for."""
