@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from textgen.cli.failures import guarded
-from textgen.models.cells import CELLS
+from textgen.components import CELLS
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
 
@@ -70,7 +70,7 @@ REACHED = {
 }
 
 
-@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("cell", CELLS.builtin)
 def test_every_cell_learns_characters(run: Any, tmp_path: Path, cell: str) -> None:
     changes = (f"model.cell={cell}", "model.hidden=256", "training.steps=400")
     out = ("--out", str(tmp_path / "model"))

@@ -13,11 +13,12 @@ import dataclasses
 import tomllib
 import types
 import typing
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, TypeVar
 
-from textgen.errors import ConfigError, nearest
+from textgen.errors import ConfigError, TextgenError, nearest
 
 T = TypeVar("T")
 
@@ -27,6 +28,36 @@ _PYDANTIC = {
     "allow_inf_nan": False,  # JSON has no such numbers
 }
 _UNKNOWN_FIELD = {"extra_forbidden", "unexpected_keyword_argument"}
+
+
+class Names(ABC):
+    """Annotates a field whose value is one of some names that are looked up when it is checked."""
+
+    @abstractmethod
+    def names(self) -> list[str]:
+        """Those that are allowed."""
+
+    @abstractmethod
+    def check(self, value: str) -> None:
+        """Look a value up.
+
+        Raises:
+            TextgenError: if there is no such name; says what is allowed.
+        """
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> Any:
+        """The validator's schema: a string that is looked up."""
+        from pydantic_core import PydanticCustomError, core_schema
+
+        def checked(value: str) -> str:
+            try:
+                self.check(value)
+            except TextgenError as error:
+                problem = {"problem": str(error)}
+                raise PydanticCustomError("unknown_name", "{problem}", problem) from None
+            return value
+
+        return core_schema.no_info_after_validator_function(checked, handler(source))
 
 
 class Option(NamedTuple):
@@ -107,6 +138,8 @@ def _sentence(cls: type[Any], item: dict[str, Any]) -> str:
         return f"{path}: a list in brackets is needed, got {item['input']!r}."
     message = str(item["msg"]).removeprefix("Value error, ")
     message = message[:1].lower() + message[1:]
+    if item["type"] == "unknown_name":
+        return f"{path}: {message}"
     return f"{path}: {message}, got {item['input']!r}." if path else f"{message}."
 
 
@@ -240,6 +273,9 @@ _BOUNDS = (("gt", ">"), ("ge", "≥"), ("lt", "<"), ("le", "≤"))
 def _type_name(hint: Any, metadata: Sequence[Any]) -> str:
     """A type with its range: ``int ≥ 1``, ``dot|general``."""
     origin = typing.get_origin(hint)
+    for part in metadata:
+        if isinstance(part, Names):
+            return "|".join(part.names())
     if origin is Literal:
         return "|".join(str(value) for value in typing.get_args(hint))
     if origin in {typing.Union, types.UnionType}:

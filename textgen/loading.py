@@ -64,7 +64,10 @@ class LoadedModel:
     def attends(self) -> bool:
         """Whether the model, or one of an ensemble's, attends to the source."""
         members = getattr(self.model, "models", [self.model])
-        return any(getattr(member, "attention", None) is not None for member in members)
+        return any(
+            getattr(member, "attention", None) is not None and not member.shortens
+            for member in members
+        )
 
     def require_source(self) -> TextTokenizer:
         """The tokenizer of the source.

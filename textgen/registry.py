@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import ast
 import dataclasses
+import functools
 import importlib.metadata
 import importlib.util
 import os
@@ -135,19 +136,30 @@ class Registry(Generic[T]):
         kind: what the factory makes, also the attribute of a dropped file: ``strategy``.
         group: the entry points' group.
         folders: further folders of dropped files, beside the standard ones.
+        builtin: targets ``module:attribute`` of the package's own by name, which are found without
+            reading the entry points and cannot be replaced.
     """
 
-    def __init__(self, kind: str, group: str, folders: Sequence[Path] = ()) -> None:
+    def __init__(
+        self,
+        kind: str,
+        group: str,
+        folders: Sequence[Path] = (),
+        builtin: Mapping[str, str] | None = None,
+    ) -> None:
         self.kind = kind
         self.group = group
         self.folders = tuple(folders)
+        self.builtin = {
+            name: Entry(name, "textgen", target) for name, target in (builtin or {}).items()
+        }
         self._points: list[Entry] | None = None  # what is installed, once it was looked for
 
     def entries(self) -> list[Entry]:
         """All plugins of the kind by name, duplicates included, none imported."""
         if self._points is None:
             self._points = _installed(self.group)
-        found = list(self._points)
+        found = [*self.builtin.values(), *self._points]
         for folder in plugin_folders(self.folders):
             found += [
                 Entry(path.stem.replace("_", "-"), str(path), self.kind, path)
@@ -166,8 +178,10 @@ class Registry(Generic[T]):
         Raises:
             PluginError: if there is none (with the nearest name), or more than one (with origins).
         """
-        entries = self.entries()
         wanted = name.replace("_", "-")
+        if wanted in self.builtin:
+            return self.builtin[wanted]
+        entries = self.entries()
         found = [entry for entry in entries if entry.name.replace("_", "-") == wanted]
         if not found:
             hint = nearest(name, {entry.name for entry in entries})
@@ -194,6 +208,18 @@ class Registry(Generic[T]):
                 f"The {self.kind} {name!r} of {entry.origin} cannot be loaded: "
                 f"{type(error).__name__}: {error}\n{_own_traceback(error)}"
             ) from error
+
+    def construct(self, spec: str, *arguments: Any, **options: Any) -> T:
+        """Call the factory that a spec names, its options after what every factory is given.
+
+        Raises:
+            PluginError: if it is unknown or cannot be loaded.
+            ConfigError: if it does not take the options.
+        """
+        asked = parse_spec(spec)
+        entry, factory = self.entry(asked.name), self.load(asked.name)
+        bound = functools.partial(factory, *arguments, **options)
+        return cast("T", _call(bound, asked, f"{self.kind} {entry.name}", entry.origin))
 
     def build(self, spec: str | Spec) -> T:
         """Make a plugin from ``name:key=value``.

@@ -14,6 +14,11 @@ def flat_rows(parents: Tensor, width: int) -> Tensor:
     return (parents + offsets.unsqueeze(1)).view(-1)
 
 
+def where_rows(mask: Tensor, new: Tensor, old: Tensor) -> Tensor:
+    """Rows of ``new`` (N, …) where ``mask`` (N,) bool is true, of ``old`` elsewhere."""
+    return torch.where(mask.view(-1, *[1] * (new.dim() - 1)), new, old)
+
+
 def source_rows(sources: Tensor, width: int) -> Tensor:
     """All K row numbers of the given sources (B',) int64, as (B'·K,)."""
     return (sources.unsqueeze(1) * width + torch.arange(width, device=sources.device)).reshape(-1)

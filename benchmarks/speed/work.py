@@ -60,7 +60,7 @@ def language_model(
 
 def encoding(config: TranslatorConfig, sources: int, length: int) -> list[Product]:
     """Encoder, bridge and the attention's memory of B sources of S tokens."""
-    encoder, hidden = config.encoder, config.hidden
+    encoder, hidden = config.encoder_config, config.hidden
     directions = 2 if encoder.bidirectional else 1
     products, size = [], config.embedding
     for _ in range(encoder.layers):

@@ -8,7 +8,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from textgen.models.cells import CELLS, Cell, LstmPeephole, make_cell
+from textgen.components import CELLS
+from textgen.models.cells import Cell, LstmPeephole, make_cell
 
 SIZE_IN, SIZE, ROWS, STEPS = 3, 4, 2, 7
 
@@ -86,7 +87,7 @@ REFERENCES: dict[str, Callable[..., tuple[Tensor, ...]]] = {
     "gru": gru,
     "gru-fused": gru_fused,
 }
-VARIANTS = [(name, False) for name in CELLS] + [("lstm-peephole", True)]
+VARIANTS = [(name, False) for name in CELLS.builtin] + [("lstm-peephole", True)]
 
 
 def random_cell(name: str, diagonal: bool) -> Cell:
@@ -99,7 +100,7 @@ def random_cell(name: str, diagonal: bool) -> Cell:
 
 
 def test_every_cell_has_a_reference() -> None:
-    assert set(REFERENCES) == set(CELLS)
+    assert set(REFERENCES) == set(CELLS.builtin)
 
 
 @pytest.mark.parametrize(("name", "diagonal"), VARIANTS)
@@ -204,7 +205,7 @@ def test_grus_differ_in_the_reset() -> None:
         torch.testing.assert_close(outputs(cho), outputs(fused))
 
 
-@pytest.mark.parametrize("name", CELLS)
+@pytest.mark.parametrize("name", CELLS.builtin)
 def test_autocast_mixes_types_in_every_cell(name: str) -> None:
     cell = make_cell(name, 3, 4)
     inputs = torch.randn(2, 5, 3)

@@ -10,7 +10,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from textgen.models.cells import CELLS
+from textgen.components import CELLS
 from textgen.models.config import LanguageModelConfig
 from textgen.models.dropout import SequenceDropout, TokenEmbedding
 from textgen.models.language_model import LanguageModel
@@ -25,7 +25,7 @@ def model_of(**options: object) -> LanguageModel:
     return LanguageModel(config, V).double().eval()
 
 
-VARIANTS = [{"cell": name} for name in CELLS] + [
+VARIANTS = [{"cell": name} for name in CELLS.builtin] + [
     {"residual": True, "layers": 3},
     {"layer_norm": True},
     {"tied": True},

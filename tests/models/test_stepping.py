@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import Tensor
 
+from textgen.components import CELLS
 from textgen.models import stepping
-from textgen.models.cells import CELLS
 from textgen.models.config import LanguageModelConfig, TranslatorConfig
 from textgen.models.language_model import LanguageModel
 from textgen.models.products import NUMBERS, Precision
@@ -18,7 +18,7 @@ from textgen.protocols import Batch
 
 V = 23
 LANGUAGE_MODELS = [
-    *({"cell": name, "layers": 2} for name in CELLS),
+    *({"cell": name, "layers": 2} for name in CELLS.builtin),
     {"layers": 3, "residual": True},
     {"layers": 2, "layer_norm": True},
     {"tied": True},
@@ -27,7 +27,7 @@ LANGUAGE_MODELS = [
 ]
 TRANSLATORS = [
     *({"attention": name} for name in ("none", "dot", "general", "additive")),
-    *({"cell": name} for name in CELLS),
+    *({"cell": name} for name in CELLS.builtin),
     {"layers": 2, "residual": True},
     {"query": "previous"},
     {"input_feeding": True},
@@ -89,7 +89,7 @@ def test_translators_step_as_before(options: dict[str, object], precision: Preci
     compare(translator(options), sources(), precision)
 
 
-@pytest.mark.parametrize("options", [{"cell": name} for name in CELLS], ids=str)
+@pytest.mark.parametrize("options", [{"cell": name} for name in CELLS.builtin], ids=str)
 @pytest.mark.usefixtures("either")
 def test_a_vocabulary_too_large_for_a_table(
     options: dict[str, object], monkeypatch: pytest.MonkeyPatch

@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import Tensor
 
+from textgen.components import CELLS
 from textgen.errors import ConfigError
-from textgen.models.cells import CELLS
 from textgen.models.config import TranslatorConfig
 from textgen.models.encoder import RecurrentEncoder, at_end, reverse
 from textgen.models.translator import Translator
@@ -17,7 +17,7 @@ from textgen.protocols import Batch
 
 V_SOURCE, V = 9, 7
 VARIANTS: list[dict[str, Any]] = [
-    *({"cell": name} for name in CELLS),
+    *({"cell": name} for name in CELLS.builtin),
     *({"attention": name} for name in ("none", "dot", "scaled-dot", "additive")),
     {"query": "previous"},
     {"input_feeding": True},
@@ -147,9 +147,9 @@ def test_summaries() -> None:
     torch.manual_seed(0)
     inputs, lengths = torch.randn(2, 4, 5, dtype=torch.float64), torch.tensor([4, 2])
     for summary in ("last", "mean", "max"):
-        config = TranslatorConfig(hidden=6, embedding=5, summary=summary).encoder  # type: ignore[arg-type]
+        config = TranslatorConfig(hidden=6, embedding=5, summary=summary).encoder_config  # type: ignore[arg-type]
         encoder = RecurrentEncoder(5, config).double()
-        states, vector = encoder(inputs, lengths)
+        states, vector, _ = encoder(inputs, lengths)
         real = states[1, :2]
         if summary == "mean":
             torch.testing.assert_close(vector[1], real.mean(0))

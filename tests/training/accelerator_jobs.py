@@ -18,8 +18,8 @@ from torch import Tensor, nn
 
 from accelerator import WAITS, accelerator
 from textgen.checkpoint import weights_of
+from textgen.components import CELLS
 from textgen.data.batching import Batches
-from textgen.models.cells import CELLS
 from textgen.recipes.training import TrainingConfig
 from textgen.training.events import Snapshot, Step, Validated
 from textgen.training.fit import fit
@@ -38,7 +38,7 @@ NO_KERNEL = {"rnn", "gru-fused"}
 JOBS: dict[str, tuple[Make, Callable[[], Batches], dict[str, Any]]] = {
     **{
         cell: (partial(rank_jobs.language_model, cell=cell, layers=2), lanes, {})
-        for cell in CELLS
+        for cell in CELLS.builtin
         if cell not in NO_KERNEL
     },
     "sgd": (rank_jobs.language_model, rank_jobs.sentences, {"optimiser": "sgd"}),

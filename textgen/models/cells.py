@@ -19,12 +19,14 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from typing_extensions import override
 
+from textgen.components import CELLS
 from textgen.models.fused.equations import Equations, Weights
 from textgen.models.fused.gru import GRU
 from textgen.models.fused.lstm import LSTM
 from textgen.models.fused.peephole import PEEPHOLE
 from textgen.models.fused.sequence import run_sequence
 from textgen.models.state import Layer
+from textgen.registry import parse_spec
 
 
 class Cell(nn.Module, ABC):
@@ -38,7 +40,7 @@ class Cell(nn.Module, ABC):
     blocks: ClassVar[tuple[str, ...]]
     """Names of the G blocks of rows in the weights."""
     parts: ClassVar[int] = 1
-    """Tensors in the state: 1 for (h,), 2 for (h, C)."""
+    """Vectors in the state, each as wide as the layer: 1 for (h,), 2 for (h, C)."""
     equations: ClassVar[Equations | None] = None
     """Of a cell with a fused pass in ``fused``."""
 
@@ -67,9 +69,14 @@ class Cell(nn.Module, ABC):
             with torch.no_grad():
                 self.bias[start : start + self.hidden_size] = 1
 
+    @property
+    def state_shapes(self) -> tuple[tuple[int, ...], ...]:
+        """Shapes of a row's state: the first is (H,), the output h; any others may follow."""
+        return ((self.hidden_size,),) * self.parts
+
     def zeros(self, rows: int) -> Layer:
-        """The state before the first step: ``parts`` tensors (rows, H)."""
-        return tuple(self.bias.new_zeros(rows, self.hidden_size) for _ in range(self.parts))
+        """The state before the first step, one tensor (rows, *shape) for each of its shapes."""
+        return tuple(self.bias.new_zeros(rows, *shape) for shape in self.state_shapes)
 
     def project(self, inputs: Tensor) -> Tensor:
         """The input's share W_x x + b: (…, I) to (…, G·H)."""
@@ -81,7 +88,7 @@ class Cell(nn.Module, ABC):
 
         Args:
             projected: (N, G·H) from ``project``.
-            layer: the state, each (N, H).
+            layer: the state, each (N, *shape).
             recurrent: (G·H, H), the recurrent weights, perhaps with some dropped.
 
         Returns:
@@ -280,18 +287,21 @@ class GruFused(Cell):
         return outputs, (last[0],)
 
 
-CELLS: dict[str, type[Cell]] = {
-    "rnn": Rnn,
-    "lstm": Lstm,
-    "lstm-1997": Lstm1997,
-    "lstm-peephole": LstmPeephole,
-    "gru": Gru,
-    "gru-fused": GruFused,
-}
+def make_cell(spec: str, input_size: int, hidden_size: int, *, diagonal: bool = False) -> Cell:
+    """A cell by its configuration name.
 
+    Args:
+        spec: a name of ``textgen.components.CELLS``, with the cell's own options if it has some.
+        input_size: I.
+        hidden_size: H.
+        diagonal: for ``lstm-peephole`` alone.
 
-def make_cell(name: str, input_size: int, hidden_size: int, *, diagonal: bool = False) -> Cell:
-    """A cell by its configuration name; ``diagonal`` concerns ``lstm-peephole`` alone."""
+    Raises:
+        PluginError: if there is no such cell, or it cannot be loaded.
+        ConfigError: if it does not take the options.
+    """
+    name, options = parse_spec(spec).name, {}
     if name == "lstm-peephole":
-        return LstmPeephole(input_size, hidden_size, diagonal=diagonal)
-    return CELLS[name](input_size, hidden_size)
+        options["diagonal"] = diagonal
+    cell: Cell = CELLS.construct(spec, input_size, hidden_size, **options)
+    return cell

@@ -8,9 +8,10 @@ from typing import Annotated, Literal
 
 from annotated_types import Ge, Gt, Lt
 
+from textgen.components import CELLS, ENCODERS, Registered
 from textgen.errors import ConfigError
 
-CellName = Literal["rnn", "lstm", "lstm-1997", "lstm-peephole", "gru", "gru-fused"]
+Cell = Annotated[str, Registered(CELLS)]
 Share = Annotated[float, Ge(0), Lt(1)]
 
 
@@ -18,7 +19,7 @@ Share = Annotated[float, Ge(0), Lt(1)]
 class StackConfig:
     """A stack of recurrent layers."""
 
-    cell: Annotated[CellName, "recurrent cell of every layer"] = "lstm"
+    cell: Annotated[Cell, "recurrent cell of every layer"] = "lstm"
     layers: Annotated[int, Ge(1), "number of layers"] = 2
     hidden: Annotated[int, Ge(1), "units of each layer"] = 256
     dropout: Annotated[Share, "share of values dropped between layers and at both ends"] = 0.0
@@ -138,7 +139,8 @@ class TranslatorConfig(StackConfig):
     layers: Annotated[int, Ge(1), "layers of the decoder"] = 1
     hidden: Annotated[int, Ge(1), "units of each decoder layer"] = 512
     embedding: Annotated[int, Ge(1), "width of the token vectors on both sides"] = 256
-    encoder_cell: Annotated[CellName | None, "cell of the encoder; none: as the decoder"] = None
+    encoder: Annotated[str, Registered(ENCODERS), "what reads the source"] = "recurrent"
+    encoder_cell: Annotated[Cell | None, "cell of the encoder; none: as the decoder"] = None
     encoder_layers: Annotated[int, Ge(1), "layers of the encoder"] = 1
     encoder_hidden: Annotated[
         int | None, Gt(0), "units of each direction; none: half of hidden if bidirectional"
@@ -169,7 +171,7 @@ class TranslatorConfig(StackConfig):
         return self.dropout if self.output_dropout is None else self.output_dropout
 
     @property
-    def encoder(self) -> EncoderConfig:
+    def encoder_config(self) -> EncoderConfig:
         """The encoder's own configuration."""
         half = self.bidirectional and self.merge == "concat"
         return EncoderConfig(

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import torch
 from torch import Tensor, nn
 
+from textgen.components import ENCODERS
 from textgen.models.cells import Cell, make_cell
 from textgen.models.config import EncoderConfig
 from textgen.models.dropout import SequenceDropout, dropout
@@ -18,12 +19,42 @@ class Encoded(NamedTuple):
     """An encoded source.
 
     Attributes:
-        states: (B, S, M) outputs of the last layer; undefined after a row's length.
+        states: (B, S', M) outputs of the last layer; undefined after a row's length.
         summary: (B, M), the last state (of each direction), or the mean or maximum of all.
+        lengths: (B,) int64 in [1, S']; S' is less than S where the encoder shortens.
     """
 
     states: Tensor
     summary: Tensor
+    lengths: Tensor
+
+
+class Encoder(Protocol):
+    """What reads a source: vectors and lengths to states and a summary.
+
+    A factory under ``textgen.encoders`` is called with the width I of the vectors, the
+    ``EncoderConfig`` and its own options, and gives an ``nn.Module`` that does this. Padding must
+    not matter. One whose S' may be less than S has an attribute ``shortens`` that is true. One with
+    a method ``lay_out(precision)`` is asked to prepare for decoding, and with None to take that
+    back.
+    """
+
+    @property
+    def size(self) -> int:
+        """M, the width of states and summary."""
+
+    def __call__(self, inputs: Tensor, lengths: Tensor) -> Encoded:
+        """Encode vectors (B, S, I), right-padded, with lengths (B,) int64 ≥ 1."""
+
+
+def make_encoder(spec: str, input_size: int, config: EncoderConfig) -> Any:
+    """An encoder by its configuration name; see ``Encoder``.
+
+    Raises:
+        PluginError: if there is no such encoder, or it cannot be loaded.
+        ConfigError: if it does not take the options.
+    """
+    return ENCODERS.construct(spec, input_size, config)
 
 
 def reverse(values: Tensor, lengths: Tensor) -> Tensor:
@@ -86,7 +117,7 @@ class RecurrentEncoder(nn.Module):
             outputs, lasts = self._run(index, values, lengths)
             outputs = norm(outputs)
             values = outputs + values if self.config.residual and index > 0 else outputs
-        return Encoded(values, self._summary(values, lasts, lengths))
+        return Encoded(values, self._summary(values, lasts, lengths), lengths)
 
     def _run(self, index: int, values: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """One layer in its directions: joined outputs (B, S, M) and last states (B, M)."""

@@ -9,6 +9,7 @@ from textgen.models.cells import Cell, make_cell
 from textgen.models.config import StackConfig
 from textgen.models.dropout import SequenceDropout, dropout
 from textgen.models.state import Layer, RecurrentState
+from textgen.rows import where_rows
 
 SHORT = 2
 """Sequences up to this length run as single steps: a fused kernel first re-packs its weights."""
@@ -102,8 +103,8 @@ def _run_ragged(
     else:
         shortest = 0
     for step in range(shortest, values.shape[1]):
-        running = (lengths > step).unsqueeze(1)
+        running = lengths > step
         new = cell.step(cell.project(values[:, step]), layer, recurrent)
-        layer = tuple(torch.where(running, a, b) for a, b in zip(new, layer, strict=True))
+        layer = tuple(where_rows(running, a, b) for a, b in zip(new, layer, strict=True))
         outputs.append(new[0].unsqueeze(1))
     return torch.cat(outputs, dim=1), layer

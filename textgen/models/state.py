@@ -12,7 +12,7 @@ from torch import Tensor
 from textgen.rows import flat_rows, source_rows
 
 Layer = tuple[Tensor, ...]
-"""The state of one layer: (h,) or (h, C), each (N, H)."""
+"""The state of one layer: (h,) or (h, C), each (N, H), or what else a cell remembers, (N, …)."""
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class RecurrentState:
     """What a stack of recurrent layers remembers.
 
     Attributes:
-        layers: for each layer (h,) or (h, C), each (N, H).
+        layers: for each layer (h,) or (h, C), each (N, H), or what else its cell remembers.
         width: hypotheses K of each source; N = B·K.
     """
 

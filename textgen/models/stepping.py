@@ -31,6 +31,7 @@ from textgen.models.products import (
 from textgen.models.recurrent import RecurrentStack
 from textgen.models.state import Layer, RecurrentState
 from textgen.native import FEW
+from textgen.rows import where_rows
 
 TABLE = 1 << 25
 """Most numbers in a table of W_x x + b for all tokens: 128 MiB of float32."""
@@ -274,11 +275,7 @@ class SteppedSequence:
     """
 
     def __init__(self, cell: Cell, precision: Precision) -> None:
-        self.step, self.size, self.parts = (
-            make_step(cell, precision, projected=True),
-            cell.hidden_size,
-            cell.parts,
-        )
+        self.step, self.cell = make_step(cell, precision, projected=True), cell
         order = order_of(cell, getattr(self.step, "blocks", cell.blocks))
         weight, bias = cell.weight_input.detach()[order], cell.bias.detach()[order]
         self.product = lay_out(weight, bias, precision)
@@ -287,7 +284,7 @@ class SteppedSequence:
         """(B, S, I) to outputs (B, S, H) float32."""
         rows, steps, _ = inputs.shape
         by_step = inputs.transpose(0, 1).reshape(steps * rows, -1)
-        layer = tuple(by_step.new_zeros(rows, self.size) for _ in range(self.parts))
+        layer = tuple(part.to(by_step.dtype) for part in self.cell.zeros(rows))
         outputs = []
         for projected in self.product(by_step).float().view(steps, rows, -1).unbind(0):
             layer = self.step(projected, layer)
@@ -335,9 +332,9 @@ def read_by_steps(
         if new.attention is not None:
             weights.append(new.attention)
         if place >= shortest:  # rows that are over stand still
-            running = (lengths > place).unsqueeze(1)
+            running = lengths > place
             pairs = zip(new.tensors(), state.tensors(), strict=True)
-            new = new.with_tensors([torch.where(running, *pair) for pair in pairs])
+            new = new.with_tensors([where_rows(running, *pair) for pair in pairs])
         state = new
     return torch.cat(features, 1), state, torch.cat(weights, 1) if weights else None
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from dataclasses import dataclass
 from functools import partial
 from typing import Self
@@ -16,14 +17,14 @@ from textgen.errors import ConfigError
 from textgen.models.attention import Attention, Memory
 from textgen.models.config import TranslatorConfig
 from textgen.models.dropout import SequenceDropout, TokenEmbedding
-from textgen.models.encoder import RecurrentEncoder, at_end
+from textgen.models.encoder import at_end, make_encoder
 from textgen.models.products import Precision, Product, lay_out, lay_out_output
 from textgen.models.recurrent import RecurrentStack
 from textgen.models.shortlist import Shortlist, Shortlisted
 from textgen.models.state import RecurrentState
 from textgen.models.stepping import Decoder, StackStep, read_by_steps
 from textgen.protocols import Batch
-from textgen.rows import flat_rows, source_rows
+from textgen.rows import flat_rows, source_rows, where_rows
 
 
 @dataclass(frozen=True)
@@ -93,6 +94,10 @@ class Translator(Decoder):
         source_size: V of the source.
         vocabulary_size: V of the target.
 
+    Attributes:
+        shortens: the encoder has fewer states than tokens, so that no weights over the source's
+            tokens can be given.
+
     Raises:
         ConfigError: if ``tied = "all"`` and the two vocabularies differ in size, or a dot
             product would join states of different widths.
@@ -118,10 +123,12 @@ class Translator(Decoder):
             if config.tied == "all"
             else TokenEmbedding(source_size, width, *shares)
         )
-        self.encoder = RecurrentEncoder(width, config.encoder)
+        self.encoder = make_encoder(config.encoder, width, config.encoder_config)
+        self.shortens = bool(getattr(self.encoder, "shortens", False))
         self.stack = RecurrentStack(width + (hidden if config.input_feeding else 0), config)
-        self.parts = self.stack.layers[0].parts
-        self.bridge = nn.Linear(self.encoder.size, config.layers * self.parts * hidden)
+        self._shapes = [cell.state_shapes for cell in self.stack.layers]
+        sizes = [math.prod(shape) for shapes in self._shapes for shape in shapes]
+        self.bridge = nn.Linear(self.encoder.size, sum(sizes))
         self.attention = (
             None
             if config.attention == "none"
@@ -139,7 +146,7 @@ class Translator(Decoder):
         self._step = StackStep(self.stack, self.target_embedding.weight, precision)
         self._scores = lay_out_output(self.narrow, self.projection, precision)
         if self._step.independent:
-            self.encoder.lay_out(precision)
+            self._lay_out_encoder(precision)
             self._bridge = lay_out(self.bridge.weight, self.bridge.bias, precision)
         if self.attention is not None:
             self.attention.lay_out(precision)
@@ -148,9 +155,14 @@ class Translator(Decoder):
     def _take_back(self) -> None:
         super()._take_back()
         self._bridge = None
-        self.encoder.lay_out(None)
+        self._lay_out_encoder(None)
         if self.attention is not None:
             self.attention.lay_out(None)
+
+    def _lay_out_encoder(self, precision: Precision | None) -> None:
+        lay_out_encoder = getattr(self.encoder, "lay_out", None)
+        if lay_out_encoder is not None:
+            lay_out_encoder(precision)
 
     def _make_output(self, hidden: int, width: int) -> None:
         """The output layer; a tied one needs features as wide as the token vectors."""
@@ -175,12 +187,10 @@ class Translator(Decoder):
             raise ValueError("a translator needs a source and its lengths")
         self._renew()
         vectors = self.input_dropout(self.source_embedding(batch.source))
-        states, summary = self.encoder(vectors, batch.source_lengths)
+        states, summary, lengths = self.encoder(vectors, batch.source_lengths)
         decoder = self._first_state(summary)
         hidden = decoder.layers[-1][0]
-        memory = (
-            None if self.attention is None else self.attention.memory(states, batch.source_lengths)
-        )
+        memory = None if self.attention is None else self.attention.memory(states, lengths)
         return self._state(decoder, memory, hidden, torch.zeros_like(hidden))
 
     def _state(
@@ -198,16 +208,17 @@ class Translator(Decoder):
             memory,
             hidden if config.query == "previous" else None,
             vector if config.input_feeding else None,
-            attention,
+            None if self.shortens else attention,
         )
 
     def _first_state(self, summary: Tensor) -> RecurrentState:
         """Bridge: h = tanh(W s + b) and C = W' s + b' of every decoder layer."""
         bridge = self.bridge if self._bridge is None else self._bridge
-        values = bridge(summary).chunk(self.config.layers * self.parts, dim=1)
+        sizes = [math.prod(shape) for shapes in self._shapes for shape in shapes]
+        values = iter(bridge(summary).split(sizes, dim=1))
         layers = []
-        for index in range(self.config.layers):
-            hidden, *memory = values[index * self.parts : (index + 1) * self.parts]
+        for shapes in self._shapes:
+            hidden, *memory = (next(values).unflatten(1, shape) for shape in shapes)
             layers.append((torch.tanh(hidden), *memory))
         return RecurrentState(tuple(layers))
 
@@ -303,6 +314,5 @@ def _last(values: Tensor, lengths: Tensor | None) -> Tensor:
 
 def _where(running: Tensor, new: TranslatorState, old: TranslatorState) -> TranslatorState:
     """Rows (N,) that go on take the new state, the others stand still."""
-    rows = running.unsqueeze(1)
     pairs = zip(new.tensors(), old.tensors(), strict=True)
-    return new.with_tensors([torch.where(rows, a, b) for a, b in pairs])
+    return new.with_tensors([where_rows(running, a, b) for a, b in pairs])
