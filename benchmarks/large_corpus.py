@@ -56,7 +56,7 @@ def walk(batches: LaneBatches, seconds: float, share: float) -> tuple[int, float
     start, tokens = time.perf_counter(), 0
     limit = int(len(batches) * share)
     for number, batch in enumerate(batches.iterate(1), 1):
-        tokens += batch.tokens
+        tokens += batch.count
         if number >= limit or time.perf_counter() - start > seconds:
             break
     return tokens, tokens / (time.perf_counter() - start)

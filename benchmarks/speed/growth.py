@@ -214,7 +214,7 @@ def training_job(sizes: Sizes) -> Job:
         targets=inputs.roll(-1, 1),
         lengths=torch.full((sizes.batch,), sizes.tokens),
         continues=False,
-        tokens=inputs.numel(),
+        count=inputs.numel(),
         source=torch.randint(5, sizes.vocabulary, (sizes.batch, sizes.length + 1)),
         source_lengths=torch.full((sizes.batch,), sizes.length + 1),
     )

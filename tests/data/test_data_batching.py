@@ -18,7 +18,7 @@ def tensors(batch: TrainingBatch) -> list[torch.Tensor | None]:
 
 
 def equal(first: TrainingBatch, second: TrainingBatch) -> bool:
-    if (first.tokens, first.continues) != (second.tokens, second.continues):
+    if (first.count, first.continues) != (second.count, second.continues):
         return False
     pairs = zip(tensors(first), tensors(second), strict=True)
     return all((a is None) == (b is None) and (a is None or torch.equal(a, b)) for a, b in pairs)
@@ -43,7 +43,7 @@ def test_lanes_predict_every_token_once(
     inputs = torch.cat([batch.inputs for batch in made], dim=1)
     real = targets != MARKS.pad
     assert sorted(targets[real].tolist()) == list(range(4, length + 4))
-    assert sum(batch.tokens for batch in made) == length
+    assert sum(batch.count for batch in made) == length
     assert (inputs[:, 0] == MARKS.bos).all()
     # each input is the target before it, and lanes are contiguous on the ring
     assert torch.equal(inputs[:, 1:], targets[:, :-1])
@@ -95,7 +95,7 @@ def test_sentence_batches_hold_every_sentence_once(
     for batch in batches.iterate(1):
         assert batch.targets.numel() <= budget or len(batch.targets) == 1
         assert not batch.continues
-        assert batch.tokens == int((batch.targets != MARKS.pad).sum())
+        assert batch.count == int((batch.targets != MARKS.pad).sum())
         cells += batch.targets.numel()
         for inputs, targets, length in zip(
             batch.inputs.tolist(), batch.targets.tolist(), batch.lengths.tolist(), strict=True

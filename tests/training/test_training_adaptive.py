@@ -27,9 +27,9 @@ from textgen.training.events import Event, Step, Validated
 from textgen.training.frequency import count_targets
 from textgen.training.language_model import train_language_model
 from textgen.training.loss import output_loss
+from textgen.training.objective import TokenLoss, total_loss
 from textgen.training.precision import Arithmetic
 from textgen.training.update import Learner
-from textgen.training.validation import total_loss
 
 # word i stands at every place that i divides: small numbers are frequent, as in a text
 WORDS = [f"w{j}" for i in range(1, 160) for j in range(1, 31) if i % j == 0]
@@ -121,7 +121,7 @@ def test_one_step_under_bfloat16_is_near_float32() -> None:
         torch.manual_seed(0)
         made = recipe(precision=precision)
         model = LanguageModel(made.model, 30)
-        learner = Learner(model, Arithmetic(made.training), 0.0)
+        learner = Learner(model, Arithmetic(made.training), TokenLoss())
         learner.gradients(next(LaneBatches(stream, 4, 12, MARKS).iterate(0)))
         gradients[precision] = [part.grad for part in model.parameters()]
         assert all(

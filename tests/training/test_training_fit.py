@@ -99,7 +99,7 @@ def test_only_better_values_are_improvements() -> None:
             lanes(),
             lambda _: {"loss": 0.0, "x": next(values)},
             settings(),
-            objective="x",
+            criterion="x",
         )
     )
     improved = [(event.step, event.value) for event in events if isinstance(event, Improved)]
@@ -109,7 +109,7 @@ def test_only_better_values_are_improvements() -> None:
 def test_an_objective_with_a_minus_must_rise() -> None:
     values = iter([3.0, 4.0, 2.0, 4.0, 5.0])
     events = list(
-        fit(make_model(), lanes(), lambda _: {"x": next(values)}, settings(), objective="-x")
+        fit(make_model(), lanes(), lambda _: {"x": next(values)}, settings(), criterion="-x")
     )
     improved = [(event.step, event.value) for event in events if isinstance(event, Improved)]
     assert improved == [(7, 3.0), (14, 4.0), (30, 5.0)]
@@ -125,7 +125,7 @@ def test_loss_falls_and_is_the_mean_of_plain_nats() -> None:
         features, state = model.features(batch.inputs, state)
         logs = model.output(features).detach().double().log_softmax(-1)
         expected -= float(logs.gather(2, batch.targets[:, :, None]).sum())
-        tokens += batch.tokens
+        tokens += batch.count
     # a rate of nearly nothing, so that both steps see the same weights
     config = settings(steps=2, learning_rate=1e-12, label_smoothing=0.2, log_every=2)
     first = run(model, config)[0]

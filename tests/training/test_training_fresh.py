@@ -10,6 +10,7 @@ from textgen.models.config import LanguageModelConfig
 from textgen.models.language_model import LanguageModel
 from textgen.protocols import Batch
 from textgen.recipes.training import TrainingConfig
+from textgen.training.objective import TokenLoss
 from textgen.training.precision import Arithmetic
 from textgen.training.update import Learner
 
@@ -19,7 +20,7 @@ def test_fresh_rows_forget_and_the_others_go_on(cell: str) -> None:
     torch.manual_seed(0)
     model = LanguageModel(LanguageModelConfig(cell=cell, hidden=8), 9)  # type: ignore[arg-type]
     arithmetic = Arithmetic(TrainingConfig(steps=1, precision="float32", device="cpu"))
-    learner = Learner(model, arithmetic, 0.0)
+    learner = Learner(model, arithmetic, TokenLoss())
     tokens = torch.randint(1, 9, (3, 13))
 
     def batch(start: int, fresh: torch.Tensor | None) -> TrainingBatch:

@@ -16,6 +16,7 @@ from textgen.models.config import LanguageModelConfig, TranslatorConfig
 from textgen.models.language_model import LanguageModel
 from textgen.models.translator import Translator
 from textgen.training.group import Group
+from textgen.training.objective import TokenLoss
 from textgen.training.precision import Arithmetic
 from textgen.training.update import Learner
 
@@ -23,7 +24,7 @@ CELLS = ["rnn", "lstm", "lstm-1997", "lstm-peephole", "gru", "gru-fused"]
 
 
 def require_all(model: nn.Module, batches: Batches, group: Group | None = None) -> None:
-    learner = Learner(model, Arithmetic(rank_jobs.settings()), 0.0, group)
+    learner = Learner(model, Arithmetic(rank_jobs.settings()), TokenLoss(), group)
     for batch in itertools.islice(batches.iterate(0), 2):
         model.zero_grad()
         learner.gradients(batch)

@@ -33,7 +33,7 @@ def batches(draw: st.DrawFn) -> TrainingBatch:
         targets=tokens[1],
         lengths=lengths,
         continues=draw(st.booleans()),
-        tokens=int(lengths.sum()),
+        count=int(lengths.sum()),
         fresh=fresh if draw(st.booleans()) else None,
         source=source if translates else None,
         source_lengths=torch.full((rows,), 4) if translates else None,
@@ -57,7 +57,7 @@ def test_the_ranks_rows_are_together_the_batch(batch: TrainingBatch, size: int) 
     parts = [own_rows(batch, rank, size) for rank in range(size)]
     assert [part is None for part in parts] == [rank >= len(batch.inputs) for rank in range(size)]
     present = [part for part in parts if part is not None]
-    assert sum(part.tokens for part in present) == batch.tokens
+    assert sum(part.count for part in present) == batch.count
     assert {part.continues for part in present} == {batch.continues}
     for name, whole in fields(batch).items():
         pieces = [fields(part)[name] for part in present]
@@ -66,7 +66,7 @@ def test_the_ranks_rows_are_together_the_batch(batch: TrainingBatch, size: int) 
     for rank, part in enumerate(present):
         assert fields(part).keys() == fields(batch).keys()
         assert part.inputs.equal(batch.inputs[rank::size])
-        assert part.tokens == int((part.targets != 0).sum())
+        assert part.count == int((part.targets != 0).sum())
 
 
 @given(st.integers(1, 40), st.integers(1, 6), st.integers(1, 5), st.integers(1, 5))
@@ -79,7 +79,7 @@ def test_lanes_that_have_ended_are_no_work(length: int, lanes: int, window: int,
         for rank in range(size):
             part = own_rows(batch, rank, size)
             if part is not None:
-                assert part.tokens > 0
+                assert part.count > 0
                 found += part.targets[part.targets != 0].tolist()
     assert sorted(found) == list(range(3, 3 + length))
 

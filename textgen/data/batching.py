@@ -8,49 +8,69 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Protocol
+from dataclasses import dataclass, replace
+from typing import Protocol, Self
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from typing_extensions import TypeVar, override
 
 from textgen.data.sequences import TokenSequences
 from textgen.data.streams import TokenStream
+from textgen.data.tensor_batch import TensorBatch
 from textgen.errors import DataError
 from textgen.protocols import Marks
 
 
 @dataclass(frozen=True)
-class TrainingBatch:
-    """What a model reads and what it must predict.
+class TrainingBatch(TensorBatch):
+    """Tokens that a model reads, and those that it must predict.
 
     Attributes:
         inputs: (B, T) int64, pad after a row's end.
         targets: (B, T) int64, the token after each input; pad where nothing is predicted.
         lengths: (B,) int64, inputs of each row; None means all T.
         continues: the rows go on where the rows of the batch before ended.
-        tokens: number of targets that are no pad.
+        count: number of targets that are no pad.
         fresh: (B,) bool, rows that begin anew although the others go on; None: none.
         source: (B, S) int64, right-padded, or None.
         source_lengths: (B,) int64, or None.
+        real: (count,) int64, numbers of the targets (B·T) that are no pad; found by ``to``, on the
+            CPU, since a GPU would have to be waited for. None where all are real.
     """
 
     inputs: Tensor
     targets: Tensor
     lengths: Tensor | None
     continues: bool
-    tokens: int
+    count: int
     fresh: Tensor | None = None
     source: Tensor | None = None
     source_lengths: Tensor | None = None
+    real: Tensor | None = None
+
+    @override
+    def rows(self, index: slice) -> Self:
+        part = super().rows(index)
+        return replace(part, count=int(torch.count_nonzero(part.targets)))  # pad is 0
+
+    @override
+    def to(self, device: torch.device) -> Self:
+        if self.count == self.targets.numel():
+            return super().to(device)
+        real = self.targets.flatten().nonzero().squeeze(1)
+        return super(TrainingBatch, replace(self, real=real)).to(device)
 
 
-class Batches(Protocol):
+BatchT_co = TypeVar("BatchT_co", bound=TensorBatch, default=TrainingBatch, covariant=True)
+
+
+class Batches(Protocol[BatchT_co]):
     """Batches of a corpus, epoch by epoch."""
 
-    def iterate(self, epoch: int, start: int = 0) -> Iterator[TrainingBatch]:
+    def iterate(self, epoch: int, start: int = 0) -> Iterator[BatchT_co]:
         """The batches of an epoch from number ``start`` on."""
 
     def __len__(self) -> int:
@@ -149,7 +169,7 @@ class LaneBatches:
             targets=both[:, 1:].contiguous(),
             lengths=None,  # pads stand only at the end of the last window: no state follows
             continues=index > 0,
-            tokens=real,
+            count=real,
             fresh=None if fresh is None else torch.from_numpy(fresh),
         )
 
@@ -223,7 +243,7 @@ class SentenceBatches:
             targets=targets,
             lengths=torch.from_numpy(lengths),
             continues=False,
-            tokens=int(lengths.sum()),
+            count=int(lengths.sum()),
         )
 
 

@@ -120,7 +120,7 @@ class PairBatches:
             targets=pad_rows(targets, self.marks.pad, after=self.marks.eos),
             lengths=torch.from_numpy(lengths),
             continues=False,
-            tokens=int(lengths.sum()),
+            count=int(lengths.sum()),
             source=pad_rows(
                 sources,
                 self.marks.pad,

@@ -24,12 +24,13 @@ from torch import Tensor, nn
 from torch import distributed as dist
 from torch.distributed.rendezvous import rendezvous
 
-from textgen.data.batching import TrainingBatch
+from textgen.data.tensor_batch import TensorBatch
 from textgen.errors import ConfigError, TrainingError, UsageError
 from textgen.training.group import Group
 from textgen.training.rows import own_rows
 
 T = TypeVar("T")
+BatchT = TypeVar("BatchT", bound=TensorBatch)
 
 VARIABLES = ("WORLD_SIZE", "RANK", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")
 """What torchrun tells the processes it starts."""
@@ -56,7 +57,7 @@ class Ranks(Group):
     def __init__(self, place: Place) -> None:
         self.rank, self.size, self.local_rank = place.rank, place.size, place.local_rank
 
-    def rows(self, batch: TrainingBatch) -> TrainingBatch | None:
+    def rows(self, batch: BatchT) -> BatchT | None:
         """The rows rank, rank + size, … of a batch."""
         return own_rows(batch, self.rank, self.size)
 

@@ -7,12 +7,13 @@ import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, nullcontext
+from typing import Any
 
 import torch
 from torch import nn
 
 from textgen.checkpoint import restore_weights, weights_of
-from textgen.data.batching import Batches, TrainingBatch
+from textgen.data.batching import Batches
 from textgen.errors import TrainingError
 from textgen.models.float32 import fast_float32
 from textgen.recipes.training import TrainingConfig
@@ -29,6 +30,7 @@ from textgen.training.events import (
     Validated,
 )
 from textgen.training.group import Group, rank_seed
+from textgen.training.objective import Objective, TokenLoss
 from textgen.training.optimisers import Optimiser
 from textgen.training.precision import Arithmetic
 from textgen.training.schedules import rate_factor
@@ -47,12 +49,13 @@ Validate = Callable[[nn.Module], Mapping[str, float]]
 
 def fit(
     model: nn.Module,
-    batches: Batches,
+    batches: Batches[Any],
     validate: Validate | None,
     config: TrainingConfig,
     *,
+    objective: Objective[Any] | None = None,
     state: TrainingState | None = None,
-    objective: str = "loss",
+    criterion: str = "loss",
     interrupted: Callable[[], bool] = bool,
     group: Group | None = None,
 ) -> Iterator[Event]:
@@ -63,13 +66,14 @@ def fit(
     in steps or epochs; a budget in minutes depends on the clock.
 
     Args:
-        model: a ``textgen.protocols.Model``; is moved to the device and trained in place.
+        model: what the objective works on; is moved to the device and trained in place.
         batches: of the corpus.
         validate: figures of the model in evaluation mode, without gradients; random numbers that
             it uses do not disturb the training. None never validates.
         config: of the training.
+        objective: what is minimised; None is the ``TokenLoss`` of a ``textgen.protocols.Model``.
         state: to go on from.
-        objective: the figure that must fall, or with a "-" before it must rise; the best value is
+        criterion: the metric that must fall, or with a "-" before it must rise; the best value is
             marked by ``Improved``.
         interrupted: asked after each step; true ends the training after a last ``Snapshot``.
         group: of the processes that train together, all with the same other arguments; only the
@@ -87,7 +91,14 @@ def fit(
     config.require_bound()
     group = group or Group()
     loop = _Loop(
-        model, batches, validate, config, objective=objective, interrupted=interrupted, group=group
+        model,
+        batches,
+        validate,
+        config,
+        objective=objective or TokenLoss(config.label_smoothing),
+        criterion=criterion,
+        interrupted=interrupted,
+        group=group,
     )
     if state is not None:
         loop.restore(state.of_rank(group.rank, group.size))
@@ -104,11 +115,12 @@ class _Loop:
     def __init__(
         self,
         model: nn.Module,
-        batches: Batches,
+        batches: Batches[Any],
         validate: Validate | None,
         config: TrainingConfig,
         *,
-        objective: str,
+        objective: Objective[Any],
+        criterion: str,
         interrupted: Callable[[], bool],
         group: Group,
     ) -> None:
@@ -116,9 +128,9 @@ class _Loop:
         group.require_device(self.arithmetic.device)
         self.model = model.to(self.arithmetic.device)
         self.batches, self.validate, self.config = batches, validate, config
-        self.objective, self.interrupted, self.group = objective, interrupted, group
+        self.criterion, self.interrupted, self.group = criterion, interrupted, group
         self.optimiser = Optimiser(model, config)
-        self.learner = Learner(model, self.arithmetic, config.label_smoothing, group)
+        self.learner = Learner(model, self.arithmetic, objective, group)
         self.average = make_average(model, config.average, config.average_last)
         self.counters = Counters()
         self.rate = 0.0
@@ -173,7 +185,7 @@ class _Loop:
         restore_random(state.part("random"), self.arithmetic.device)
         self.counters = dataclasses.replace(state.counters)
 
-    def _step(self, batch: TrainingBatch) -> None:
+    def _step(self, batch: Any) -> None:
         counters = self.counters
         self.rate = self.config.learning_rate * rate_factor(
             self.config, self.progress, counters.decays
@@ -181,7 +193,7 @@ class _Loop:
         self.learner.gradients(batch)
         self.norm = self.optimiser.step(self.rate)
         counters.step += 1
-        counters.tokens += batch.tokens
+        counters.tokens += batch.count
         counters.index += 1
         if counters.index >= len(self.batches):
             counters.epoch, counters.index = counters.epoch + 1, 0
@@ -247,8 +259,8 @@ class _Loop:
             validate = self.validate
             metrics = self.group.first(lambda: self._figures(validate))
             counters.validated = counters.step
-            figure = metrics[self.objective.removeprefix("-")]
-            value = -figure if self.objective.startswith("-") else figure
+            figure = metrics[self.criterion.removeprefix("-")]
+            value = -figure if self.criterion.startswith("-") else figure
             self._require_finite(value)
             improved = counters.best is None or value < counters.best
             if improved:

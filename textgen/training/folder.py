@@ -169,7 +169,7 @@ def judged_anew(
     validate: Callable[[nn.Module], Mapping[str, float]] | None,
     valid: Mapping[str, Any] | None,
     *,
-    objective: str,
+    criterion: str,
     group: Group,
 ) -> tuple[TrainingState | None, str | None]:
     """Judge the best weights so far on the validation text, where that is another one than before.
@@ -180,7 +180,7 @@ def judged_anew(
         model: any of its weights; holds others afterwards.
         validate: as for ``fit``.
         valid: what is known of the validation text now.
-        objective: as for ``fit``.
+        criterion: as for ``fit``.
         group: of processes.
 
     Returns:
@@ -199,15 +199,15 @@ def judged_anew(
         with torch.random.fork_rng(_cuda(model)), torch.no_grad():
             metrics = validate(model)
         model.to(device).train()
-        found = metrics[objective.removeprefix("-")]
-        return -found if objective.startswith("-") else found
+        found = metrics[criterion.removeprefix("-")]
+        return -found if criterion.startswith("-") else found
 
     best = group.first(value)
     if best is None:
         return state, None
     counters = dataclasses.replace(state.counters, best=best, stale=0, bad=0)
-    told = abs(best) if objective.startswith("-") else best
-    name = objective.removeprefix("-")
+    told = abs(best) if criterion.startswith("-") else best
+    name = criterion.removeprefix("-")
     return dataclasses.replace(state, counters=counters), (
         f"The validation text is another one than before ({valid['name']}): the best weights so "
         f"far were judged on it, {name} {told:.4f}, and validations are counted anew."

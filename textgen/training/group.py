@@ -10,9 +10,10 @@ from typing import TypeVar
 import torch
 from torch import Tensor, nn
 
-from textgen.data.batching import TrainingBatch
+from textgen.data.tensor_batch import TensorBatch
 
 T = TypeVar("T")
+BatchT = TypeVar("BatchT", bound=TensorBatch)
 
 
 def rank_seed(seed: int, rank: int) -> int:
@@ -40,7 +41,7 @@ class Group:
         """Whether this is the first rank, the one that writes, tells and judges."""
         return self.rank == 0
 
-    def rows(self, batch: TrainingBatch) -> TrainingBatch | None:
+    def rows(self, batch: BatchT) -> BatchT | None:
         """The rows of a batch that are this rank's; None where it has none."""
         return batch
 

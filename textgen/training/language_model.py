@@ -33,8 +33,8 @@ from textgen.training.folder import check_folder, judged_anew, saving, share, sh
 from textgen.training.frequency import count_targets
 from textgen.training.group import Group
 from textgen.training.interrupts import Interrupts
+from textgen.training.objective import total_loss
 from textgen.training.precision import Arithmetic
-from textgen.training.validation import total_loss
 
 VALIDATION_LANES = 32
 VALIDATION_LANE = 2048
@@ -142,7 +142,7 @@ def _train(
     validation = _validation(recipe, tokenizer, texts)
     state = shared_state(out, facts, group, resume=resume)
     state, note = judged_anew(
-        state, out, model, validation, origin["valid"], objective="loss", group=group
+        state, out, model, validation, origin["valid"], criterion="loss", group=group
     )
     if note is not None:
         yield Note(note)

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
 
-from textgen.data.batching import TrainingBatch
+from textgen.data.tensor_batch import TensorBatch
+
+BatchT = TypeVar("BatchT", bound=TensorBatch)
 
 
-def own_rows(batch: TrainingBatch, rank: int, size: int) -> TrainingBatch | None:
+def own_rows(batch: BatchT, rank: int, size: int) -> BatchT | None:
     """The rows rank, rank + size, rank + 2·size, … of a batch, all its columns kept.
 
     Neighbours are of like length, so that all ranks have about as much to do.
@@ -21,24 +24,10 @@ def own_rows(batch: TrainingBatch, rank: int, size: int) -> TrainingBatch | None
         size: number of ranks.
 
     Returns:
-        A batch whose ``tokens`` are those of its own rows; None where that is nothing
-        to predict.
+        A batch of its own rows; None where there is nothing to predict in them.
     """
-    rows = slice(rank, None, size)
-    targets = batch.targets[rows]
-    tokens = int(torch.count_nonzero(targets))  # pad is 0
-    if not tokens:
-        return None
-    return TrainingBatch(
-        inputs=batch.inputs[rows].contiguous(),
-        targets=targets.contiguous(),
-        lengths=_part(batch.lengths, rows),
-        continues=batch.continues,
-        tokens=tokens,
-        fresh=_part(batch.fresh, rows),
-        source=_part(batch.source, rows),
-        source_lengths=_part(batch.source_lengths, rows),
-    )
+    rows: Any = batch.rows(slice(rank, None, size))
+    return rows if rows.count else None
 
 
 def joined_rows(parts: Sequence[Tensor]) -> Tensor:
@@ -50,7 +39,3 @@ def joined_rows(parts: Sequence[Tensor]) -> Tensor:
     for rank, part in enumerate(parts):
         whole[rank :: len(parts)] = part
     return whole
-
-
-def _part(tensor: Tensor | None, rows: slice) -> Tensor | None:
-    return None if tensor is None else tensor[rows].contiguous()

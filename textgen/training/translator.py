@@ -36,8 +36,8 @@ from textgen.training.fit import fit
 from textgen.training.folder import check_folder, judged_anew, saving, share, shared_state
 from textgen.training.group import Group
 from textgen.training.interrupts import Interrupts
+from textgen.training.objective import total_loss
 from textgen.training.precision import Arithmetic
-from textgen.training.validation import total_loss
 
 VALIDATION_TOKENS = 4096
 
@@ -149,7 +149,7 @@ def _train(
         yield from _overlap_notes(train, valid)
     torch.manual_seed(recipe.training.seed)
     model = Translator(recipe.model, tokenizers.source.size, tokenizers.target.size)
-    objective = "-bleu" if recipe.judge.objective == "bleu" else "loss"
+    criterion = "-bleu" if recipe.judge.objective == "bleu" else "loss"
     state = shared_state(out, facts, group, resume=resume)
     judge = None if valid is None else _Judge(recipe, tokenizers, valid, out, facts)
     origin: dict[str, Any] = {"train": {"name": train.name, **_digests(facts)}, "valid": None}
@@ -157,7 +157,7 @@ def _train(
         yield from map(Note, judge.notes())
         origin["valid"] = {"name": valid.name, "digest": judge.digest, "held_out": held_out}
     state, note = judged_anew(
-        state, out, model, judge, origin["valid"], objective=objective, group=group
+        state, out, model, judge, origin["valid"], criterion=criterion, group=group
     )
     if note is not None:
         yield Note(note)
@@ -174,7 +174,7 @@ def _train(
             judge,
             recipe.training,
             state=state,
-            objective=objective,
+            criterion=criterion,
             interrupted=interrupts.noted,
             group=group,
         )
