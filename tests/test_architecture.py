@@ -19,6 +19,7 @@ LEVELS = {
     "staging": 1,
     "config": 1,
     "registry": 1,
+    "short_options": 1,
     "components": 1,
     "workers": 1,
     "checkpoint": 2,

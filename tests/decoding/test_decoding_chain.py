@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from textgen.decoding.chain import Flags, default_registries, resolve
+from textgen.decoding.chain import default_registries, resolve
 from textgen.errors import ConfigError, PluginError, UsageError
 from textgen_decoders.nucleus import Nucleus
 from textgen_decoders.temperature import Temperature
@@ -14,9 +14,9 @@ REGISTRIES = default_registries()
 
 
 def chain(
-    decode: str | None = None, *filters: str, default: str = "sample", **flags: float
+    decode: str | None = None, *filters: str, default: str = "sample", **short: float
 ) -> list[str]:
-    return resolve(decode, filters, REGISTRIES, Flags(**flags), default=default).description
+    return resolve(decode, filters, REGISTRIES, short, default=default).description
 
 
 def test_a_strategy_and_filters_in_the_order_given() -> None:

@@ -12,7 +12,7 @@ from fakes import MARKS, make_beam, random_model
 from textgen.data.tokenizers.characters import CharacterTokenizer
 from textgen.data.tokenizers.words import WordTokenizer
 from textgen.decoding import decode, make_session, rescore
-from textgen.decoding.chain import Flags, default_registries, resolve
+from textgen.decoding.chain import default_registries, resolve
 from textgen.errors import UsageError
 from textgen.protocols import Batch, Filter, Hypotheses, Strategy
 from textgen_decoders.beam import BeamSearch
@@ -77,12 +77,12 @@ def test_flags_stand_between_what_forces_and_mirostat() -> None:
         "mirostat",
         ["prefix:text=a", "dry"],
         default_registries(),
-        Flags(temperature=0.8, repetition_penalty=1.1),
+        {"temperature": 0.8, "repetition_penalty": 1.1},
     )
     names = [line.partition(":")[0] for line in chain.description]
     assert names.index("temperature") < names.index("mirostat")
     assert names[0] == "repetition-penalty"
-    chain = resolve("prefix:text=a", ["mirostat"], default_registries(), Flags(top_k=3))
+    chain = resolve("prefix:text=a", ["mirostat"], default_registries(), {"top_k": 3})
     names = [line.partition(":")[0] for line in chain.description]
     assert names == ["prefix", "top-k", "mirostat", "sample"]
 

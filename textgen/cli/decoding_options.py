@@ -2,18 +2,45 @@
 
 from __future__ import annotations
 
+import typing
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+from annotated_types import Ge
 
 from textgen.cli.failures import complain
-from textgen.cli.options import all_of, chosen, kept_option, plugin_registries, plugins_option
+from textgen.cli.options import (
+    all_of,
+    chosen,
+    kept_option,
+    kept_value,
+    plugin_registries,
+    plugins_option,
+)
+from textgen.short_options import HINTS, SHORT_FORMS, Decoding, flag, given
 
 if TYPE_CHECKING:
     from textgen.decoding.chain import Chain, Registries
 
-decoding_options = all_of(
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+def _short_option(name: str) -> Callable[[Command], Command]:
+    """A short option as ``textgen.short_options`` has it."""
+    form = SHORT_FORMS[name]
+    value, *metadata = typing.get_args(HINTS[name])
+    kind: click.ParamType[Any] = click.FLOAT
+    if int in typing.get_args(value):
+        least = next((each.ge for each in metadata if isinstance(each, Ge)), None)
+        kind = click.IntRange(min=typing.cast("int | None", least))
+    spec = f"{form.plugin}:{form.metavar}"
+    meant = f"As --decode {spec}." if form.strategy else f"Short for --filter {spec}."
+    return kept_option(flag(name), type=kind, metavar=form.metavar, help=meant)
+
+
+_options = all_of(
     [
         kept_option(
             "--decode",
@@ -25,28 +52,10 @@ decoding_options = all_of(
             "filters",
             metavar="SPEC",
             multiple=True,
-            help="Change the probabilities before the choice; repeatable, in this order.",
+            help="Change the probabilities before the choice; repeatable, in this order. Short "
+            "forms act in the order in which they stand here.",
         ),
-        kept_option(
-            "--repetition-penalty",
-            type=float,
-            metavar="X",
-            help="Short for --filter repetition-penalty:X; short forms act in this order.",
-        ),
-        kept_option(
-            "--temperature", type=float, metavar="T", help="Short for --filter temperature:T."
-        ),
-        kept_option(
-            "--top-k", type=click.IntRange(min=0), metavar="K", help="Short for --filter top-k:K."
-        ),
-        kept_option("--top-p", type=float, metavar="P", help="As --filter nucleus:P."),
-        kept_option("--min-p", type=float, metavar="M", help="Short for --filter min-p:M."),
-        kept_option(
-            "--beam",
-            type=click.IntRange(min=1),
-            metavar="WIDTH",
-            help="As --decode beam:WIDTH.",
-        ),
+        *map(_short_option, SHORT_FORMS),
         kept_option(
             "--allow-unknown",
             is_flag=True,
@@ -57,50 +66,40 @@ decoding_options = all_of(
 )
 
 
+def decoding_options(command: Command) -> Command:
+    """The options; ``[short keys]`` in the command's help becomes the short ones' names."""
+    command.__doc__ = (command.__doc__ or "").replace("[short keys]", ", ".join(SHORT_FORMS))
+    return _options(command)
+
+
 @dataclass(frozen=True)
-class Decoding:
-    """What the options of ``decoding_options`` say."""
+class _Options:
+    """What the options of ``decoding_options`` say, the short ones aside."""
 
     decode: str | None
     filters: tuple[str, ...]
-    temperature: float | None
-    top_k: int | None
-    top_p: float | None
-    beam: int | None
-    min_p: float | None
-    repetition_penalty: float | None
     allow_unknown: bool
 
-    def chain(self, registries: Registries, default: str) -> Chain:
-        """The strategy and filters that are named.
 
-        Args:
-            registries: where they are looked up.
-            default: SPEC of the strategy where none is named.
+def chosen_decoding() -> Decoding:
+    """What the running command's options say about decoding."""
+    own = chosen(_Options)
+    short = given({name: kept_value(name) for name in SHORT_FORMS})
+    return Decoding(own.decode, own.filters, tuple(short.items()), own.allow_unknown)
 
-        Raises:
-            PluginError: for unknown names.
-            ConfigError: for wrong options.
-            UsageError: for two strategies at once.
-        """
-        from textgen.decoding.chain import Flags, resolve
 
-        flags = Flags(
-            temperature=self.temperature,
-            top_k=self.top_k,
-            top_p=self.top_p,
-            beam=self.beam,
-            min_p=self.min_p,
-            repetition_penalty=self.repetition_penalty,
-        )
-        return resolve(
-            self.decode,
-            self.filters,
-            registries,
-            flags,
-            default=default,
-            allow_unknown=self.allow_unknown,
-        )
+def chain_of(decoding: Decoding, registries: Registries, default: str) -> Chain:
+    """The strategy and filters that are named; see ``textgen.decoding.chain.resolve``."""
+    from textgen.decoding.chain import resolve
+
+    return resolve(
+        decoding.decode,
+        decoding.filters,
+        registries,
+        dict(decoding.short),
+        default=default,
+        allow_unknown=decoding.allow_unknown,
+    )
 
 
 def chosen_registries() -> Registries:
@@ -111,13 +110,8 @@ def chosen_registries() -> Registries:
 
 
 def chosen_chain(default: str = "sample") -> Chain:
-    """The strategy and filters that the running command's options name; see ``Decoding.chain``."""
-    return chosen(Decoding).chain(chosen_registries(), default)
-
-
-def in_words(chain: Chain) -> str:
-    """The filters in their order, then the strategy."""
-    return " | ".join(chain.description)
+    """The strategy and filters that the running command's options name."""
+    return chain_of(chosen_decoding(), chosen_registries(), default)
 
 
 def say_how(chain: Chain, precision: str, device: str) -> None:
@@ -133,5 +127,5 @@ def say_how(chain: Chain, precision: str, device: str) -> None:
     else:
         size = "1e-7" if precision == "float32" else "4e-3: some texts will differ"
         rows = f"another batch may change the numbers by rounding ({size})"
-    complain(f"decode: {in_words(chain)}")
+    complain(f"decode: {chain}")
     complain(f"weights: {precision}; single steps: {kind}; {rows}")

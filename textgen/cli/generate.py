@@ -104,16 +104,15 @@ def command(
     """Continue a prompt.
 
     Without --decode the text is sampled, or searched for if --beam says so. Filters act in the
-    order given; the short forms act in the order repetition-penalty, temperature, top-k, top-p,
-    min-p. A filter that is named twice, by its short form and by its SPEC, is refused.
+    order given. A filter that is named twice, by its short form and by its SPEC, is refused.
 
     Where there are several texts, or --prompt is -, a line "--- prompt P, sample S ---" stands
     above each, best first where they are ranked. Where fewer are found than asked for, a warning
     on stderr says so.
 
-    --jsonl requests have the keys prompt, decode, filters (a list), temperature, top_k, top_p,
-    min_p, repetition_penalty, beam, seed, samples, max_tokens and stop (a text or a list); what one
-    does not say it takes from the options here.
+    --jsonl requests have the keys prompt, decode, filters (a list), allow_unknown,
+    [short keys], seed, samples, max_tokens and stop (a text or a list); what one does not say it
+    takes from the options here.
     """
     from textgen.inference import Request, generate_each, load_model
 

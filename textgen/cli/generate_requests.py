@@ -9,19 +9,20 @@ from typing import TYPE_CHECKING, Annotated
 
 from annotated_types import Ge, Le
 
-from textgen.cli.decoding_options import Decoding, chosen_registries
+from textgen.cli.decoding_options import chosen_decoding, chosen_registries
 from textgen.cli.generation_output import generation_as_dict
-from textgen.cli.options import chosen
 from textgen.cli.requests import Answer, Chains, OwnDecoding, answer_all, read_request
 from textgen.cli.shortfall import Shortfall
 from textgen.cli.unseen import Unseen
 from textgen.errors import TextgenError, UsageError
 from textgen.inference import LoadedModel, Request, generate_each, require_language_model
+from textgen.short_options import with_short_options
 
 if TYPE_CHECKING:
     from textgen.decoding.chain import Chain
 
 
+@with_short_options
 @dataclass(frozen=True)
 class OwnGeneration(OwnDecoding):
     """What a request may say."""
@@ -61,7 +62,7 @@ def answer_requests(
     require_language_model(loaded)
     binder = loaded.binder()
     binder(default_chain)
-    chains = Chains(chosen(Decoding), chosen_registries(), "sample", binder)
+    chains = Chains(chosen_decoding(), chosen_registries(), "sample", binder)
     shortfall = Shortfall("requests")
     unseen = Unseen(loaded.tokenizer)
 

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from textgen.cli.decoding_options import in_words
 from textgen.data.encodings import without_surrogates
 
 if TYPE_CHECKING:
@@ -34,6 +33,6 @@ def generation_as_dict(generation: Generation, chain: Chain, seed: int) -> dict[
         "tokens": len(generation.tokens),
         "log_prob": generation.log_prob,
         "finished": generation.finished,
-        "decode": in_words(chain),
+        "decode": str(chain),
         "seed": seed,
     }

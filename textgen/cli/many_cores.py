@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from textgen.cli.decoding_options import Decoding
+from textgen.cli.decoding_options import chain_of, chosen_decoding
 from textgen.cli.options import all_of, chosen, kept_option, plugin_folders, registries_in
 from textgen.cli.threads import MOST, cores, set_threads, threads_option
 from textgen.cli.translating import DEFAULT_DECODE, Models
+from textgen.short_options import Decoding
 
 if TYPE_CHECKING:
     from textgen.evaluation.forced_alignment import AligningCrew
@@ -73,7 +74,7 @@ class Cores:
         """Processes that translate as the running command's options say; None without any."""
         if self.processes is None:
             return contextlib.nullcontext()
-        decoding, folders = chosen(Decoding), plugin_folders()
+        decoding, folders = chosen_decoding(), plugin_folders()
         work = partial(_translator, chosen(Models), decoding, folders, options, self.threads)
         return self._crew(work)
 
@@ -123,7 +124,7 @@ def _translator(
     from textgen.translation.crews import batch_work
 
     _one_thread(threads)
-    chain = decoding.chain(Registries(*registries_in(folders)), DEFAULT_DECODE)
+    chain = chain_of(decoding, Registries(*registries_in(folders)), DEFAULT_DECODE)
     loaded = models.load()
     return batch_work(loaded, loaded.binder()(chain), options)
 

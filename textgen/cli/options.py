@@ -38,6 +38,11 @@ def chosen(cls: type[T]) -> T:
     return cls(**{name: values[name] for name in names})
 
 
+def kept_value(name: str) -> Any:
+    """The value of one kept option of the running command."""
+    return click.get_current_context().meta[_KEPT][name]
+
+
 def all_of(options: Iterable[Callable[[Command], Command]]) -> Callable[[Command], Command]:
     """Several options as one decorator; the help shows them in the order given."""
     given = list(options)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import json
 import sys
@@ -13,12 +12,13 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 import click
 from annotated_types import Ge, Lt
 
-from textgen.cli.decoding_options import Decoding
+from textgen.cli.decoding_options import chain_of
 from textgen.cli.failures import FAILED, complain
 from textgen.cli.line_reader import LONGEST_LINE, LineReader
 from textgen.cli.output import print_json
 from textgen.config import structure
 from textgen.errors import TextgenError, UsageError
+from textgen.short_options import Decoding, short_options_of
 
 if TYPE_CHECKING:
     from textgen.decoding.binding import Binder
@@ -35,45 +35,15 @@ _MEBIBYTE = 1 << 20
 
 @dataclass(frozen=True)
 class OwnDecoding:
-    """How one request wants to be decoded; None is what the command's options say."""
+    """How one request wants to be decoded; None is what the command's options say.
+
+    The classes that are read have the short options too (``with_short_options``).
+    """
 
     decode: str | None = None
     filters: list[str] | None = None
-    temperature: float | None = None
-    top_k: Annotated[int, Ge(0)] | None = None
-    top_p: float | None = None
-    min_p: float | None = None
-    repetition_penalty: float | None = None
-    beam: Annotated[int, Ge(1)] | None = None
     allow_unknown: bool | None = None
     seed: Annotated[int, Ge(0), Lt(1 << 63)] | None = None
-
-    def over(self, decoding: Decoding) -> Decoding:
-        """The command's options with the request's own in their place.
-
-        A strategy of the request's own, by ``decode`` or by ``beam``, takes the place of the
-        command's, by whichever of the two that was named; so does a filter, by its SPEC or by its
-        short form.
-        """
-        from textgen.decoding.chain import SHORT_FORMS, short_form
-
-        own = {
-            field.name: value
-            for field in dataclasses.fields(Decoding)
-            if (value := getattr(self, field.name)) is not None
-        }
-        if "filters" in own:
-            own["filters"] = tuple(own["filters"])
-        if own.keys() & {"decode", "beam"}:
-            own = {"decode": None, "beam": None, **own}
-        inherited: dict[str, Any] = {
-            "filters": tuple(each for each in decoding.filters if short_form(each) not in own)
-        }
-        if decoding.decode is not None and short_form(decoding.decode) in own:
-            inherited["decode"] = None
-        named = {short_form(each) for each in (own.get("decode"), *own.get("filters", ())) if each}
-        inherited.update((flag, None) for flag in SHORT_FORMS if flag in named)
-        return dataclasses.replace(decoding, **{**inherited, **own})
 
 
 class Chains:
@@ -99,10 +69,16 @@ class Chains:
         Raises:
             UsageError: if it cannot be had, or does not suit the model.
         """
-        return self._resolved(request.over(self.decoding))
+        own = self.decoding.replaced_by(
+            request.decode,
+            request.filters,
+            short_options_of(request),
+            allow_unknown=request.allow_unknown,
+        )
+        return self._resolved(own)
 
     def _resolve(self, decoding: Decoding) -> Chain:
-        chain = decoding.chain(self.registries, self.default)
+        chain = chain_of(decoding, self.registries, self.default)
         self.binder(chain)
         return chain
 

@@ -14,7 +14,7 @@ from typing import IO, TYPE_CHECKING, BinaryIO
 import click
 
 from textgen import atomic
-from textgen.cli.decoding_options import chosen_chain, decoding_options, in_words, say_how
+from textgen.cli.decoding_options import chosen_chain, decoding_options, say_how
 from textgen.cli.failures import complain
 from textgen.cli.lazy import SeveralCommand, examples
 from textgen.cli.line_reader import LineReader
@@ -118,9 +118,9 @@ def command(
     One line comes out for each line that goes in, in order: a blank one for a blank one. Output
     appears while the input is still coming. Without --decode it is a beam search of width 5.
 
-    --jsonl requests have the keys source, prefix, decode, filters (a list), temperature, top_k,
-    top_p, min_p, repetition_penalty, beam, seed, n_best and max_length; what one does not say it
-    takes from the options here. The answers are those of --json.
+    --jsonl requests have the keys source, prefix, decode, filters (a list), allow_unknown,
+    [short keys], seed, n_best and max_length; what one does not say it takes from the options
+    here. The answers are those of --json.
     """
     as_json = as_json or jsonl
     if jsonl and (alignments is not None or prefix is not None):
@@ -144,7 +144,7 @@ def command(
     )
     options = dataclasses.replace(options, workers=cores.workers, allow_unknown=replace_unknown)
     lists = n_best is not None or results > 1
-    layout = Layout(lists, scores, as_json, words, in_words(chain), options.seed)
+    layout = Layout(lists, scores, as_json, words, str(chain), options.seed)
     with cores.translators(options) as crew:
         loaded = chosen(Models).load()
         if alignments is not None and not loaded.attends:

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Annotated
 
 from annotated_types import Ge
 
-from textgen.cli.decoding_options import Decoding, chosen_registries, in_words
-from textgen.cli.options import chosen
+from textgen.cli.decoding_options import chosen_decoding, chosen_registries
 from textgen.cli.requests import Answer, Chains, OwnDecoding, answer_all, read_request
 from textgen.cli.shortfall import Shortfall
 from textgen.cli.translating import DEFAULT_DECODE
 from textgen.cli.translation_output import Layout, Writer
+from textgen.short_options import with_short_options
 from textgen.translation import (
     MaxLength,
     SourceLine,
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from textgen.loading import LoadedModel
 
 
+@with_short_options
 @dataclass(frozen=True)
 class OwnTranslation(OwnDecoding):
     """What a request may say."""
@@ -69,7 +70,7 @@ def answer_requests(
     """
     binder = make_binder(loaded, options)
     binder(default_chain)
-    chains = Chains(chosen(Decoding), chosen_registries(), DEFAULT_DECODE, binder)
+    chains = Chains(chosen_decoding(), chosen_registries(), DEFAULT_DECODE, binder)
     shortfall = Shortfall("requests")
 
     def read(text: str, number: int) -> _Ready:
@@ -87,7 +88,7 @@ def answer_requests(
             number=number if own.seed is None else 0,
         )
         lists = layout.n_best or own.n_best is not None or wanted > 1
-        its = dataclasses.replace(layout, n_best=lists, decode=in_words(chain))
+        its = dataclasses.replace(layout, n_best=lists, decode=str(chain))
         seed = options.seed if own.seed is None else own.seed
         return _Ready(line, Writer(loaded, its, None), seed, number, chain.name)
 

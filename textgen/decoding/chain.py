@@ -1,24 +1,24 @@
-"""From names and flags to a strategy and its filters.
+"""From names, plugins and short options to a strategy and its filters.
 
 ``--decode NAME`` names a strategy, or a filter: then it means to sample with that filter first.
-Filters given by hand keep their order. The familiar flags (temperature, top-k, top-p, beam) are
-sugar for the same plugins, put in where the documented order has them: penalties and bans, minimum
-length, forcing, temperature, top-k, top-p, min-p, typical, epsilon, eta, mirostat.
+Filters given by hand keep their order. The short options (``textgen.short_options``) stand for the
+same plugins, put in where the documented order has them: penalties and bans, minimum length,
+forcing, temperature, top-k, top-p, min-p, typical, epsilon, eta, mirostat.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeVar, cast
 
-from textgen.arguments import texts
 from textgen.decoding.blame import broken
 from textgen.errors import PluginError, TextgenError, UsageError, nearest
 from textgen.protocols import Filter, Hypotheses, Load, Session, Strategy, Tokenizer
 from textgen.registry import Registry, Spec, parse_spec
+from textgen.short_options import ALIASES, filter_specs, refuse_doubles, strategy_spec
 
 T = TypeVar("T")
 
@@ -44,24 +44,6 @@ ORDER = (
     "eta",
     "mirostat",
 )
-_ALIASES = {"top-p": "nucleus"}
-
-
-SHORT_FORMS = {
-    "repetition_penalty": "repetition-penalty",
-    "temperature": "temperature",
-    "top_k": "top-k",
-    "top_p": "nucleus",
-    "min_p": "min-p",
-}
-"""Flags and the filters that they stand for, in the documented order."""
-
-
-def short_form(name: str) -> str | None:
-    """The flag that stands for a filter, by its name or SPEC; None where there is none."""
-    name = parse_spec(name).name.replace("_", "-")
-    name = _ALIASES.get(name, name)
-    return next((flag for flag, filter_ in SHORT_FORMS.items() if filter_ == name), None)
 
 
 class Registries(NamedTuple):
@@ -69,53 +51,6 @@ class Registries(NamedTuple):
 
     strategies: Registry[Strategy]
     filters: Registry[Filter]
-
-
-@dataclass(frozen=True)
-class Flags:
-    """The familiar options; None where they are not given.
-
-    Attributes:
-        temperature: T of the filter ``temperature``.
-        top_k: k of ``top-k``; 0 switches it off.
-        top_p: p of ``nucleus``.
-        beam: width of the strategy ``beam``.
-        min_p: m of ``min-p``.
-        repetition_penalty: θ of ``repetition-penalty``.
-    """
-
-    temperature: float | None = None
-    top_k: int | None = None
-    top_p: float | None = None
-    beam: int | None = None
-    min_p: float | None = None
-    repetition_penalty: float | None = None
-
-    def filters(self) -> list[Spec]:
-        """The filters they stand for, in the documented order."""
-        return [
-            Spec(name, {}, (value,))
-            for flag, name in SHORT_FORMS.items()
-            if (value := getattr(self, flag)) is not None and (flag, value) != ("top_k", 0)
-        ]
-
-    def refuse_doubles(self, wanted: Sequence[Spec]) -> None:
-        """See that no filter is named by a flag and by its SPEC.
-
-        Raises:
-            UsageError: if one is.
-        """
-        for spec in wanted:
-            flag = short_form(spec.name)
-            value = None if flag is None else getattr(self, flag)
-            if flag is not None and value is not None:
-                raise UsageError(
-                    f"--{flag.replace('_', '-')} {value} and {spec} both set the filter "
-                    f"{SHORT_FORMS[flag]}: use one of them."
-                )
-
-
-_NO_FLAGS = Flags()
 
 
 @dataclass(frozen=True)
@@ -133,6 +68,12 @@ class Chain:
     filters: tuple[Filter, ...]
     description: list[str]
     allow_unknown: bool = False
+
+    def __str__(self) -> str:
+        return " | ".join(self.description)
+
+    def __repr__(self) -> str:
+        return f"Chain({str(self)!r})"
 
     @property
     def threads(self) -> bool:
@@ -239,10 +180,10 @@ def default_registries() -> Registries:
 
 
 def resolve(
-    decode: str | None,
-    filters: Sequence[str],
+    decode: str | Strategy | None,
+    filters: str | Filter | Iterable[str | Filter],
     registries: Registries,
-    flags: Flags = _NO_FLAGS,
+    short: Mapping[str, object] | None = None,
     *,
     default: str = "sample",
     allow_unknown: bool = False,
@@ -250,45 +191,52 @@ def resolve(
     """Build what a request names.
 
     Args:
-        decode: SPEC of a strategy, or of a filter to sample with; None for the default.
-        filters: SPECs, applied in this order.
-        registries: where to look them up.
-        flags: the familiar options.
-        default: strategy where neither ``decode`` nor a flag says one; asking for a filter
-            without naming a strategy means sampling.
+        decode: a strategy, its SPEC, or the SPEC of a filter to sample with; None for the default.
+        filters: filters or their SPECs, applied in this order; one alone is a list of one.
+        registries: where names are looked up.
+        short: the short options, see ``textgen.short_options.ShortOptions``.
+        default: strategy where neither ``decode`` nor a short option names one; asking for a
+            filter without naming a strategy means sampling.
         allow_unknown: the unknown token may be generated.
 
     Raises:
         PluginError: for unknown names, with the nearest one.
         ConfigError: for wrong options.
-        UsageError: for two strategies at once, or a filter by a flag and by its SPEC.
+        UsageError: for two strategies at once, or a filter by a short option and by its SPEC.
     """
-    wanted = [parse_spec(text) for text in texts(filters)]
-    sugar = flags.filters()
-    if decode is None:
-        fallback = "sample" if wanted or sugar else default
-        strategy = Spec("beam", {"width": flags.beam}) if flags.beam else parse_spec(fallback)
-    else:
+    short = short or {}
+    given = [filters] if isinstance(filters, str) or callable(filters) else filters
+    wanted = [parse_spec(each) if isinstance(each, str) else each for each in given]
+    sugar = filter_specs(short)
+    fallback = parse_spec("sample" if wanted or sugar else default)
+    strategy: Spec | Strategy = strategy_spec(short, decode) or fallback
+    if isinstance(decode, str):
         strategy = parse_spec(decode)
         if not _is_strategy(strategy, registries):
             wanted.insert(0, strategy)
             strategy = parse_spec("sample")
-        if flags.beam is not None:
-            raise UsageError(
-                f"--decode {decode} and --beam {flags.beam} name two strategies: use one of them, "
-                f"as in --decode beam:width={flags.beam}."
-            )
-    flags.refuse_doubles(wanted)
+    elif decode is not None:
+        strategy = decode
+    refuse_doubles(short, (each for each in wanted if isinstance(each, Spec)))
     for spec in sugar:
         _insert(wanted, spec)
-    built = [registries.filters.build(spec) for spec in wanted]
-    made = registries.strategies.build(strategy)
-    description = [
-        describe(registries.filters.entry(spec.name).name, plugin)
-        for spec, plugin in zip(wanted, built, strict=True)
-    ]
-    description.append(describe(registries.strategies.entry(strategy.name).name, made))
-    return Chain(made, tuple(built), description, allow_unknown)
+    built = [_built(each, registries.filters) for each in wanted]
+    made, name = _built(strategy, registries.strategies)
+    return Chain(
+        made, tuple(each for each, _ in built), [*(name for _, name in built), name], allow_unknown
+    )
+
+
+def _built(wanted: Spec | T, registry: Registry[T]) -> tuple[T, str]:
+    """A plugin that is named or given, and its description."""
+    if isinstance(wanted, Spec):
+        plugin = registry.build(wanted)
+        return plugin, describe(registry.entry(wanted.name).name, plugin)
+    if not callable(wanted):
+        raise UsageError(
+            f"A {registry.kind} is a SPEC or a callable, not {type(wanted).__name__} ({wanted!r})."
+        )
+    return wanted, describe(getattr(wanted, "__name__", type(wanted).__name__), wanted)
 
 
 def _is_strategy(spec: Spec, registries: Registries) -> bool:
@@ -307,17 +255,19 @@ def _is_strategy(spec: Spec, registries: Registries) -> bool:
     raise PluginError(f"There is no strategy or filter {spec.name!r}.{hint}")
 
 
-def _place(name: str) -> int | None:
-    name = name.replace("_", "-")
-    name = _ALIASES.get(name, name)
+def _place(wanted: Spec | Filter) -> int | None:
+    if not isinstance(wanted, Spec):
+        return None
+    name = wanted.name.replace("_", "-")
+    name = ALIASES.get(name, name)
     return ORDER.index(name) if name in ORDER else None
 
 
-def _insert(chain: list[Spec], spec: Spec) -> None:
-    """Put a flag's filter before the first filter that the documented order has after it."""
-    own = _place(spec.name)
+def _insert(chain: list[Spec | Filter], spec: Spec) -> None:
+    """Put a short option's filter before the first one that the documented order has after it."""
+    own = _place(spec)
     for index, other in enumerate(chain):
-        place = _place(other.name)
+        place = _place(other)
         if own is not None and place is not None and place > own:
             chain.insert(index, spec)
             return
