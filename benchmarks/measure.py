@@ -26,10 +26,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from textgen.cli.threads import cores
 from textgen.models.float32 import fast_float32
 from textgen.models.products import Precision, pack
 from textgen.training.precision import has_bfloat16
+from textgen.workers.cores import cores
 
 Work = Callable[[], object]
 """Something to be timed."""

@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from textgen.cli import translating
 from textgen.config import structure
 from textgen.data.documents import Texts
 from textgen.data.parallel import PairTexts
@@ -20,7 +19,7 @@ from textgen.loading import LoadedModel, load_model
 from textgen.recipes.recipe import LanguageModelRecipe, TranslatorRecipe
 from textgen.training import translator as training
 from textgen.training.language_model import train_language_model
-from textgen.translation import TranslationOptions
+from textgen.translation import TranslationOptions, translate_and_score
 from textgen_decoders.banned import Banned
 from textgen_decoders.constrained import Constrained
 from textgen_decoders.dry import Dry
@@ -107,14 +106,13 @@ def said(monkeypatch: pytest.MonkeyPatch, texts: list[str]) -> None:
         return (Found(text) for text in texts)
 
     monkeypatch.setattr("textgen.translation.translate", translate)
+    monkeypatch.setattr("textgen.translation.report.translate", translate)
 
 
 def test_references_of_an_evaluation(model: LoadedModel, monkeypatch: pytest.MonkeyPatch) -> None:
     said(monkeypatch, [COMPOSED])
     chain = resolve("greedy", [], default_registries())
-    report = translating.translate_and_score(
-        model, ["x"], [[DECOMPOSED]], chain, TranslationOptions()
-    )
+    report = translate_and_score(model, ["x"], [[DECOMPOSED]], chain, TranslationOptions())
     assert report.exact == 1.0
     assert report.scores.scores["bleu"].score == pytest.approx(100)
 

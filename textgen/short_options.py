@@ -20,6 +20,9 @@ from textgen.registry import Spec, parse_spec
 
 T = TypeVar("T")
 
+DEFAULT_GENERATING, DEFAULT_TRANSLATING = "sample", "beam:width=5"
+"""Strategies where none is named."""
+
 ALIASES = {"top-p": "nucleus"}
 """Second names of filters."""
 

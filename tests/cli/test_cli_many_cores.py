@@ -15,9 +15,10 @@ from pathlib import Path
 import pytest
 
 from small_models import TEXT, save_language_model, save_translator
-from textgen.cli import many_cores
 from textgen.cli.failures import guarded
-from textgen.cli.many_cores import Cores, usual_workers
+from textgen.cli.many_cores import Cores
+from textgen.workers import cores
+from textgen.workers.cores import default_threads
 
 LINES = [
     "To be, or not to be,",
@@ -170,15 +171,20 @@ def test_errors_in_a_process_are_those_of_the_command(capsys: pytest.CaptureFixt
 
 
 def test_who_says_nothing_gets_all_cores(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(many_cores, "cores", lambda: 6)
+    monkeypatch.setattr(cores, "cores", lambda: 6)
     monkeypatch.delenv("OMP_NUM_THREADS")
-    assert usual_workers() == 6
-    monkeypatch.setattr(many_cores, "cores", lambda: 64)
-    assert usual_workers() == many_cores.USUAL
-    for value, expected in (("3", 3), ("2,4", 2), ("0", many_cores.USUAL), ("x", many_cores.USUAL)):
+    assert default_threads() == 6
+    monkeypatch.setattr(cores, "cores", lambda: 64)
+    assert default_threads() == cores.MAX_DEFAULT_THREADS
+    for value, expected in (
+        ("3", 3),
+        ("2,4", 2),
+        ("0", cores.MAX_DEFAULT_THREADS),
+        ("x", cores.MAX_DEFAULT_THREADS),
+    ):
         monkeypatch.setenv("OMP_NUM_THREADS", value)
-        assert usual_workers() == expected
-    assert Cores(None, None).workers == many_cores.USUAL
+        assert default_threads() == expected
+    assert Cores(None, None).workers == cores.MAX_DEFAULT_THREADS
     assert Cores(5, None).workers == 5
 
 

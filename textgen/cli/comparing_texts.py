@@ -15,8 +15,8 @@ from textgen.cli.failures import complain
 from textgen.cli.known_pairs import FILE
 from textgen.cli.options import all_of, kept_option
 from textgen.cli.output import print_json, print_table
-from textgen.cli.progress import counting
 from textgen.errors import DataError
+from textgen.progress import counting
 
 if TYPE_CHECKING:
     from textgen.evaluation.compare_decoding import Excerpt, Job, Row

@@ -12,11 +12,12 @@ import click
 
 from textgen.cli.comparing import Wanted, attempt, figure, tell_failures, title
 from textgen.cli.output import print_json, print_table
-from textgen.cli.translating import Report, translate_and_score
+from textgen.progress import counting
 
 if TYPE_CHECKING:
     from textgen.evaluation.beam_plot import TranslationPoint
     from textgen.loading import LoadedModel
+    from textgen.translation import TranslationReport
 
 
 WARM_UP = 64
@@ -36,7 +37,7 @@ class TranslationRow:
 
     name: str
     decode: str
-    report: Report | None = None
+    report: TranslationReport | None = None
     error: str | None = None
 
     @property
@@ -80,7 +81,7 @@ class TranslationRow:
         }
 
 
-def _point(each: Wanted, report: Report) -> TranslationPoint:
+def _point(each: Wanted, report: TranslationReport) -> TranslationPoint:
     """Where a strategy stands in the plot; beams that differ in their width alone are one curve."""
     from textgen.evaluation.beam_plot import TranslationPoint
     from textgen.registry import parse_spec
@@ -110,14 +111,17 @@ def compare_translations(
         DataError: if the plot cannot be written.
         TextgenError: at the end, if a way failed.
     """
-    from textgen.translation import TranslationOptions, translate
+    from textgen.translation import TranslationOptions, translate, translate_and_score
 
     options = TranslationOptions(seed=seed)
 
-    def work(each: Wanted) -> Report:
+    def work(each: Wanted) -> TranslationReport:
         for _ in translate(loaded, lines[:WARM_UP], each.chain, options):
             pass  # what is compiled for a shape when it is first seen is not timed
-        return translate_and_score(loaded, lines, references, each.chain, options)
+        with counting("lines") as progress:
+            return translate_and_score(
+                loaded, lines, references, each.chain, options, progress=progress
+            )
 
     rows, points = [], []
     for each, result in zip(ways, attempt(ways, work), strict=True):

@@ -19,7 +19,7 @@ from textgen.cli.options import (
     plugin_registries,
     plugins_option,
 )
-from textgen.short_options import HINTS, SHORT_FORMS, Decoding, flag, given
+from textgen.short_options import DEFAULT_GENERATING, HINTS, SHORT_FORMS, Decoding, flag, given
 
 if TYPE_CHECKING:
     from textgen.decoding.chain import Chain, Registries
@@ -109,7 +109,7 @@ def chosen_registries() -> Registries:
     return Registries(*plugin_registries())
 
 
-def chosen_chain(default: str = "sample") -> Chain:
+def chosen_chain(default: str = DEFAULT_GENERATING) -> Chain:
     """The strategy and filters that the running command's options name."""
     return chain_of(chosen_decoding(), chosen_registries(), default)
 

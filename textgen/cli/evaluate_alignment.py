@@ -17,10 +17,10 @@ from textgen.cli.lazy import SeveralCommand, examples
 from textgen.cli.many_cores import Cores, scoring_cores
 from textgen.cli.options import chosen, kept_option
 from textgen.cli.output import json_option, print_json, print_table
-from textgen.cli.progress import counting
 from textgen.cli.threads import set_threads
 from textgen.cli.translating import Models, models_option
 from textgen.errors import DataError, UsageError
+from textgen.progress import counting
 
 if TYPE_CHECKING:
     from textgen.evaluation.alignment import AlignmentCounts, GoldAlignment, Links

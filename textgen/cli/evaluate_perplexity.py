@@ -11,9 +11,9 @@ from textgen.cli.lazy import examples
 from textgen.cli.many_cores import Cores, scoring_cores
 from textgen.cli.options import chosen, device_option, model_option, precision_option
 from textgen.cli.output import json_option, print_json, print_table
-from textgen.cli.progress import counting
 from textgen.cli.texts import OneText, one_text
 from textgen.cli.threads import set_threads
+from textgen.progress import counting
 
 if TYPE_CHECKING:
     from textgen.evaluation.perplexity import Perplexity

@@ -18,22 +18,21 @@ from textgen.cli.lazy import Several, SeveralCommand, examples
 from textgen.cli.many_cores import Cores, translating_cores
 from textgen.cli.options import chosen
 from textgen.cli.output import json_option, print_json, print_table
-from textgen.cli.progress import counting
 from textgen.cli.threads import set_threads
 from textgen.cli.translating import (
-    DEFAULT_DECODE,
     Models,
-    Report,
     Translating,
     models_option,
-    translate_and_score,
     translating_options,
 )
 from textgen.errors import UsageError
 from textgen.evaluation.translation_metrics import check_tokenizer
+from textgen.progress import counting
+from textgen.short_options import DEFAULT_TRANSLATING
 
 if TYPE_CHECKING:
     from textgen.evaluation.given_translations import GivenTranslation
+    from textgen.translation import TranslationReport
 
 
 @click.command(
@@ -103,16 +102,26 @@ def command(
     if hypothesis is not None or scores:
         _score_given(hypothesis, references, scores=scores, as_json=as_json)
         return
+    from textgen.translation import translate_and_score
+
     check_tokenizer(tokenizer)
     lines, known = chosen(KnownPairs).texts(references)
-    chain = chosen_chain(DEFAULT_DECODE)
+    chain = chosen_chain(DEFAULT_TRANSLATING)
     cores = chosen(Cores)
     options = replace(chosen(Translating).options(), workers=cores.workers)
     with _written(output) as write, cores.translators(options) as crew:
         loaded = chosen(Models).load()
-        report = translate_and_score(
-            loaded, lines, known, chain, options, crew=crew, tokenizer=tokenizer
-        )
+        with counting("lines") as progress:
+            report = translate_and_score(
+                loaded,
+                lines,
+                known,
+                chain,
+                options,
+                crew=crew,
+                tokenizer=tokenizer,
+                progress=progress,
+            )
         write(report.translations)
     for warning in report.scores.warnings:
         complain(f"Warning: {warning}")
@@ -183,7 +192,7 @@ def _written(output: Path | None) -> Iterator[Callable[[Iterable[str]], None]]:
         yield lambda lines: file.writelines(f"{line}\n" for line in lines)
 
 
-def _print(report: Report) -> None:
+def _print(report: TranslationReport) -> None:
     """A table, then what else there is to quote."""
     rows = [
         (score.name, f"{score.score:.2f}", score.signature)

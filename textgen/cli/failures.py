@@ -11,11 +11,15 @@ from collections.abc import Sequence
 
 from textgen.cli.streams import replace_closed_streams
 from textgen.errors import Terminated, TextgenError, UsageError
+from textgen.progress import tell
 
 TRACEBACK_VARIABLE = "TEXTGEN_TRACEBACK"
 COMPLETION_VARIABLE = "_TEXTGEN_COMPLETE"
 
 FAILED, USAGE, INTERRUPTED, TERMINATED = 1, 2, 130, 143
+
+complain = tell
+"""What the command line says beside its results goes to stderr."""
 
 
 def guarded(arguments: Sequence[str]) -> int:
@@ -43,13 +47,6 @@ def guarded(arguments: Sequence[str]) -> int:
 def stopped_code(stop: KeyboardInterrupt) -> int:
     """128 and the number of the signal that stopped the process, as shells count."""
     return TERMINATED if isinstance(stop, Terminated) else INTERRUPTED
-
-
-def complain(message: str) -> None:
-    """Write a message to stderr; if even that is closed, give up in silence."""
-    with contextlib.suppress(OSError):
-        sys.stderr.write(f"{message}\n")
-        sys.stderr.flush()
 
 
 def _run(arguments: Sequence[str]) -> int:

@@ -16,7 +16,7 @@ from textgen.cli.shortfall import Shortfall
 from textgen.cli.unseen import Unseen
 from textgen.errors import TextgenError, UsageError
 from textgen.inference import LoadedModel, Request, generate_each, require_language_model
-from textgen.short_options import with_short_options
+from textgen.short_options import DEFAULT_GENERATING, with_short_options
 
 if TYPE_CHECKING:
     from textgen.decoding.chain import Chain
@@ -62,7 +62,7 @@ def answer_requests(
     require_language_model(loaded)
     binder = loaded.binder()
     binder(default_chain)
-    chains = Chains(chosen_decoding(), chosen_registries(), "sample", binder)
+    chains = Chains(chosen_decoding(), chosen_registries(), DEFAULT_GENERATING, binder)
     shortfall = Shortfall("requests")
     unseen = Unseen(loaded.tokenizer)
 

@@ -14,7 +14,7 @@ from textgen.cli.failures import complain
 from textgen.errors import DataError, UsageError
 
 if TYPE_CHECKING:
-    from textgen.cli.progress import Listener
+    from textgen.progress import Listener
     from textgen.training.events import Event
 
 

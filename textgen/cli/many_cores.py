@@ -6,7 +6,6 @@ What a worker process sets up is at the end of the file; what it is told travels
 from __future__ import annotations
 
 import contextlib
-import os
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -18,9 +17,10 @@ import click
 
 from textgen.cli.decoding_options import chain_of, chosen_decoding
 from textgen.cli.options import all_of, chosen, kept_option, plugin_folders, registries_in
-from textgen.cli.threads import MOST, cores, set_threads, threads_option
-from textgen.cli.translating import DEFAULT_DECODE, Models
-from textgen.short_options import Decoding
+from textgen.cli.threads import set_threads, threads_option
+from textgen.cli.translating import Models
+from textgen.short_options import DEFAULT_TRANSLATING, Decoding
+from textgen.workers.cores import MAX_DEFAULT_THREADS, MAX_THREADS, default_threads
 
 if TYPE_CHECKING:
     from textgen.evaluation.forced_alignment import AligningCrew
@@ -32,12 +32,9 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 R = TypeVar("R")
 
-USUAL = 8
-"""Most threads that translate where nobody says how many: they take turns in what is Python."""
-
 processes_option = kept_option(
     "--processes",
-    type=click.IntRange(1, MOST),
+    type=click.IntRange(1, MAX_THREADS),
     metavar="N",
     help="Share the work out over N processes, each with the model and one thread (or --threads).",
 )
@@ -45,10 +42,10 @@ translating_cores = all_of(
     [
         kept_option(
             "--threads",
-            type=click.IntRange(1, MOST),
+            type=click.IntRange(1, MAX_THREADS),
             metavar="N",
             help="Threads that translate at once, a batch each; with --processes, of each of them."
-            f"  [default: OMP_NUM_THREADS, or all cores up to {USUAL}]",
+            f"  [default: OMP_NUM_THREADS, or all cores up to {MAX_DEFAULT_THREADS}]",
         ),
         processes_option,
     ]
@@ -66,7 +63,7 @@ class Cores:
     @property
     def workers(self) -> int:
         """Threads of this process that translate at once."""
-        return self.threads or usual_workers()
+        return self.threads or default_threads()
 
     def translators(
         self, options: TranslationOptions
@@ -99,14 +96,6 @@ class Cores:
             yield crew
 
 
-def usual_workers() -> int:
-    """Threads that translate at once where nobody says how many."""
-    asked = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0].strip()
-    if asked.isdecimal() and int(asked):
-        return min(int(asked), MOST)
-    return min(cores(), USUAL)
-
-
 def _one_thread(threads: int | None) -> None:
     """Let this process compute with one thread, or as many as were asked for."""
     set_threads(threads or 1)
@@ -124,7 +113,7 @@ def _translator(
     from textgen.translation.crews import batch_work
 
     _one_thread(threads)
-    chain = chain_of(decoding, Registries(*registries_in(folders)), DEFAULT_DECODE)
+    chain = chain_of(decoding, Registries(*registries_in(folders)), DEFAULT_TRANSLATING)
     loaded = models.load()
     return batch_work(loaded, loaded.binder()(chain), options)
 

@@ -8,13 +8,11 @@ import os
 import click
 
 from textgen.cli.options import kept_option
-
-MOST = 1024
-"""More threads than this are a slip of the finger, and may not even start."""
+from textgen.workers.cores import MAX_THREADS, cores
 
 threads_option = kept_option(
     "--threads",
-    type=click.IntRange(1, MOST),
+    type=click.IntRange(1, MAX_THREADS),
     metavar="N",
     help="Processor threads of this process; without it torch decides.",
 )
@@ -55,10 +53,3 @@ def _share_of_cores() -> int | None:
 def _asked_for_several() -> bool:
     asked = os.environ.get("OMP_NUM_THREADS", "1")
     return asked.isdecimal() and int(asked) > 1
-
-
-def cores() -> int:
-    """Cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1

@@ -9,9 +9,9 @@ import click
 from textgen.cli.lazy import SeveralCommand, examples
 from textgen.cli.options import chosen
 from textgen.cli.output import json_option
-from textgen.cli.progress import figure_for
 from textgen.cli.texts import TrainingTexts, training_texts
 from textgen.cli.training_options import Training, report, says_how_to_go_on, training_options
+from textgen.progress import figure_for
 
 if TYPE_CHECKING:
     from textgen.data.documents import TextSource

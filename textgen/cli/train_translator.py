@@ -9,8 +9,8 @@ from textgen.cli.lazy import SeveralCommand, examples
 from textgen.cli.options import chosen
 from textgen.cli.output import json_option
 from textgen.cli.pairs import TrainingPairs, training_pairs
-from textgen.cli.progress import figure_for
 from textgen.cli.training_options import Training, report, says_how_to_go_on, training_options
+from textgen.progress import figure_for
 
 DEFAULT_RECIPE = "translator-small"
 

@@ -16,13 +16,13 @@ from textgen.cli.failures import complain
 from textgen.cli.lazy import Several
 from textgen.cli.options import Seed, all_of, kept_option
 from textgen.cli.output import print_json
-from textgen.cli.progress import clock
 from textgen.cli.ranks import ranks
 from textgen.cli.threads import set_threads, threads_option
 from textgen.errors import TextgenError
+from textgen.progress import clock
 
 if TYPE_CHECKING:
-    from textgen.cli.progress import Figure, Listener
+    from textgen.progress import Figure, Listener
     from textgen.training.events import Event
     from textgen.training.group import Group
 
@@ -198,7 +198,7 @@ class Training:
 
     def _listeners(self, figure: Figure, stack: contextlib.ExitStack) -> Iterator[Listener]:
         from textgen.cli.logs import json_log, tensorboard_log
-        from textgen.cli.progress import training_progress
+        from textgen.progress import training_progress
 
         if self.log is not None:
             yield stack.enter_context(json_log(self.log, append=self.resume))

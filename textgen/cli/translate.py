@@ -21,10 +21,8 @@ from textgen.cli.line_reader import LineReader
 from textgen.cli.many_cores import Cores, translating_cores
 from textgen.cli.options import chosen
 from textgen.cli.output import json_lines_option, jsonl_option
-from textgen.cli.progress import counting
 from textgen.cli.shortfall import Shortfall
 from textgen.cli.translating import (
-    DEFAULT_DECODE,
     Models,
     Translating,
     models_option,
@@ -32,6 +30,8 @@ from textgen.cli.translating import (
 )
 from textgen.cli.translation_output import Layout, Writer
 from textgen.errors import DataError, UsageError
+from textgen.progress import counting
+from textgen.short_options import DEFAULT_TRANSLATING
 
 if TYPE_CHECKING:
     from textgen.decoding.chain import Chain
@@ -136,7 +136,7 @@ def command(
     if as_json and scores:
         raise UsageError("--scores is for plain lines: --json has the scores anyway.")
     words = _read_dictionary(dictionary) if replace_unknown else None
-    chain = chosen_chain(DEFAULT_DECODE)
+    chain = chosen_chain(DEFAULT_TRANSLATING)
     results = chain.results(n_best)
     options = chosen(Translating).options(
         candidates=n_best if jsonl else results,

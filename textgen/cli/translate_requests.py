@@ -13,9 +13,8 @@ from annotated_types import Ge
 from textgen.cli.decoding_options import chosen_decoding, chosen_registries
 from textgen.cli.requests import Answer, Chains, OwnDecoding, answer_all, read_request
 from textgen.cli.shortfall import Shortfall
-from textgen.cli.translating import DEFAULT_DECODE
 from textgen.cli.translation_output import Layout, Writer
-from textgen.short_options import with_short_options
+from textgen.short_options import DEFAULT_TRANSLATING, with_short_options
 from textgen.translation import (
     MaxLength,
     SourceLine,
@@ -70,7 +69,7 @@ def answer_requests(
     """
     binder = make_binder(loaded, options)
     binder(default_chain)
-    chains = Chains(chosen_decoding(), chosen_registries(), DEFAULT_DECODE, binder)
+    chains = Chains(chosen_decoding(), chosen_registries(), DEFAULT_TRANSLATING, binder)
     shortfall = Shortfall("requests")
 
     def read(text: str, number: int) -> _Ready:

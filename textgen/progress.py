@@ -1,7 +1,9 @@
-"""What is seen of a running training: a bar on a terminal, plain lines elsewhere; on stderr."""
+"""What is seen of a long work: a bar on a terminal or in a notebook, plain lines elsewhere."""
 
 from __future__ import annotations
 
+import contextlib
+import importlib.util
 import math
 import sys
 import time
@@ -9,8 +11,6 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeAlias
-
-from textgen.cli.failures import complain
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -35,7 +35,7 @@ def figure_for(tokenizer_kind: str) -> Figure:
 @contextmanager
 def training_progress(figure: Figure) -> Iterator[Listener]:
     """Show the events of a training on stderr until the block ends."""
-    if not sys.stderr.isatty():
+    if not _has_bar():
         yield _Lines(figure)
         return
     with _bar() as progress:
@@ -104,14 +104,14 @@ class _Lines(_Reporter):
         self._told = -math.inf
 
     def line(self, text: str) -> None:
-        complain(text)
+        tell(text)
 
     def step(self, event: Step) -> None:
         now = time.monotonic()
         if now - self._told < PLAIN_EVERY:
             return
         self._told = now
-        complain(
+        tell(
             f"step {event.step:,}  epoch {event.epoch + 1}  {event.progress:.0%}  "
             f"loss {event.loss:.4f}  {self.figure(event.loss)}  "
             f"{event.tokens_per_second:,.0f} tokens/s  {clock(event.remaining)} left"
@@ -143,6 +143,24 @@ class _Bar(_Reporter):
         self._progress.update(self._task, total=1.0, completed=1.0)
 
 
+def tell(message: str) -> None:
+    """Write a message to stderr; if even that is closed, give up in silence."""
+    with contextlib.suppress(OSError):
+        sys.stderr.write(f"{message}\n")
+        sys.stderr.flush()
+
+
+def _has_bar() -> bool:
+    """Whether there is a terminal, or a notebook in which rich can draw anew."""
+    return sys.stderr.isatty() or (_in_notebook() and bool(importlib.util.find_spec("ipywidgets")))
+
+
+def _in_notebook() -> bool:
+    """Whether this runs in the kernel of a notebook."""
+    shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
+    return type(shell).__name__ == "ZMQInteractiveShell"
+
+
 def _bar() -> Progress:
     """A bar that fills what the text leaves of the line."""
     from rich.console import Console
@@ -160,8 +178,8 @@ def _bar() -> Progress:
 
 @contextmanager
 def counting(unit: str) -> Iterator[Callable[[int, int], None]]:
-    """Show how much is done of how much, on a terminal only."""
-    if not sys.stderr.isatty():
+    """Show how much is done of how much, where a bar can be shown."""
+    if not _has_bar():
         yield lambda _done, _total: None
         return
     with _bar() as progress:

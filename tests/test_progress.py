@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from textgen.cli import logs, progress
-from textgen.cli.progress import clock, counting, figure_for, training_progress
+from textgen import progress
+from textgen.cli import logs
 from textgen.cli.training_options import Summary
 from textgen.errors import DataError
+from textgen.progress import clock, counting, figure_for, training_progress
 from textgen.training.events import Event, Improved, Note, Step, Stopped, Validated
 
 
