@@ -13,13 +13,14 @@ from textgen.data.documents import Texts
 from textgen.data.parallel import PairTexts
 from textgen.data.tokenizers import TokenizerConfig, train_tokenizer
 from textgen.decoding.chain import default_registries, resolve
+from textgen.evaluation.report import translate_and_score
 from textgen.evaluation.text_warnings import text_warnings
 from textgen.inference import Request, generate
 from textgen.loading import LoadedModel, load_model
 from textgen.recipes.recipe import LanguageModelRecipe, TranslatorRecipe
 from textgen.training import translator as training
 from textgen.training.language_model import train_language_model
-from textgen.translation import TranslationOptions, translate_and_score
+from textgen.translation import TranslationOptions
 from textgen_decoders.banned import Banned
 from textgen_decoders.constrained import Constrained
 from textgen_decoders.dry import Dry
@@ -106,7 +107,7 @@ def said(monkeypatch: pytest.MonkeyPatch, texts: list[str]) -> None:
         return (Found(text) for text in texts)
 
     monkeypatch.setattr("textgen.translation.translate", translate)
-    monkeypatch.setattr("textgen.translation.report.translate", translate)
+    monkeypatch.setattr("textgen.evaluation.report.translate", translate)
 
 
 def test_references_of_an_evaluation(model: LoadedModel, monkeypatch: pytest.MonkeyPatch) -> None:

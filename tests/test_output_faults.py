@@ -15,7 +15,7 @@ from textgen.checkpoint import LEXICON
 from textgen.cli.evaluate_translation import _written
 from textgen.cli.logs import json_log
 from textgen.errors import TextgenError
-from textgen.evaluation.alignment import GoldAlignment, Link
+from textgen.evaluation.alignment import GoldAlignment
 from textgen.evaluation.alignment_files import write_alignments
 from textgen.evaluation.attention_plot import AttentionPicture, write_attention
 from textgen.evaluation.plot_page import new_figure, save
@@ -23,6 +23,7 @@ from textgen.loading import load_model
 from textgen.training.events import Note, Stopped
 from textgen.training.gradient_flow import FlowRow, plot_flow
 from textgen.translation.lexicon import learn_lexicon, save_lexicon
+from textgen.translation.links import Link
 
 Writer = Callable[[Path], object]
 

@@ -12,13 +12,15 @@ from textgen.errors import DataError
 from textgen.evaluation.alignment import (
     AlignmentCounts,
     GoldAlignment,
-    Link,
     check_range,
     count_alignment,
+    score_alignments,
+)
+from textgen.translation.links import (
+    Link,
     hard_links,
     make_links,
     reverse,
-    score_alignments,
     unite_attention,
     unite_links,
     word_numbers,

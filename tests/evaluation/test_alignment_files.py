@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from textgen.errors import DataError, UsageError
-from textgen.evaluation.alignment import GoldAlignment, make_links
+from textgen.evaluation.alignment import GoldAlignment
 from textgen.evaluation.alignment_files import (
     format_naacl,
     format_pharaoh,
@@ -15,6 +15,7 @@ from textgen.evaluation.alignment_files import (
     read_alignments,
     write_alignments,
 )
+from textgen.translation.links import make_links
 
 links = st.frozensets(st.tuples(st.integers(0, 40), st.integers(0, 40)), max_size=8).map(make_links)
 gold = st.builds(GoldAlignment, links, links)

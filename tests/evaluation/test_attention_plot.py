@@ -15,10 +15,11 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from textgen.errors import DataError, UsageError
-from textgen.evaluation.alignment import GoldAlignment, make_links
+from textgen.evaluation.alignment import GoldAlignment
 from textgen.evaluation.attention_layout import cell_size, slanted
 from textgen.evaluation.attention_plot import AttentionPicture, readable, write_attention
 from textgen.evaluation.attention_theme import DARK, LIGHT, Theme, colour
+from textgen.translation.links import make_links
 
 CROSSED = AttentionPicture([[0.0, 1.0], [1.0, 0.0]], ["рано", "вставай"], ["up", "early"])
 ODD = AttentionPicture(

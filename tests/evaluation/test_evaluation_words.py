@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from textgen.data.tokenizers import TextTokenizer, TokenizerConfig, train_tokenizer
 from textgen.data.tokenizers.surfaces import surfaces
 from textgen.data.whitespace import split_words
-from textgen.evaluation.alignment import word_numbers
 from textgen.evaluation.alignment_files import begins_at_1, parse_pharaoh
+from textgen.translation.links import word_numbers
 
 TEXT = "ein Hund mit 3\u00a0kg im Haus\nder\u2003 Hund\u3000da\n" * 5
 KINDS = ["characters", "bytes", "words", "bpe"]

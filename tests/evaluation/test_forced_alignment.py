@@ -9,10 +9,10 @@ import torch
 from small_models import TEXT, save_language_model, save_translator
 from textgen.errors import UsageError
 from textgen.evaluation import forced_alignment
-from textgen.evaluation.alignment import make_links
 from textgen.evaluation.forced_alignment import AlignedPair, align, force
 from textgen.loading import LoadedModel, load_model
 from textgen.protocols import Batch
+from textgen.translation.links import make_links
 
 WORDS = TEXT.split()
 PAIRS = [

@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from textgen.errors import UsageError
-from textgen.evaluation.alignment import Link, Links, make_links
 from textgen.evaluation.symmetrisation import METHODS, symmetrise
+from textgen.translation.links import Link, Links, make_links
 
 links = st.frozensets(st.tuples(st.integers(0, 5), st.integers(0, 5)), max_size=14).map(make_links)
 

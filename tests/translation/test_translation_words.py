@@ -9,9 +9,9 @@ import pytest
 from small_models import save_translator
 from textgen.data.tokenizers.characters import CharacterTokenizer
 from textgen.errors import UsageError
-from textgen.evaluation.alignment import make_links
 from textgen.loading import LoadedModel, load_model
 from textgen.translation import Candidate, Translation, replace_unknown, word_links
+from textgen.translation.links import make_links
 from textgen.translation.words import text_after
 
 UNKNOWN, EOS = 3, 2

@@ -16,8 +16,8 @@ from textgen.progress import counting
 
 if TYPE_CHECKING:
     from textgen.evaluation.beam_plot import TranslationPoint
+    from textgen.evaluation.report import TranslationReport
     from textgen.loading import LoadedModel
-    from textgen.translation import TranslationReport
 
 
 WARM_UP = 64
@@ -111,7 +111,8 @@ def compare_translations(
         DataError: if the plot cannot be written.
         TextgenError: at the end, if a way failed.
     """
-    from textgen.translation import TranslationOptions, translate, translate_and_score
+    from textgen.evaluation.report import translate_and_score
+    from textgen.translation import TranslationOptions, translate
 
     options = TranslationOptions(seed=seed)
 

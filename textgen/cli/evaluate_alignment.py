@@ -23,9 +23,10 @@ from textgen.errors import DataError, UsageError
 from textgen.progress import counting
 
 if TYPE_CHECKING:
-    from textgen.evaluation.alignment import AlignmentCounts, GoldAlignment, Links
+    from textgen.evaluation.alignment import AlignmentCounts, GoldAlignment
     from textgen.evaluation.forced_alignment import AlignedPair
     from textgen.loading import LoadedModel
+    from textgen.translation.links import Links
 
 METHODS = (
     "intersection",
@@ -152,7 +153,8 @@ class Asked:
         linked = getattr(split, "linked", None)
         if linked is None:
             return list(itertools.islice(split.pairs(), known.limit)), None
-        from textgen.evaluation.alignment import GoldAlignment, make_links
+        from textgen.evaluation.alignment import GoldAlignment
+        from textgen.translation.links import make_links
 
         found = list(itertools.islice(linked(), known.limit))
         gold = [GoldAlignment(make_links(pair.links)) for pair in found]
@@ -193,8 +195,8 @@ class Asked:
         self, aligned: Sequence[AlignedPair], pairs: Sequence[tuple[str, str]]
     ) -> list[Links]:
         """The links of each pair, symmetrised if a second model is named."""
-        from textgen.evaluation.alignment import reverse
         from textgen.evaluation.symmetrisation import symmetrise
+        from textgen.translation.links import reverse
 
         forward = [self._links(pair) for pair in aligned]
         if self.other is None:

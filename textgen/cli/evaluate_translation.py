@@ -32,7 +32,7 @@ from textgen.short_options import DEFAULT_TRANSLATING
 
 if TYPE_CHECKING:
     from textgen.evaluation.given_translations import GivenTranslation
-    from textgen.translation import TranslationReport
+    from textgen.evaluation.report import TranslationReport
 
 
 @click.command(
@@ -102,7 +102,7 @@ def command(
     if hypothesis is not None or scores:
         _score_given(hypothesis, references, scores=scores, as_json=as_json)
         return
-    from textgen.translation import translate_and_score
+    from textgen.evaluation.report import translate_and_score
 
     check_tokenizer(tokenizer)
     lines, known = chosen(KnownPairs).texts(references)

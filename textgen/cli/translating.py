@@ -15,8 +15,9 @@ from textgen.workers.cores import default_threads
 
 if TYPE_CHECKING:
     from textgen.data.parallel import ParallelSource
+    from textgen.evaluation.report import TranslationReport
     from textgen.loading import LoadedModel
-    from textgen.translation import MaxLength, TranslationOptions, TranslationReport
+    from textgen.translation import MaxLength, TranslationOptions
 
 models_option = all_of(
     [
@@ -167,8 +168,9 @@ class Translating:
 def measure(name: str, test: ParallelSource) -> TranslationReport:
     """Translate and score a test as people do by default: with a beam of 5."""
     from textgen.decoding.chain import default_registries, resolve
+    from textgen.evaluation.report import translate_and_score
     from textgen.loading import load_model
-    from textgen.translation import TranslationOptions, translate_and_score
+    from textgen.translation import TranslationOptions
 
     options = TranslationOptions(workers=default_threads())
     pairs = list(test.pairs())

@@ -17,8 +17,9 @@ from typing import Literal, get_args
 
 from textgen import atomic
 from textgen.errors import DataError, UsageError, nearest
-from textgen.evaluation.alignment import GoldAlignment, Link, Links
+from textgen.evaluation.alignment import GoldAlignment
 from textgen.evaluation.lines import read_lines
+from textgen.translation.links import Link, Links
 
 Style = Literal["auto", "pharaoh", "naacl"]
 STYLES: tuple[str, ...] = get_args(Style)

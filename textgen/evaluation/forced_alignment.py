@@ -21,15 +21,9 @@ from textgen.data.tokenizers.surfaces import surfaces
 from textgen.decoding.scoring import token_log_probs
 from textgen.decoding.session import padded
 from textgen.errors import UsageError
-from textgen.evaluation.alignment import (
-    Links,
-    hard_links,
-    unite_attention,
-    unite_links,
-    word_numbers,
-)
 from textgen.loading import LoadedModel
 from textgen.protocols import Batch
+from textgen.translation.links import Links, hard_links, unite_attention, unite_links, word_numbers
 from textgen.workers import Crew, in_order, ordered
 
 Unite = Literal["links", "attention"]

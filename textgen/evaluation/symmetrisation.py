@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from typing import Literal, get_args
 
 from textgen.errors import UsageError, nearest
-from textgen.evaluation.alignment import Link, Links
+from textgen.translation.links import Link, Links
 
 Method = Literal[
     "intersection", "union", "grow", "grow-diag", "grow-diag-final", "grow-diag-final-and"

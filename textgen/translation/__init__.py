@@ -8,7 +8,6 @@ from textgen.translation.lines import (
     translate,
     translate_windows,
 )
-from textgen.translation.report import TranslationReport, translate_and_score
 from textgen.translation.result import Candidate, Translation
 from textgen.translation.shortlist import make_binder
 from textgen.translation.words import replace_unknown, word_links
@@ -20,7 +19,6 @@ __all__ = [
     "SourceLine",
     "Translation",
     "TranslationOptions",
-    "TranslationReport",
     "default_length",
     "learn_lexicon",
     "load_lexicon",
@@ -28,7 +26,6 @@ __all__ = [
     "replace_unknown",
     "save_lexicon",
     "translate",
-    "translate_and_score",
     "translate_windows",
     "word_links",
 ]

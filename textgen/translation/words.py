@@ -11,8 +11,8 @@ from textgen.data.tokenizers.stream_decoder import StreamDecoder
 from textgen.data.tokenizers.surfaces import surfaces
 from textgen.data.whitespace import split_words
 from textgen.errors import UsageError
-from textgen.evaluation.alignment import Links, hard_links, unite_links, word_numbers
 from textgen.loading import LoadedModel
+from textgen.translation.links import Links, hard_links, unite_links, word_numbers
 from textgen.translation.result import Candidate, Translation
 
 
