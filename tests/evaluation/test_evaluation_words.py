@@ -1,4 +1,4 @@
-"""A word is what ASCII white space separates, as for the tools that read Pharaoh links."""
+"""Links are between words that ASCII white space separates, as in tools that read Pharaoh links."""
 
 from __future__ import annotations
 

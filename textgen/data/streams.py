@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from textgen.data.documents import Piece, TextSource, digest
 from textgen.data.token_digest import TokenDigest
 from textgen.data.tokenizers.base import TextTokenizer, Tokens
-from textgen.data.whitespace import split_words
+from textgen.data.whitespace import count_words
 from textgen.errors import DataError
 
 IN_MEMORY = 1 << 26
@@ -23,12 +23,10 @@ IN_MEMORY = 1 << 26
 
 Numbers = NDArray[Any]
 
-_COUNTED = "2"
+_COUNTED = "3"
 """How statistics are counted; another way is another number."""
 _GATHERED = 1 << 20
 _WRITTEN = 1 << 24
-_SPACES = np.zeros(128, dtype=bool)
-_SPACES[[9, 10, 11, 12, 13, 32]] = True
 
 
 @dataclass(frozen=True)
@@ -40,7 +38,7 @@ class StreamStatistics:
         tokens: length of the stream, the eos between documents included.
         characters: code points of the text as the tokenizer gives it back.
         bytes: bytes of it in UTF-8.
-        words: words of the original text; see ``split_words``.
+        words: words of the original text; see ``count_words``.
         unknown: tokens that are the unknown token.
         altered: lines that the tokenizer does not give back as they were.
     """
@@ -246,11 +244,3 @@ def _differing_lines(text: str, other: str) -> int:
         return 0
     pairs = itertools.zip_longest(text.split("\n"), other.split("\n"))
     return sum(a != b for a, b in pairs)
-
-
-def count_words(text: str) -> int:
-    """``len(split_words(text))``, faster for long ASCII."""
-    if len(text) < 1000 or not text.isascii():
-        return len(split_words(text))
-    space = _SPACES[np.frombuffer(text.encode("ascii"), dtype=np.uint8)]
-    return int(np.count_nonzero(space[:-1] & ~space[1:])) + int(not space[0])
