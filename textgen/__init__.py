@@ -1,15 +1,19 @@
 """Text generation and translation with recurrent networks and decoding plugins.
 
-The public names are imported when they are first asked for, so that ``import textgen`` costs
-nothing:
-
     import textgen
 
-    model = textgen.load_model("checkpoints/py")
-    plugins = textgen.default_registries()
-    chain = textgen.resolve("sample", ["temperature:0.8", "nucleus:0.9"], plugins)
-    for generation in textgen.generate(model, [textgen.Request("The ")], chain):
-        ...
+    lm = textgen.load("shakespeare")  # a bundled name, or the folder of a model
+    print(lm.generate("ROMEO:", temperature=0.8, top_p=0.9, max_tokens=100, seed=7))
+    for piece in lm.stream("ROMEO:", decode="beam:width=5"):
+        print(piece, end="")
+    print(lm.perplexity("other.txt"))
+
+    mt = textgen.load("dates")
+    print(mt.translate("3 May 2021"))
+
+The functions below the methods (``load_model``, ``resolve``, ``generate``, ``translate``) take
+requests with chains of their own, and inputs without an end. Public names are imported when they
+are first asked for, so that ``import textgen`` costs nothing.
 """
 
 from __future__ import annotations
@@ -36,8 +40,10 @@ if TYPE_CHECKING:
     from textgen.evaluation.forced_alignment import AlignedPair, align
     from textgen.evaluation.given_translations import GivenTranslation, score_given
     from textgen.evaluation.perplexity import Perplexity, perplexity
+    from textgen.evaluation.report import TranslationReport
     from textgen.evaluation.translation_metrics import score_translation
     from textgen.inference import Generation, Request, generate
+    from textgen.loaded import LoadedLanguageModel, LoadedTranslator, load
     from textgen.loading import LoadedModel, load_ensemble, load_model
     from textgen.recipes import (
         LanguageModelRecipe,
@@ -69,7 +75,9 @@ __all__ = [
     "GivenTranslation",
     "LanguageModelRecipe",
     "Lexicon",
+    "LoadedLanguageModel",
     "LoadedModel",
+    "LoadedTranslator",
     "MaxLength",
     "PairFiles",
     "PairTexts",
@@ -83,12 +91,14 @@ __all__ = [
     "TrainingError",
     "Translation",
     "TranslationOptions",
+    "TranslationReport",
     "TranslatorRecipe",
     "UsageError",
     "align",
     "default_registries",
     "generate",
     "learn_lexicon",
+    "load",
     "load_ensemble",
     "load_model",
     "load_recipe",
@@ -126,8 +136,10 @@ _HOMES = {
     "textgen.evaluation.forced_alignment": ("AlignedPair", "align"),
     "textgen.evaluation.given_translations": ("GivenTranslation", "score_given"),
     "textgen.evaluation.perplexity": ("Perplexity", "perplexity"),
+    "textgen.evaluation.report": ("TranslationReport",),
     "textgen.evaluation.translation_metrics": ("score_translation",),
     "textgen.inference": ("Generation", "Request", "generate"),
+    "textgen.loaded": ("LoadedLanguageModel", "LoadedTranslator", "load"),
     "textgen.loading": ("LoadedModel", "load_ensemble", "load_model"),
     "textgen.recipes": (
         "LanguageModelRecipe",

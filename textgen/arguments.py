@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import TypeVar
 
 from textgen.errors import UsageError
@@ -13,6 +13,25 @@ T = TypeVar("T")
 def texts(given: Iterable[str] | str) -> Iterable[str]:
     """Texts; one alone is a list of one."""
     return [given] if isinstance(given, str) else given
+
+
+def listed(given: Iterable[str] | str, what: str) -> Iterator[str]:
+    """Texts as they come, each seen to be one; one alone is a list of one.
+
+    Raises:
+        UsageError: if they cannot be iterated, or one is no text.
+    """
+    if not isinstance(given, Iterable):
+        raise UsageError(f"{what}: expected a text or texts, not {type(given).__name__}.")
+    for number, each in enumerate(texts(given), start=1):
+        if not isinstance(each, str):
+            raise UsageError(f"{what}: number {number} is no text, but {type(each).__name__}.")
+        yield each
+
+
+def shortened(text: str, most: int = 60) -> str:
+    """The beginning of a text, with … where it is cut."""
+    return text if len(text) <= most else text[: most - 1] + "…"
 
 
 def refuse_text(given: T, what: str, remedy: str) -> T:

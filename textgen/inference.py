@@ -10,6 +10,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from textgen.arguments import shortened
 from textgen.data.encodings import without_surrogates
 from textgen.data.tokenizers.base import TextTokenizer
 from textgen.data.tokenizers.stream_decoder import StreamDecoder
@@ -74,6 +75,8 @@ class Generation:
         log_prob: sum of their log-probabilities before any filter, nats.
         finished: what ended it.
         raw: the text's bytes; of a model of bytes they may be no UTF-8.
+        pieces: what each token adds to the text; nothing where the text is cut before a stop text.
+        token_log_probs: of each token, before any filter, nats.
     """
 
     prompt: str
@@ -84,6 +87,17 @@ class Generation:
     log_prob: float
     finished: Literal["eos", "stop", "limit"]
     raw: bytes = b""
+    pieces: tuple[str, ...] = ()
+    token_log_probs: tuple[float, ...] = ()
+
+    def __str__(self) -> str:
+        return self.text
+
+    def __repr__(self) -> str:
+        return (
+            f"Generation({shortened(self.text)!r}, {len(self.tokens)} tokens, "
+            f"log_prob={self.log_prob:.4g}, finished={self.finished!r})"
+        )
 
 
 def generate(
@@ -253,10 +267,16 @@ class _Writer:
         self._settled = 0  # tokens told so far
         self._free = 0  # characters of the first ``least`` tokens
 
-    def text(self, tokens: Sequence[int]) -> str:
-        """The continuation; a prompt that ends in white space has its space already."""
+    def pieces(self, tokens: Sequence[int]) -> list[str]:
+        """What each token adds; a prompt that ends in white space has its space already."""
         decoder = StreamDecoder(self.tokenizer, self.previous, self.tokenizer.errors)
-        return self._joined("".join(map(decoder.push, tokens)) + decoder.flush())
+        pieces = [decoder.push(token) for token in tokens]
+        if pieces:
+            pieces[-1] += decoder.flush()
+        first = next((place for place, piece in enumerate(pieces) if piece), None)
+        if first is not None:
+            pieces[first] = self._joined(pieces[first])
+        return pieces
 
     def free(self, tokens: Sequence[int]) -> int:
         """How many characters at the beginning no stop text may take away."""
@@ -315,7 +335,8 @@ class _Writer:
         """The result of one hypothesis; the rest of its text goes to ``on_text``."""
         length = int(hypotheses.lengths[row, sample])
         tokens: list[int] = hypotheses.tokens[row, sample, :length].tolist()
-        text = self.text(tokens)
+        pieces = self.pieces(tokens)
+        text = "".join(pieces)
         free = self.free(tokens)
         ends = [at for stop in self.request.stop if (at := text.find(stop, free)) >= 0]
         finished: Literal["eos", "stop", "limit"] = "limit"
@@ -326,10 +347,25 @@ class _Writer:
         if self.on_text is not None and sample == 0:
             self.on_text(self.request.index or 0, text[len(self._written) :])
         log_prob = float(hypotheses.log_probs[row, sample])
-        prompt, index = self.request.prompt, self.request.index or 0
-        raw = text.encode("utf-8", "surrogateescape")
-        text = without_surrogates(text)
-        return Generation(prompt, index, sample, text, tuple(tokens), log_prob, finished, raw)
+        return Generation(
+            self.request.prompt,
+            self.request.index or 0,
+            sample,
+            without_surrogates(text),
+            tuple(tokens),
+            log_prob,
+            finished,
+            raw=text.encode("utf-8", "surrogateescape"),
+            pieces=tuple(map(without_surrogates, _cut(pieces, len(text)))),
+            token_log_probs=tuple(hypotheses.token_log_probs[row, sample, :length].tolist()),
+        )
+
+
+def _cut(pieces: Sequence[str], length: int) -> Iterator[str]:
+    """Pieces of a text of which only so many characters are kept."""
+    for piece in pieces:
+        yield piece[:length]
+        length = max(0, length - len(piece))
 
 
 def _watch(writers: list[_Writer]) -> Watch | None:

@@ -60,6 +60,13 @@ class LoadedModel:
     precision: str = "float32"
     facts: Mapping[str, Any] = field(default_factory=dict)
 
+    def __repr__(self) -> str:
+        size = sum(each.numel() for each in self.model.parameters())
+        return (
+            f"{type(self).__name__}({self.name!r}, {self.kind}, {size:,} parameters, "
+            f"{self.precision} on {self.device})"
+        )
+
     @property
     def attends(self) -> bool:
         """Whether the model, or one of an ensemble's, attends to the source."""

@@ -59,6 +59,12 @@ class Perplexity:
     digest: str
     eos_rule: str
 
+    def __repr__(self) -> str:
+        return (
+            f"Perplexity({self.perplexity:.4g} per token, {self.bits_per_character:.4g} bits per "
+            f"character, {self.tokens:,} tokens{'' if self.comparable else ', not comparable'})"
+        )
+
     @property
     def perplexity(self) -> float:
         """exp(nll / tokens)."""

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from textgen.decoding.chain import Chain
 from textgen.decoding.hypotheses import on_host
@@ -68,6 +70,7 @@ def translate_batch(
                 tuple(candidates),
                 line.beginning,
                 len(line.prefix),
+                _source_pieces(loaded, line) if options.attention else (),
             )
         )
     return found
@@ -113,10 +116,12 @@ def _candidate(
 ) -> Candidate:
     length = int(hypotheses.lengths[row, number])
     tokens: list[int] = hypotheses.tokens[row, number, :length].tolist()
-    attention = None
+    attention: NDArray[np.float32] | None = None
+    pieces: tuple[str, ...] = ()
     if hypotheses.attention is not None:
         weights = hypotheses.attention[row, number, :length, : len(line.tokens) + 1]
         attention = weights.float().numpy().copy()
+        pieces = tuple(map(loaded.tokenizer.piece, tokens))
     return Candidate(
         text=text_after(loaded, line.beginning, len(line.prefix), tokens),
         tokens=tuple(tokens),
@@ -125,4 +130,11 @@ def _candidate(
         token_log_probs=tuple(hypotheses.token_log_probs[row, number, :length].tolist()),
         finished=bool(hypotheses.finished[row, number]),
         attention=attention,
+        pieces=pieces,
     )
+
+
+def _source_pieces(loaded: LoadedModel, line: Line) -> tuple[str, ...]:
+    """The tokens that are attended to, as text."""
+    tokenizer = loaded.require_source()
+    return tuple(map(tokenizer.piece, [*line.tokens, tokenizer.marks.eos]))

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from textgen.arguments import shortened
+
 
 @dataclass(frozen=True)
 class Candidate:
@@ -22,6 +24,7 @@ class Candidate:
         token_log_probs: of each token, nats, the forced ones included.
         finished: it ended with eos and not at its limit.
         attention: (T, S + 1) float32 weights, the last column is the source's eos; or None.
+        pieces: the T tokens as text, where the attention was kept.
     """
 
     text: str
@@ -31,6 +34,13 @@ class Candidate:
     token_log_probs: tuple[float, ...]
     finished: bool
     attention: NDArray[np.float32] | None = None
+    pieces: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        return self.text
+
+    def __repr__(self) -> str:
+        return f"Candidate({shortened(self.text)!r}, score={self.score:.4g})"
 
 
 @dataclass(frozen=True)
@@ -45,6 +55,7 @@ class Translation:
         candidates: best first; at least one.
         prefix: the forced beginning of all candidates, as it was given.
         forced: number of tokens that are forced.
+        source_pieces: the S source tokens and eos as text, where the attention was kept.
     """
 
     index: int
@@ -54,6 +65,15 @@ class Translation:
     candidates: tuple[Candidate, ...]
     prefix: str = ""
     forced: int = 0
+    source_pieces: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        return self.text
+
+    def __repr__(self) -> str:
+        more = "" if len(self.candidates) == 1 else f", {len(self.candidates)} candidates"
+        score = f"score={self.candidates[0].score:.4g}"
+        return f"Translation({shortened(self.source)!r} -> {shortened(self.text)!r}, {score}{more})"
 
     @property
     def text(self) -> str:

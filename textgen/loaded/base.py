@@ -1,0 +1,98 @@
+"""What loaded models with methods share: their chains, and how they travel to other processes."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Sized
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, Self, TypeVar
+
+from textgen.checkpoint import find_model
+from textgen.decoding.binding import Binder
+from textgen.decoding.chain import Chain, Registries, default_registries, resolve
+from textgen.loaded.keywords import FilterLike, StrategyLike
+from textgen.loading import LoadedModel
+from textgen.log import logger
+from textgen.models.ensemble import Average
+from textgen.progress import counting
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, repr=False)
+class UsableModel(LoadedModel):
+    """A loaded model with methods; one subclass for each kind of model.
+
+    Attributes:
+        folders: of the model, or of the members of an ensemble; absolute.
+        average: what is averaged over the members.
+    """
+
+    folders: tuple[Path, ...] = ()
+    average: Average = "probabilities"
+
+    @classmethod
+    def of(cls, loaded: LoadedModel, names: tuple[str | Path, ...], average: Average) -> Self:
+        """A loaded model with methods.
+
+        Args:
+            loaded: the model.
+            names: by which it, or the members of the ensemble, were asked for.
+            average: of the ensemble.
+        """
+        values = {field.name: getattr(loaded, field.name) for field in fields(LoadedModel)}
+        folders = tuple(find_model(name).resolve() for name in names)
+        return cls(**values, folders=folders, average=average)
+
+    @functools.cached_property
+    def _binder(self) -> Binder:
+        """Makes chains ready; plugins that were bound once stay so."""
+        return self.binder()
+
+
+def make_chain(
+    decode: StrategyLike,
+    filters: FilterLike,
+    short: Mapping[str, object],
+    default: str,
+    *,
+    allow_unknown: bool,
+) -> Chain:
+    """The chain that keyword arguments name; see ``textgen.decoding.chain.resolve``."""
+    return resolve(
+        decode, filters, _registries(), short, default=default, allow_unknown=allow_unknown
+    )
+
+
+@functools.cache
+def _registries() -> Registries:
+    """Where names are looked up; what is installed is read once."""
+    return default_registries()
+
+
+def shown(results: Iterable[T], unit: str, inputs: Iterable[Any]) -> Iterator[T]:
+    """Results as they come, counted for people.
+
+    Args:
+        results: one for each of the inputs.
+        unit: what the inputs are, in the plural.
+        inputs: asked for their number, where they know it.
+    """
+    total = 1 if isinstance(inputs, str) else len(inputs) if isinstance(inputs, Sized) else None
+    with counting(unit) as show:
+        for number, result in enumerate(results, start=1):
+            show(number, total or number)
+            yield result
+
+
+def warn_of_missing(found: Sequence[int], wanted: int, chain: Chain) -> None:
+    """Tell the log which inputs got fewer results than were asked for."""
+    if short := sum(each < wanted for each in found):
+        logger.warning(
+            "%d of %d inputs got fewer than %d results: %s found no more.",
+            short,
+            len(found),
+            wanted,
+            chain.name,
+        )

@@ -1,0 +1,233 @@
+"""A language model with its verbs: generate, stream, perplexity."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Generator, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Unpack, overload
+
+import torch
+
+from textgen.arguments import listed
+from textgen.data.documents import TextSource
+from textgen.data.encodings import RAW, UTF8, without_surrogates
+from textgen.decoding.chain import Chain
+from textgen.decoding.random import check_seed
+from textgen.errors import TextgenError, UsageError
+from textgen.inference import Generation, Request, generate_each
+from textgen.loaded.base import UsableModel, make_chain, shown, warn_of_missing
+from textgen.loaded.inputs import opened
+from textgen.loaded.keywords import (
+    FilterLike,
+    GenerateKeywords,
+    StrategyLike,
+    check_keywords,
+)
+from textgen.progress import counting
+from textgen.short_options import DEFAULT_GENERATING, ShortOptions
+from textgen.workers.streaming import streamed
+
+if TYPE_CHECKING:
+    from textgen.evaluation.perplexity import Perplexity
+
+
+@dataclass(frozen=True, repr=False)
+class LoadedLanguageModel(UsableModel):
+    """A language model, or an ensemble of several, that continues texts."""
+
+    @overload
+    def generate(  # type: ignore[overload-overlap]  # a text is a prompt, not its characters
+        self, prompts: str, *, samples: None = None, **keywords: Unpack[GenerateKeywords]
+    ) -> Generation: ...
+    @overload
+    def generate(  # type: ignore[overload-overlap]  # a text is a prompt, not its characters
+        self, prompts: str, *, samples: int, **keywords: Unpack[GenerateKeywords]
+    ) -> list[Generation]: ...
+    @overload
+    def generate(
+        self, prompts: Iterable[str], *, samples: None = None, **keywords: Unpack[GenerateKeywords]
+    ) -> list[Generation]: ...
+    @overload
+    def generate(
+        self, prompts: Iterable[str], *, samples: int, **keywords: Unpack[GenerateKeywords]
+    ) -> list[list[Generation]]: ...
+    def generate(
+        self,
+        prompts: str | Iterable[str],
+        *,
+        samples: int | None = None,
+        max_tokens: int = 500,
+        stop: str | Iterable[str] = (),
+        seed: int = 0,
+        decode: StrategyLike = None,
+        filters: FilterLike = (),
+        allow_unknown: bool = False,
+        batch_size: int = 16,
+        progress: bool = False,
+        **short: Unpack[ShortOptions],
+    ) -> Generation | list[Generation] | list[list[Generation]]:
+        """Continue a text, or each of several.
+
+        What a prompt gets does not depend on the others, its number among them aside: that decides
+        what it draws.
+
+        Args:
+            prompts: one text or several.
+            samples: continuations of each prompt; None: one, which is not put into a list.
+            max_tokens: most tokens of each.
+            stop: a continuation ends before the first of these texts.
+            seed: of the random numbers.
+            decode: the strategy, as ``--decode`` has it (``"beam:width=5"``) or itself; None:
+                ``sample``.
+            filters: as ``--filter`` has them, or themselves; one or several.
+            allow_unknown: the unknown token may be generated.
+            batch_size: prompts decoded at once.
+            progress: show how many prompts are done.
+            short: the short options: temperature, top_k, top_p, min_p, repetition_penalty, beam.
+
+        Returns:
+            For one prompt its continuation, or with ``samples`` a list of them, best first where
+            they are ranked; for several prompts a list of these.
+
+        Raises:
+            UsageError: if the chain cannot be had or does not suit the model, two strategies or
+                one filter twice are named, or the strategy's own options name several results and
+                ``samples`` another number or none.
+            TextgenError: if the strategy finds no continuation where one is wanted.
+        """
+        check_keywords(self.generate, short)
+        chain = self._chain(decode, filters, short, allow_unknown=allow_unknown)
+        wanted, ends, seed = _results(chain, samples), _stops(stop), check_seed(seed)
+        requests = (
+            Request(prompt, wanted, max_tokens, ends, seed) for prompt in listed(prompts, "prompts")
+        )
+        each = generate_each(self, requests, chain, batch_size=batch_size, binder=self._binder)
+        found = list(shown(each, "prompts", prompts) if progress else each)
+        if samples is None:
+            first = [_first(each, chain) for each in found]
+            return first[0] if isinstance(prompts, str) else first
+        warn_of_missing([len(each) for each in found], wanted, chain)
+        return found[0] if isinstance(prompts, str) else found
+
+    def stream(
+        self,
+        prompt: str,
+        *,
+        max_tokens: int = 500,
+        stop: str | Iterable[str] = (),
+        seed: int = 0,
+        decode: StrategyLike = None,
+        filters: FilterLike = (),
+        allow_unknown: bool = False,
+        **short: Unpack[ShortOptions],
+    ) -> Generator[str, None, Generation]:
+        """Continue a text and yield it in pieces as soon as they are certain.
+
+        Args:
+            prompt: the text.
+            max_tokens: this and the rest are as for ``generate``.
+            stop: the text ends before the first of these texts.
+            seed: of the random numbers.
+            decode: the strategy.
+            filters: in the order in which they act.
+            allow_unknown: the unknown token may be generated.
+            short: the short options.
+
+        Returns:
+            Pieces whose concatenation is the continuation; the value of the generator itself
+            (of ``yield from``) is the ``Generation``. A beam search yields what no later step can
+            change. Leaving the loop early ends the search.
+
+        Raises:
+            UsageError: as for ``generate``.
+        """
+        check_keywords(self.stream, short)
+        chain = self._chain(decode, filters, short, allow_unknown=allow_unknown)
+        request = Request(prompt, _results(chain, None), max_tokens, _stops(stop), check_seed(seed))
+        threads = torch.get_num_threads()
+
+        def run(tell: Callable[[str], None]) -> Generation:
+            torch.set_num_threads(threads)  # each thread has a number of its own
+
+            def on_text(_: int, text: str) -> None:
+                if text:
+                    tell(without_surrogates(text))
+
+            each = generate_each(self, [request], chain, on_text=on_text, binder=self._binder)
+            return _first(next(each), chain)
+
+        self._binder(chain)  # what does not suit the model is told at once
+        return streamed(run)
+
+    def perplexity(
+        self,
+        text: str | Path | TextSource,
+        *,
+        held_out: bool = False,
+        column: str | None = None,
+        encoding: str | None = None,
+        progress: bool = False,
+    ) -> Perplexity:
+        """Measure how well the model foretells a text.
+
+        Args:
+            text: a file or folder, as for ``textgen.open_text``, or a source of text; a text in
+                memory is ``textgen.Texts([text])``.
+            held_out: only the part of it that the training held out.
+            column: of a table.
+            encoding: of the file; None is UTF-8, for a model of bytes bytes of any kind.
+            progress: show how much of it is done.
+
+        Raises:
+            UsageError: if there is no such file; or nothing of this text was held out.
+            DataError: if the text is empty or cannot be read.
+        """
+        from textgen.evaluation.perplexity import perplexity
+
+        source = opened(text, column, encoding or (RAW if self.tokenizer.kind == "bytes" else UTF8))
+        with counting("tokens") if progress else contextlib.nullcontext() as show:
+            return perplexity(self, source, held_out=held_out, progress=show)
+
+    evaluate = perplexity
+
+    def _chain(
+        self,
+        decode: StrategyLike,
+        filters: FilterLike,
+        short: Mapping[str, object],
+        *,
+        allow_unknown: bool,
+    ) -> Chain:
+        return make_chain(decode, filters, short, DEFAULT_GENERATING, allow_unknown=allow_unknown)
+
+
+def _results(chain: Chain, samples: int | None) -> int:
+    """How many continuations each prompt gets.
+
+    Raises:
+        UsageError: if the strategy names another number than is asked for.
+    """
+    number = chain.results(samples)
+    if samples is None and number > 1:
+        raise UsageError(
+            f"{chain.name} gives {number} results by its own options: say samples={number} for a "
+            "list of them."
+        )
+    return number
+
+
+def _stops(stop: str | Iterable[str]) -> tuple[str, ...]:
+    """The stop texts."""
+    found = tuple(listed(stop, "stop"))
+    if "" in found:
+        raise UsageError("stop: an empty text would stop at once.")
+    return found
+
+
+def _first(found: list[Generation], chain: Chain) -> Generation:
+    """The best continuation of a prompt."""
+    if not found:
+        raise TextgenError(f"{chain.name} found no text.")
+    return found[0]

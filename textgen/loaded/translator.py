@@ -1,0 +1,208 @@
+"""A translator with its verbs: translate, evaluate."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Unpack, overload
+
+from textgen.arguments import listed
+from textgen.decoding.random import check_seed
+from textgen.evaluation.report import TranslationReport, translate_and_score
+from textgen.loaded.base import UsableModel, make_chain, shown, warn_of_missing
+from textgen.loaded.keywords import (
+    FilterLike,
+    StrategyLike,
+    TranslateKeywords,
+    check_keywords,
+)
+from textgen.progress import counting
+from textgen.short_options import DEFAULT_TRANSLATING, ShortOptions
+from textgen.translation import (
+    MaxLength,
+    Translation,
+    TranslationOptions,
+    translate,
+)
+from textgen.translation import replace_unknown as replaced
+from textgen.workers.cores import default_threads
+
+
+@dataclass(frozen=True, repr=False)
+class LoadedTranslator(UsableModel):
+    """A translator, or an ensemble of several."""
+
+    @overload
+    def translate(  # type: ignore[overload-overlap]  # a text is a line, not its characters
+        self, lines: str, **keywords: Unpack[TranslateKeywords]
+    ) -> Translation: ...
+    @overload
+    def translate(
+        self, lines: Iterable[str], **keywords: Unpack[TranslateKeywords]
+    ) -> list[Translation]: ...
+    def translate(
+        self,
+        lines: str | Iterable[str],
+        *,
+        decode: StrategyLike = None,
+        filters: FilterLike = (),
+        n_best: int | None = None,
+        prefixes: str | Iterable[str] | None = None,
+        attention: bool = False,
+        replace_unknown: bool | Mapping[str, str] = False,
+        max_length: str | int | MaxLength | None = None,
+        max_source: int = 1000,
+        shortlist: int | None = None,
+        seed: int = 0,
+        allow_unknown: bool = False,
+        batch_tokens: int = 1024,
+        window: int = 1024,
+        threads: int | None = None,
+        progress: bool = False,
+        **short: Unpack[ShortOptions],
+    ) -> Translation | list[Translation]:
+        """Translate a line, or each of several.
+
+        A blank line gives an empty translation. For an endless input there is
+        ``textgen.translate``.
+
+        Args:
+            lines: one line or several.
+            decode: the strategy, as ``--decode`` has it or itself; None: a beam of width 5.
+            filters: as ``--filter`` has them, or themselves; one or several.
+            n_best: translations of each line, its ``candidates``, best first; None: as many as
+                the strategy's own options name, or one.
+            prefixes: a forced beginning of each translation, "" for none.
+            attention: keep the attention, for ``word_links`` and for notebooks.
+            replace_unknown: put the source word that it attends to in the place of an unknown
+                word; a mapping translates it first.
+            max_length: most tokens of a translation: ``"2x+10"`` of its source's, or a number;
+                None: from the training pairs.
+            max_source: source tokens after which a line is cut.
+            shortlist: look only at so many likely target tokens of each source token; needs a
+                lexicon (``textgen.learn_lexicon``).
+            seed: of the random numbers.
+            allow_unknown: the unknown token may be generated.
+            batch_tokens: source tokens decoded at once.
+            window: most lines that are read ahead and grouped by length.
+            threads: that translate at once, on the CPU; None: as many as there are cores, up to 8.
+            progress: show how many lines are done.
+            short: the short options: temperature, top_k, top_p, min_p, repetition_penalty, beam.
+
+        Returns:
+            For one line its translation, for several a list.
+
+        Raises:
+            UsageError: if the chain cannot be had or does not suit the model, two strategies or
+                one filter twice are named, or prefixes run out before the lines.
+            CheckpointError: if shortlists are asked for and the model has no lexicon that fits.
+        """
+        check_keywords(self.translate, short)
+        chain = make_chain(decode, filters, short, DEFAULT_TRANSLATING, allow_unknown=allow_unknown)
+        options = TranslationOptions(
+            candidates=chain.results(n_best),
+            batch_tokens=batch_tokens,
+            window=window,
+            max_source=max_source,
+            max_length=_max_length(max_length),
+            attention=attention or replace_unknown is not False,
+            seed=check_seed(seed),
+            workers=1 if isinstance(lines, str) else threads or default_threads(),
+            shortlist=shortlist,
+            allow_unknown=allow_unknown or replace_unknown is not False,
+        )
+        forced = None if prefixes is None else listed(prefixes, "prefixes")
+        given = listed(lines, "lines")
+        with contextlib.closing(
+            translate(self, given, chain, options, prefixes=forced)
+        ) as translations:
+            found = list(shown(translations, "lines", lines) if progress else translations)
+        if replace_unknown is not False:
+            words = {} if replace_unknown is True else replace_unknown
+            found = [self._with_words(each, words) for each in found]
+        counts = [len(each.candidates) for each in found if each.source_tokens]
+        warn_of_missing(counts, options.candidates or 1, chain)
+        return found[0] if isinstance(lines, str) else found
+
+    def evaluate(
+        self,
+        lines: Iterable[str],
+        references: Sequence[str] | Sequence[Sequence[str]],
+        *,
+        decode: StrategyLike = None,
+        filters: FilterLike = (),
+        tokenizer: str = "13a",
+        max_length: str | int | MaxLength | None = None,
+        seed: int = 0,
+        allow_unknown: bool = False,
+        threads: int | None = None,
+        progress: bool = False,
+        **short: Unpack[ShortOptions],
+    ) -> TranslationReport:
+        """Translate lines and score the translations with BLEU, chrF and TER (sacreBLEU's).
+
+        Args:
+            lines: to translate.
+            references: the right translation of each line; or several such lists.
+            decode: this and the next as for ``translate``.
+            filters: in the order in which they act.
+            tokenizer: of BLEU.
+            max_length: as for ``translate``.
+            seed: of the random numbers.
+            allow_unknown: the unknown token may be generated.
+            threads: as for ``translate``.
+            progress: show how many lines are done.
+            short: the short options.
+
+        Raises:
+            DataError: if the numbers of lines differ, or there is none.
+            UsageError: as for ``translate``, or for an unknown tokenizer.
+        """
+        check_keywords(self.evaluate, short)
+        chain = make_chain(decode, filters, short, DEFAULT_TRANSLATING, allow_unknown=allow_unknown)
+        options = TranslationOptions(
+            max_length=_max_length(max_length),
+            seed=check_seed(seed),
+            workers=threads or default_threads(),
+            allow_unknown=allow_unknown,
+        )
+        known = _references(references)
+        with counting("lines") if progress else contextlib.nullcontext() as show:
+            return translate_and_score(
+                self,
+                list(listed(lines, "lines")),
+                known,
+                chain,
+                options,
+                tokenizer=tokenizer,
+                progress=show,
+            )
+
+    def _with_words(self, translation: Translation, words: Mapping[str, str]) -> Translation:
+        """A translation whose unknown words were replaced."""
+        candidates = tuple(
+            dataclasses.replace(each, text=replaced(self, translation, each, words))
+            for each in translation.candidates
+        )
+        return dataclasses.replace(translation, candidates=candidates)
+
+
+def _max_length(given: str | int | MaxLength | None) -> MaxLength | None:
+    """A limit as people give it.
+
+    Raises:
+        UsageError: if it is not understood.
+    """
+    if given is None or isinstance(given, MaxLength):
+        return given
+    return MaxLength.parse(str(given))
+
+
+def _references(given: Sequence[str] | Sequence[Sequence[str]]) -> list[list[str]]:
+    """Reference texts as a list of each text's lines."""
+    texts = list(given)
+    if all(isinstance(each, str) for each in texts):
+        return [[str(each) for each in texts]]
+    return [list(listed(text, "references")) for text in texts]
