@@ -12,6 +12,7 @@ from annotated_types import Ge
 
 from textgen.cli.failures import complain
 from textgen.cli.options import (
+    Number,
     all_of,
     chosen,
     kept_option,
@@ -31,7 +32,7 @@ def _short_option(name: str) -> Callable[[Command], Command]:
     """A short option as ``textgen.short_options`` has it."""
     form = SHORT_FORMS[name]
     value, *metadata = typing.get_args(HINTS[name])
-    kind: click.ParamType[Any] = click.FLOAT
+    kind: click.ParamType[Any] = Number()
     if int in typing.get_args(value):
         least = next((each.ge for each in metadata if isinstance(each, Ge)), None)
         kind = click.IntRange(min=typing.cast("int | None", least))

@@ -15,7 +15,7 @@ from textgen.cli.failures import complain
 from textgen.cli.known_pairs import FILE, KnownPairs, corpus_options, source_option
 from textgen.cli.lazy import SeveralCommand, examples
 from textgen.cli.many_cores import Cores, scoring_cores
-from textgen.cli.options import chosen, kept_option
+from textgen.cli.options import Number, chosen, kept_option
 from textgen.cli.output import json_option, print_json, print_table
 from textgen.cli.threads import set_threads
 from textgen.cli.translating import Models, models_option
@@ -67,10 +67,10 @@ METHODS = (
 @corpus_options
 @kept_option(
     "--threshold",
-    type=click.FloatRange(0, 1),
+    type=Number(0, 1),
     default=0.0,
     show_default=True,
-    help="Least attention of a link.",
+    help="Least attention of a link, from 0 to 1.",
 )
 @kept_option(
     "--link-all",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import math
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar, cast
@@ -77,6 +78,44 @@ device_option = click.option(
     show_default=True,
     help="Where to compute.",
 )
+
+
+class Number(click.ParamType[float]):
+    """A finite number: NaN compares false with every bound, so a range alone would let it through.
+
+    Args:
+        least: smallest that is allowed.
+        most: largest that is allowed.
+        least_allowed: whether ``least`` itself is.
+    """
+
+    name = "float"
+
+    def __init__(
+        self, least: float = -math.inf, most: float = math.inf, *, least_allowed: bool = True
+    ) -> None:
+        self.least, self.most, self.least_allowed = least, most, least_allowed
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """The number."""
+        try:
+            number = float(value)
+        except (TypeError, ValueError, OverflowError):
+            self.fail(f"{value!r} is no number.", param, ctx)
+        above = self.least < number or (self.least_allowed and self.least == number)
+        if not (math.isfinite(number) and above and number <= self.most):
+            self.fail(f"{value} is out of range: allowed is {self._allowed()}.", param, ctx)
+        return number
+
+    def _allowed(self) -> str:
+        parts = ["a finite number"]
+        if math.isfinite(self.least):
+            parts.append(f"{'at least' if self.least_allowed else 'more than'} {self.least:g}")
+        if math.isfinite(self.most):
+            parts.append(f"at most {self.most:g}")
+        return ", ".join(parts)
 
 
 class Seed(click.ParamType[int]):

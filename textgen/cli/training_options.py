@@ -14,7 +14,7 @@ import click
 
 from textgen.cli.failures import complain
 from textgen.cli.lazy import Several
-from textgen.cli.options import Seed, all_of, kept_option
+from textgen.cli.options import Number, Seed, all_of, kept_option
 from textgen.cli.output import print_json
 from textgen.cli.ranks import ranks
 from textgen.cli.threads import set_threads, threads_option
@@ -46,7 +46,7 @@ training_options = all_of(
         ),
         kept_option(
             "--minutes",
-            type=click.FloatRange(min=0, min_open=True),
+            type=Number(0, least_allowed=False),
             metavar="M",
             help="Stop after M minutes; the learning rate is planned to end then.",
         ),
