@@ -25,8 +25,8 @@ from textgen.decoding.chain import default_registries, resolve
 from textgen.evaluation.translation_metrics import MetricOptions, score_translation
 from textgen.loading import LoadedModel, load_model
 from textgen.recipes import TranslatorRecipe, load_translator_recipe
+from textgen.tasks.translator import train_translator
 from textgen.training.events import Step
-from textgen.training.translator import train_translator
 from textgen.translation import translate
 
 VARIANTS: dict[str, list[str]] = {

@@ -19,8 +19,8 @@ import click
 from textgen.data.corpora import card
 from textgen.data.files import open_text
 from textgen.recipes import load_recipe
+from textgen.tasks.language_model import train_language_model
 from textgen.training.events import Step, Validated
-from textgen.training.language_model import train_language_model
 
 PRECISIONS = ("float32", "bfloat16")
 

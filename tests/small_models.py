@@ -6,10 +6,9 @@ from pathlib import Path
 
 import torch
 
-from textgen.checkpoint import save_config, save_weights
+from textgen.checkpoint import SOURCE_TOKENIZER, save_config, save_weights
 from textgen.config import as_dict
 from textgen.data.tokenizers import TokenizerConfig, save_tokenizer, train_tokenizer
-from textgen.loading import SOURCE_TOKENIZER
 from textgen.models.config import LanguageModelConfig, TranslatorConfig
 from textgen.models.language_model import LanguageModel
 from textgen.models.translator import Translator

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import unicodedata
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,8 +17,8 @@ from textgen.evaluation.text_warnings import text_warnings
 from textgen.inference import Request, generate
 from textgen.loading import LoadedModel, load_model
 from textgen.recipes.recipe import LanguageModelRecipe, TranslatorRecipe
-from textgen.training import translator as training
-from textgen.training.language_model import train_language_model
+from textgen.tasks.language_model import train_language_model
+from textgen.tasks.pairs import _Validation
 from textgen.translation import TranslationOptions
 from textgen_decoders.banned import Banned
 from textgen_decoders.constrained import Constrained
@@ -118,15 +117,14 @@ def test_references_of_an_evaluation(model: LoadedModel, monkeypatch: pytest.Mon
     assert report.scores.scores["bleu"].score == pytest.approx(100)
 
 
-def test_references_of_a_training(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_references_of_a_training(monkeypatch: pytest.MonkeyPatch) -> None:
     said(monkeypatch, [COMPOSED])
     data = {"model": {"hidden": 8, "embedding": 4}, "judge": {"bleu_pairs": 1}}
     recipe = structure(TranslatorRecipe, {**data, "training": {"steps": 1}})
-    tokenizers = training._Tokenizers(TOKENIZER, TOKENIZER)
-    judge = training._Judge(
-        recipe, tokenizers, PairTexts([(COMPOSED, DECOMPOSED)]), tmp_path, {"target_ratio": 1.0}
-    )
-    assert judge._bleu(None) == pytest.approx(100)  # type: ignore[arg-type]
+    tokenizers = {"source": TOKENIZER, "target": TOKENIZER}
+    texts = PairTexts([(COMPOSED, DECOMPOSED)])
+    validation = _Validation(recipe, tokenizers, texts, {"target_ratio": 1.0})
+    assert validation._bleu(None) == pytest.approx(100)  # type: ignore[arg-type]
 
 
 def test_texts_of_two_forms_are_told_where_no_model_knows_its_own() -> None:

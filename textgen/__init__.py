@@ -51,8 +51,8 @@ if TYPE_CHECKING:
         load_recipe,
         load_translator_recipe,
     )
-    from textgen.training.language_model import train_language_model
-    from textgen.training.translator import train_translator
+    from textgen.tasks.language_model import train_language_model
+    from textgen.tasks.translator import train_translator
     from textgen.translation import (
         Candidate,
         Lexicon,
@@ -147,8 +147,8 @@ _HOMES = {
         "load_recipe",
         "load_translator_recipe",
     ),
-    "textgen.training.language_model": ("train_language_model",),
-    "textgen.training.translator": ("train_translator",),
+    "textgen.tasks.language_model": ("train_language_model",),
+    "textgen.tasks.translator": ("train_translator",),
     "textgen.translation": (
         "Candidate",
         "Lexicon",

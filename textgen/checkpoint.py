@@ -285,7 +285,7 @@ def commit_model(folder: Path, *, keep: bool) -> None:
         CheckpointError: if it fails; the model before is untouched, or the new one is complete and
             put in place by the next command that reads it.
     """
-    staging.commit(folder, () if keep else OWN, CONFIG)
+    staging.commit(folder, () if keep else _own(folder), CONFIG)
 
 
 def recover_model(folder: Path) -> None:
@@ -294,7 +294,17 @@ def recover_model(folder: Path) -> None:
     Raises:
         CheckpointError: if it cannot be completed.
     """
-    staging.recover(folder, OWN, CONFIG)
+    staging.recover(folder, _own(folder), CONFIG)
+
+
+def _own(folder: Path) -> tuple[str, ...]:
+    """Names of the files of a folder's model, its vocabularies among them."""
+    try:
+        data = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+        names = [Path(name).name for name in data["facts"]["vocabularies"].values()]
+    except (OSError, ValueError, LookupError, TypeError, AttributeError):
+        names = []  # there is no model, or one of a format that had no others
+    return (*OWN, *(f"{name}.{ending}" for name in names for ending in ("json", "model")))
 
 
 def find_model(name: str | Path) -> Path:

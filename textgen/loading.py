@@ -12,21 +12,16 @@ from typing import Any, cast
 import torch
 
 from textgen.arguments import texts
-from textgen.checkpoint import CONFIG, SOURCE_TOKENIZER, find_model, load_weights, read_config
+from textgen.checkpoint import CONFIG, find_model, load_weights, read_config
 from textgen.config import structure
-from textgen.data.tokenizers import TextTokenizer, fingerprints, load_tokenizer
+from textgen.data.tokenizers import TextTokenizer
 from textgen.decoding.binding import Binder
-from textgen.errors import CheckpointError, ConfigError, UsageError
+from textgen.errors import CheckpointError, ConfigError, PluginError, UsageError
 from textgen.models.ensemble import Average, Ensemble
 from textgen.models.float32 import take_fast_float32
-from textgen.models.language_model import LanguageModel
 from textgen.models.products import NUMBERS, Precision
-from textgen.models.translator import Translator
-from textgen.recipes import (
-    RECIPES,
-    TRANSLATOR,
-    LanguageModelRecipe,
-)
+from textgen.recipes.recipe import TRANSLATOR
+from textgen.task import find_task, fingerprints, load_vocabularies
 
 
 @dataclass(frozen=True)
@@ -36,7 +31,7 @@ class LoadedModel:
     Attributes:
         name: by which it was asked for.
         folder: its checkpoint.
-        kind: ``language-model`` or ``translator``.
+        kind: ``language-model``, ``translator``, or another task's name.
         model: in evaluation mode, on ``device``.
         tokenizer: of the target (the only one of a language model).
         recipe: what it was trained with.
@@ -46,6 +41,7 @@ class LoadedModel:
         precision: of its weights: ``float32``, ``bfloat16`` or ``int8``.
         facts: about the texts that it was made from: ``train`` and ``valid``, each with ``name``
             and ``digest``; nothing of models of format 1.
+        vocabularies: all tokenizers, by the side that they belong to.
     """
 
     name: str
@@ -59,6 +55,7 @@ class LoadedModel:
     target_ratio: float = 1.0
     precision: str = "float32"
     facts: Mapping[str, Any] = field(default_factory=dict)
+    vocabularies: Mapping[str, TextTokenizer] = field(default_factory=dict)
 
     def __repr__(self) -> str:
         size = sum(each.numel() for each in self.model.parameters())
@@ -146,27 +143,31 @@ def load_model(name: str, device: str = "auto", precision: str = "float32") -> L
     place, weights = resolve_device(device), resolve_precision(precision)
     folder = find_model(name)
     saved = read_config(folder)
-    if saved.kind not in RECIPES:
-        raise CheckpointError(f"{folder}: models of kind {saved.kind!r} are unknown here.")
     try:
-        recipe = structure(RECIPES[saved.kind], saved.config, where=str(folder / CONFIG))
+        task = find_task(saved.kind)
+        recipe = structure(task.recipe_class, saved.config, where=str(folder / CONFIG))
+    except PluginError as error:
+        message = f"{folder}: models of kind {saved.kind!r} cannot be loaded here: {error}"
+        raise CheckpointError(message) from None
     except ConfigError as error:
         raise CheckpointError(str(error)) from None
-    tokenizer = load_tokenizer(folder)
-    source, model = _model(folder, recipe, tokenizer)
+    vocabularies = load_vocabularies(task.vocabularies(recipe), folder)
+    model: Any = task.build(recipe, vocabularies)
     facts = load_weights(folder, model)
-    _require_its_tokenizers(folder, facts, tokenizer, source)
+    _require_its_tokenizers(folder, facts, vocabularies)
     if place.type == "cpu":
         take_fast_float32()
-    return LoadedModel(
+    model = model.to(place)
+    return task.loaded_class(
         name=name,
         folder=folder,
         kind=saved.kind,
-        model=model.to(place).for_decoding(weights),
-        tokenizer=tokenizer,
+        model=model.for_decoding(weights) if hasattr(model, "for_decoding") else model.eval(),
+        tokenizer=vocabularies.get("target") or next(iter(vocabularies.values())),
         recipe=recipe,
         device=place,
-        source_tokenizer=source,
+        source_tokenizer=vocabularies.get("source"),
+        vocabularies=vocabularies,
         target_ratio=float(saved.facts.get("target_ratio", 1.0)),
         precision=precision,
         facts=saved.facts,
@@ -176,8 +177,7 @@ def load_model(name: str, device: str = "auto", precision: str = "float32") -> L
 def _require_its_tokenizers(
     folder: Path,
     facts: Mapping[str, Any],
-    tokenizer: TextTokenizer,
-    source: TextTokenizer | None,
+    vocabularies: Mapping[str, TextTokenizer],
 ) -> None:
     """Weights fit the very tokenizers that they were trained with; those of format 1 tell none.
 
@@ -185,7 +185,7 @@ def _require_its_tokenizers(
         CheckpointError: if a tokenizer is another one.
     """
     known = facts.get("tokenizers") or {}
-    for side, own in fingerprints(tokenizer, source).items():
+    for side, own in fingerprints(vocabularies).items():
         if known.get(side, own) != own:
             raise CheckpointError(
                 f"{folder}: the {side} tokenizer is not the one that the weights were trained "
@@ -246,13 +246,3 @@ def _require_alike(first: LoadedModel, other: LoadedModel) -> None:
                 f"{other.name} ({theirs.kind}, {theirs.size:,} tokens). Train them on the same "
                 "pairs with the same tokenizer options, and another training.seed."
             )
-
-
-def _model(
-    folder: Path, recipe: Any, tokenizer: TextTokenizer
-) -> tuple[TextTokenizer | None, LanguageModel | Translator]:
-    """The source's tokenizer, if there is a source, and a model with fresh weights."""
-    if isinstance(recipe, LanguageModelRecipe):
-        return None, LanguageModel(recipe.model, tokenizer.size)
-    source = tokenizer if recipe.data.joint else load_tokenizer(folder, SOURCE_TOKENIZER)
-    return source, Translator(recipe.model, source.size, tokenizer.size)

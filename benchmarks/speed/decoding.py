@@ -24,7 +24,7 @@ from textgen.decoding.chain import Chain, default_registries, resolve
 from textgen.errors import UsageError
 from textgen.loading import LoadedModel, load_model
 from textgen.recipes import load_translator_recipe
-from textgen.training.translator import train_translator
+from textgen.tasks.translator import train_translator
 from textgen.translation import Translation, TranslationOptions, translate
 
 WORDS = 8000

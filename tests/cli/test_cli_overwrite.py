@@ -9,7 +9,7 @@ import torch
 
 from textgen.checkpoint import TRAINING, read_config
 from textgen.cli.failures import guarded
-from textgen.training import language_model
+from textgen.tasks import texts
 
 SETTINGS = ["training.minutes=none", "training.steps=3", "model.hidden=8", "training.device=cpu"]
 
@@ -79,7 +79,7 @@ def test_who_stops_before_the_first_save_is_not_told_to_resume(
     def stopped(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(language_model, "train_tokenizer", stopped)
+    monkeypatch.setattr(texts, "train_tokenizer", stopped)
     assert train("--overwrite") == 130
     told = capsys.readouterr().err
     assert "m still holds the model from before" in told

@@ -23,9 +23,9 @@ from textgen.models.adaptive_softmax import AdaptiveSoftmax
 from textgen.models.language_model import LanguageModel
 from textgen.protocols import Batch, Marks
 from textgen.recipes.recipe import LanguageModelRecipe
+from textgen.tasks.language_model import train_language_model
 from textgen.training.events import Event, Step, Validated
 from textgen.training.frequency import count_targets
-from textgen.training.language_model import train_language_model
 from textgen.training.loss import output_loss
 from textgen.training.objective import TokenLoss, total_loss
 from textgen.training.precision import Arithmetic

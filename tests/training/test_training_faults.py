@@ -18,7 +18,7 @@ from textgen.errors import CheckpointError, DataError, TextgenError, TrainingErr
 from textgen.loading import load_model
 from textgen.recipes.recipe import LanguageModelRecipe
 from textgen.staging import MOVING, STAGED
-from textgen.training.language_model import train_language_model
+from textgen.tasks.language_model import train_language_model
 
 WORDS = ["the", "cat", "sat", "on", "a", "mat", "and", "the", "dog", "ran", "off", "with", "it"]
 TEXT = "".join(WORDS[i * i % 13] + " " for i in range(60))

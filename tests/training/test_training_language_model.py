@@ -35,8 +35,8 @@ from textgen.errors import (
 from textgen.models.language_model import LanguageModel
 from textgen.protocols import Batch
 from textgen.recipes.recipe import LANGUAGE_MODEL, LanguageModelRecipe
+from textgen.tasks.language_model import train_language_model
 from textgen.training.events import Event, Improved, Note, Snapshot, Step, Stopped, Validated
-from textgen.training.language_model import train_language_model
 
 WORDS = ["the", "quick", "brown", "fox", "jumps", "over", "the", "lazy", "dog", "and", "runs"]
 TEXT = "".join(WORDS[(i * i + i // 3) % 11] + ("\n" if i % 6 == 5 else " ") for i in range(900))

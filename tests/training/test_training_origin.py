@@ -19,9 +19,9 @@ from textgen.errors import CheckpointError, TextgenError, UsageError
 from textgen.evaluation.perplexity import is_trained_on, perplexity
 from textgen.loading import load_model
 from textgen.recipes.recipe import LanguageModelRecipe, TranslatorRecipe
+from textgen.tasks.language_model import train_language_model
+from textgen.tasks.translator import train_translator
 from textgen.training.events import Event, Note
-from textgen.training.language_model import train_language_model
-from textgen.training.translator import train_translator
 
 LINE = "the cat sat on the mat and the dog sat on the cat\n"
 TEXT = Texts([LINE * 8], "a.txt")

@@ -8,7 +8,7 @@ import torch
 from textgen.config import structure
 from textgen.data.documents import Texts
 from textgen.recipes.recipe import LanguageModelRecipe
-from textgen.training.language_model import train_language_model
+from textgen.tasks.language_model import train_language_model
 
 TEXT = "".join(chr(97 + (i * i + i // 5) % 23) for i in range(3000))
 RECIPE = {

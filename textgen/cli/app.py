@@ -6,16 +6,6 @@ import click
 
 from textgen.cli.lazy import LazyGroup, examples
 
-_TRAIN = LazyGroup(
-    "train",
-    {"lm": "textgen.cli.train_lm", "translator": "textgen.cli.train_translator"},
-    help="Train a model on your own text.",
-    epilog=examples(
-        "textgen train lm --corpus python-reference --minutes 1 --out checkpoints/py",
-        "textgen train translator --corpus dates --recipe dates-small --out checkpoints/dates",
-    ),
-)
-
 _EVALUATE = LazyGroup(
     "evaluate",
     {
@@ -32,7 +22,7 @@ _EVALUATE = LazyGroup(
 textgen = LazyGroup(
     "textgen",
     {
-        "train": _TRAIN,
+        "train": "textgen.cli.train",
         "generate": "textgen.cli.generate",
         "translate": "textgen.cli.translate",
         "lexicon": "textgen.cli.lexicon",

@@ -28,9 +28,10 @@ def command(*, name: str | None, as_json: bool) -> None:
 
 def _list(*, as_json: bool) -> None:
     """One line for each recipe."""
-    from textgen.recipes import RECIPES, read_recipe, recipe_names
+    from textgen.recipes import read_recipe, recipe_names
+    from textgen.task import task_names
 
-    recipes = [read_recipe(name) for kind in RECIPES for name in recipe_names(kind)]
+    recipes = [read_recipe(name) for kind in task_names() for name in recipe_names(kind)]
     rows = [(recipe.name, recipe.kind, recipe.about) for recipe in recipes]
     if as_json:
         for row in rows:
@@ -42,13 +43,12 @@ def _list(*, as_json: bool) -> None:
 def _show(name: str, *, as_json: bool) -> None:
     """Every key of a recipe."""
     from textgen.config import as_dict, describe
-    from textgen.recipes import LANGUAGE_MODEL, RECIPES, load_any_recipe, read_recipe
+    from textgen.recipes import load_any_recipe, read_recipe
 
     written = read_recipe(name)
-    kind = written.kind if written.kind in RECIPES else LANGUAGE_MODEL
-    recipe = load_any_recipe(kind, name)
+    recipe = load_any_recipe(written.kind, name)
     if as_json:
-        facts = {"name": name, "kind": kind, "about": written.about}
+        facts = {"name": name, "kind": written.kind, "about": written.about}
         print_json({**facts, "config": as_dict(recipe)})
         return
     rows = [("KEY", "VALUE", "TYPE", "MEANING")]

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -23,6 +23,7 @@ from textgen.progress import clock
 
 if TYPE_CHECKING:
     from textgen.progress import Figure, Listener
+    from textgen.task import Metrics, Task
     from textgen.training.events import Event
     from textgen.training.group import Group
 
@@ -157,7 +158,7 @@ class Training:
             settings.append(f"training.seed={self.seed}")
         return settings
 
-    def recipe_of(self, kind: str, default: str, group: Group) -> Any:
+    def recipe_of(self, task: Task, group: Group) -> Any:
         """The recipe that is named; a resumed training's own one where none is.
 
         All processes have what the first one reads.
@@ -167,22 +168,21 @@ class Training:
             CheckpointError: if the training to resume is of another kind.
         """
         from textgen.config import as_dict, structure
-        from textgen.recipes import RECIPES
 
-        data = group.first(lambda: as_dict(self._own_recipe(kind, default)))
-        return structure(RECIPES[kind], data)
+        data = group.first(lambda: as_dict(self._own_recipe(task)))
+        return structure(task.recipe_class, data)
 
-    def _own_recipe(self, kind: str, default: str) -> Any:
+    def _own_recipe(self, task: Task) -> Any:
         from textgen.checkpoint import CONFIG, read_config
         from textgen.config import structure
-        from textgen.recipes import RECIPES, load_any_recipe, with_settings
+        from textgen.recipes import load_any_recipe, with_settings
 
         settings = self.all_settings()
         known = self.resume and (self.out / CONFIG).is_file()
         if not known or self.recipe is not None:
-            return load_any_recipe(kind, self.recipe or default, settings)
-        saved = with_settings(read_config(self.out, kind).config, settings)
-        return structure(RECIPES[kind], saved, where=f"the recipe in {self.out}")
+            return load_any_recipe(task.name, self.recipe or task.default_recipe, settings)
+        saved = with_settings(read_config(self.out, task.name).config, settings)
+        return structure(task.recipe_class, saved, where=f"the recipe in {self.out}")
 
     def run(self, events: Iterable[Event], figure: Figure, group: Group) -> Summary:
         """Drive a training to its end; the first process tells its events on stderr and to logs."""
@@ -207,16 +207,7 @@ class Training:
         yield stack.enter_context(training_progress(figure))
 
 
-class Figures(Protocol):
-    """Figures of a test, as plain data for --json."""
-
-    def as_dict(self) -> dict[str, Any]:
-        """By name."""
-
-
-def report(
-    out: Path, summary: Summary, test: Figures | None, test_line: str, *, as_json: bool
-) -> None:
+def report(out: Path, summary: Summary, test: Metrics | None, *, as_json: bool) -> None:
     """Tell on stdout what a training came to, and its test if there was one."""
     if as_json:
         result: dict[str, Any] = {"model": str(out), **summary.as_dict()}
@@ -226,7 +217,7 @@ def report(
         return
     click.echo(f"{out}: {summary}")
     if test is not None:
-        click.echo(f"test: {test_line}")
+        click.echo(f"test: {test}")
 
 
 @contextlib.contextmanager

@@ -1,4 +1,4 @@
-"""What commands that translate share: the models, the batches, and the measuring of a test."""
+"""What commands that translate share: the models and the batches."""
 
 from __future__ import annotations
 
@@ -9,13 +9,8 @@ import click
 
 from textgen.cli.lazy import Several
 from textgen.cli.options import Seed, all_of, kept_option
-from textgen.progress import counting
-from textgen.short_options import DEFAULT_TRANSLATING
-from textgen.workers.cores import default_threads
 
 if TYPE_CHECKING:
-    from textgen.data.parallel import ParallelSource
-    from textgen.evaluation.report import TranslationReport
     from textgen.loading import LoadedModel
     from textgen.translation import MaxLength, TranslationOptions
 
@@ -163,19 +158,3 @@ class Translating:
             seed=self.seed,
             shortlist=self.shortlist,
         )
-
-
-def measure(name: str, test: ParallelSource) -> TranslationReport:
-    """Translate and score a test as people do by default: with a beam of 5."""
-    from textgen.decoding.chain import default_registries, resolve
-    from textgen.evaluation.report import translate_and_score
-    from textgen.loading import load_model
-    from textgen.translation import TranslationOptions
-
-    options = TranslationOptions(workers=default_threads())
-    pairs = list(test.pairs())
-    chain = resolve(DEFAULT_TRANSLATING, [], default_registries())
-    sources, targets = [pair.source for pair in pairs], [pair.target for pair in pairs]
-    loaded = load_model(name)
-    with counting("lines") as progress:
-        return translate_and_score(loaded, sources, [targets], chain, options, progress=progress)

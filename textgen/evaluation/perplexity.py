@@ -99,6 +99,12 @@ class Perplexity:
         """
         return not self.unknown and not self.altered
 
+    def __str__(self) -> str:
+        return (
+            f"perplexity {self.perplexity:,.3f} per token, "
+            f"{self.nats_per_character:.4f} nats per character"
+        )
+
     def as_dict(self) -> dict[str, Any]:
         """All figures by name, ready for JSON."""
         names = ("perplexity", "word_perplexity", "nats_per_character", "bits_per_character")

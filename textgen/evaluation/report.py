@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from textgen.decoding.chain import Chain
+from textgen.data.parallel import ParallelSource
+from textgen.decoding.chain import Chain, default_registries, resolve
 from textgen.errors import DataError
 from textgen.evaluation.translation_metrics import (
     MetricOptions,
@@ -16,9 +17,11 @@ from textgen.evaluation.translation_metrics import (
     score_translations,
 )
 from textgen.loading import LoadedModel
+from textgen.short_options import DEFAULT_TRANSLATING
 from textgen.translation.crews import TranslatingCrew
 from textgen.translation.grouping import TranslationOptions
 from textgen.translation.lines import translate
+from textgen.workers.cores import default_threads
 
 Progress = Callable[[int, int], None]
 """Told the lines done and the lines in all."""
@@ -129,3 +132,14 @@ def _exact(found: Sequence[str], references: Sequence[Sequence[str]]) -> float:
         for text, others in zip(found, allowed, strict=True)
     ]
     return sum(right) / len(right)
+
+
+def measure_translator(
+    loaded: LoadedModel, test: ParallelSource, progress: Progress | None = None
+) -> TranslationReport:
+    """Translate and score a test as people do by default: with a beam of 5."""
+    options = TranslationOptions(workers=default_threads())
+    pairs = list(test.pairs())
+    chain = resolve(DEFAULT_TRANSLATING, [], default_registries())
+    sources, targets = [pair.source for pair in pairs], [pair.target for pair in pairs]
+    return translate_and_score(loaded, sources, [targets], chain, options, progress=progress)

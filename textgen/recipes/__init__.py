@@ -1,7 +1,6 @@
 """Recipes: the configuration of whole trainings, and the named ones that come with textgen."""
 
 from textgen.recipes.files import (
-    RECIPES,
     RecipeFile,
     load_any_recipe,
     load_recipe,
@@ -19,7 +18,6 @@ from textgen.recipes.recipe import (
 
 __all__ = [
     "LANGUAGE_MODEL",
-    "RECIPES",
     "TRANSLATOR",
     "LanguageModelRecipe",
     "RecipeFile",

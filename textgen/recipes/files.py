@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from importlib import resources
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 from textgen.config import merge, parse_settings, read_toml, structure
 from textgen.errors import ConfigError, nearest
@@ -15,14 +15,7 @@ from textgen.recipes.recipe import (
     LanguageModelRecipe,
     TranslatorRecipe,
 )
-
-AnyRecipe = TypeVar("AnyRecipe", LanguageModelRecipe, TranslatorRecipe)
-
-RECIPES: dict[str, type[Any]] = {
-    LANGUAGE_MODEL: LanguageModelRecipe,
-    TRANSLATOR: TranslatorRecipe,
-}
-"""What a recipe of each kind of model consists of."""
+from textgen.task import find_task
 
 BOUNDS = ("steps", "epochs", "minutes")
 
@@ -78,24 +71,28 @@ def load_recipe(name: str, settings: Sequence[str] = ()) -> LanguageModelRecipe:
     Raises:
         ConfigError: with all that is wrong.
     """
-    return _load(LanguageModelRecipe, LANGUAGE_MODEL, name, settings)
+    recipe: LanguageModelRecipe = load_any_recipe(LANGUAGE_MODEL, name, settings)
+    return recipe
 
 
 def load_translator_recipe(name: str, settings: Sequence[str] = ()) -> TranslatorRecipe:
     """A translator's recipe with settings on top; see ``load_recipe``."""
-    return _load(TranslatorRecipe, TRANSLATOR, name, settings)
+    recipe: TranslatorRecipe = load_any_recipe(TRANSLATOR, name, settings)
+    return recipe
 
 
 def load_any_recipe(kind: str, name: str, settings: Sequence[str] = ()) -> Any:
-    """A recipe of a kind with settings on top; see ``load_recipe``."""
-    return _load(RECIPES[kind], kind, name, settings)
+    """A recipe of a task with settings on top; see ``load_recipe``.
 
-
-def _load(cls: type[AnyRecipe], kind: str, name: str, settings: Sequence[str]) -> AnyRecipe:
+    Raises:
+        PluginError: if there is no such task.
+        ConfigError: with all that is wrong.
+    """
     recipe = read_recipe(name)
     if recipe.kind != kind:
         hint = nearest("", recipe_names(kind))
         raise ConfigError([f"The recipe {name!r} makes a {recipe.kind}, not a {kind}.{hint}"])
+    cls = find_task(kind).recipe_class
     made = structure(cls, with_settings(recipe.data, settings), where=f"recipe {name}")
     made.training.require_bound()
     return made

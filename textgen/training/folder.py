@@ -27,8 +27,8 @@ from textgen.checkpoint import (
 )
 from textgen.config import as_dict
 from textgen.errors import CheckpointError, UsageError
-from textgen.recipes import RECIPES
 from textgen.staging import staged
+from textgen.task import Task
 from textgen.training.events import Event, Improved, Snapshot, Stopped, Validated
 from textgen.training.group import Group
 from textgen.training.state import TrainingState
@@ -40,13 +40,13 @@ FIXED = ("batch", "window", "reset", "seed", "optimiser")
 
 
 def check_folder(
-    folder: Path, kind: str, config: Mapping[str, Any], *, resume: bool, overwrite: bool
+    folder: Path, task: Task, config: Mapping[str, Any], *, resume: bool, overwrite: bool
 ) -> None:
     """Check that a training may use a folder; a model in it is not touched.
 
     Args:
         folder: for the model.
-        kind: of the model.
+        task: of the model.
         config: the recipe as plain data.
         resume: go on with the training that is in the folder.
         overwrite: replace the model that is in the folder.
@@ -67,7 +67,8 @@ def check_folder(
                 "first save. Start it without resume."
             )
         # options that came later had their usual values
-        before = {**_flat(as_dict(RECIPES[kind]())), **_flat(read_config(folder, kind).config)}
+        usual = as_dict(task.recipe_class())
+        before = {**_flat(usual), **_flat(read_config(folder, task.name).config)}
         _require_same(folder, before, config)
         return
     present = [name for name in (CONFIG, WEIGHTS, TRAINING) if (folder / name).exists()]

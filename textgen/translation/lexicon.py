@@ -14,7 +14,6 @@ from torch import Tensor
 
 from textgen.arguments import pairs_of
 from textgen.checkpoint import LEXICON, load_tensors, save_tensors
-from textgen.data.tokenizers import fingerprints
 from textgen.errors import CheckpointError
 from textgen.loading import LoadedModel
 from textgen.translation.ibm_model1 import Model1, Table
@@ -207,7 +206,10 @@ def load_lexicon(loaded: LoadedModel) -> Lexicon:
 
 def _fingerprints(loaded: LoadedModel) -> dict[str, Any]:
     """What the tokenizers are known by."""
-    return fingerprints(loaded.tokenizer, loaded.require_source())
+    return {
+        "source": loaded.require_source().fingerprint(),
+        "target": loaded.tokenizer.fingerprint(),
+    }
 
 
 def _is_whole(lexicon: Lexicon, loaded: LoadedModel) -> bool:

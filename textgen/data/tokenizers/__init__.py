@@ -1,6 +1,6 @@
 """Tokenizers: text to token numbers and back, one small protocol for every kind."""
 
-from textgen.data.tokenizers.base import TextTokenizer, TokenizerConfig, fingerprints
+from textgen.data.tokenizers.base import TextTokenizer, TokenizerConfig
 from textgen.data.tokenizers.characters import CharacterTokenizer
 from textgen.data.tokenizers.raw_bytes import ByteTokenizer
 from textgen.data.tokenizers.saving import load_tokenizer, save_tokenizer
@@ -17,7 +17,6 @@ __all__ = [
     "TextTokenizer",
     "TokenizerConfig",
     "WordTokenizer",
-    "fingerprints",
     "load_tokenizer",
     "save_tokenizer",
     "train_tokenizer",

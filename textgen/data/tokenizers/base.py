@@ -150,13 +150,6 @@ def normal_form(text: str, normalisation: Normalisation) -> str:
     return text if normalisation == "none" else unicodedata.normalize("NFC", text)
 
 
-def fingerprints(tokenizer: TextTokenizer, source: TextTokenizer | None = None) -> dict[str, str]:
-    """Fingerprints by side: ``text``, or ``source`` and ``target`` where there is a source."""
-    if source is None:
-        return {"text": tokenizer.fingerprint()}
-    return {"source": source.fingerprint(), "target": tokenizer.fingerprint()}
-
-
 _VISIBLE = {" ": "␣", "\n": "\\n", "\t": "\\t", "\r": "\\r"}
 
 

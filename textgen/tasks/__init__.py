@@ -1,0 +1,1 @@
+"""The table of tasks: one file for each kind of model."""
