@@ -7,6 +7,7 @@ TextgenError                anything that went wrong and is the caller's to know
 │   └── PluginError         an unknown, duplicate, broken or misbehaving plugin
 ├── DataError               a corpus, a text file or a tokenizer's input
 ├── CheckpointError         a model folder that is missing, damaged or foreign
+├── OutOfMemoryError        more memory is asked for than there is
 └── TrainingError           training that cannot go on (loss not finite, disk full)
 ```
 
@@ -15,8 +16,10 @@ TextgenError                anything that went wrong and is the caller's to know
 
 from __future__ import annotations
 
+import contextlib
 import difflib
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Iterator
 
 
 class TextgenError(Exception):
@@ -53,6 +56,43 @@ class CheckpointError(TextgenError):
 
 class TrainingError(TextgenError):
     """Training cannot go on."""
+
+
+class OutOfMemoryError(TextgenError):
+    """More memory is asked for than there is."""
+
+
+_SHORT_OF_MEMORY = re.compile(
+    r"can't allocate memory|not enough memory|out of memory|Storage size calculation overflowed"
+    r"|integer multiplication overflow"
+)
+
+
+@contextlib.contextmanager
+def memory_errors_told() -> Iterator[None]:
+    """Raise a lack of memory as what it is, whatever torch or the checks of plugins made of it.
+
+    Raises:
+        OutOfMemoryError: for a MemoryError, a RuntimeError of torch's allocators, and for an error
+            that was raised from one of these.
+    """
+    try:
+        yield
+    except Exception as error:
+        if isinstance(error, OutOfMemoryError) or not _is_short_of_memory(error):
+            raise
+        raise OutOfMemoryError(
+            "There is not enough memory. Fewer results, a narrower beam or a smaller batch needs "
+            "less; in training a smaller model.hidden, training.batch or training.window."
+        ) from error
+
+
+def _is_short_of_memory(error: BaseException) -> bool:
+    if isinstance(error, MemoryError):
+        return True
+    if isinstance(error, RuntimeError) and _SHORT_OF_MEMORY.search(str(error)):
+        return True
+    return error.__cause__ is not None and _is_short_of_memory(error.__cause__)
 
 
 class Terminated(KeyboardInterrupt):

@@ -20,7 +20,7 @@ from textgen.decoding.hypotheses import on_host
 from textgen.decoding.random import check_seed
 from textgen.decoding.rowwise import rowwise
 from textgen.decoding.session import make_session
-from textgen.errors import UsageError
+from textgen.errors import UsageError, memory_errors_told
 from textgen.loading import LoadedModel, load_model
 from textgen.protocols import Batch, Beam, Hypotheses, Watch
 
@@ -200,6 +200,7 @@ def _requests(requests: Iterable[Request]) -> Iterable[Request]:
     return requests
 
 
+@memory_errors_told()
 def _generate_batch(
     loaded: LoadedModel,
     requests: Sequence[Request],

@@ -9,9 +9,16 @@ import time
 from pathlib import Path
 
 import pytest
+import torch
 
 from textgen.cli import failures
 from textgen.errors import ConfigError, DataError, PluginError, Terminated, TrainingError
+
+
+def _from(error: Exception, cause: Exception) -> Exception:
+    error.__cause__ = cause
+    return error
+
 
 COMMAND = [sys.executable, "-m", "textgen"]
 
@@ -30,6 +37,9 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
         (FileNotFoundError(2, "No such file or directory", "x"), 1, "Error: x: No such file"),
         (OSError(28, "No space left on device"), 1, "Error: No space left on device."),
         (MemoryError(), 1, "Error: There is not enough memory."),
+        (torch.OutOfMemoryError("CUDA out of memory."), 1, "Error: There is not enough memory."),
+        (RuntimeError("[…] can't allocate memory: […]"), 1, "Error: There is not enough memory."),
+        (_from(PluginError("x"), MemoryError()), 1, "Error: There is not enough memory."),
         (KeyboardInterrupt(), 130, "Stopped.\n"),
         (Terminated(), 143, "Stopped.\n"),
         (BrokenPipeError(), 0, ""),

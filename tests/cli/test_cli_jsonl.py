@@ -305,3 +305,31 @@ def test_the_readme_s_requests_are_answered(capsys: pytest.CaptureFixture[str]) 
         assert code == 0
         assert not said or said.startswith("Warning: the model never saw the characters")
         assert out.count("\n") >= text.count("\n") + 1
+
+
+@pytest.mark.parametrize("count", [999_999_999_999, 99_999_999_999_999_999])
+def test_more_results_than_there_is_memory_for_are_no_fault_of_a_plugin(
+    capsys: pytest.CaptureFixture[str], count: int
+) -> None:
+    short = "There is not enough memory."
+    code, _, said = run(
+        capsys, "generate", "--model", "lm", "--prompt", "To", "--samples", str(count)
+    )
+    assert (code, said[: len(short) + 7]) == (1, f"Error: {short}")
+    code, _, said = run(capsys, "translate", "--model", "mt", "--n-best", str(count), text="To be")
+    assert (code, said[: len(short) + 7]) == (1, f"Error: {short}")
+    asked = [{"source": "To be", "n_best": count}, {"source": "the mind"}]
+    lines = "".join(json.dumps(each) + "\n" for each in asked)
+    code, out, _ = run(capsys, "translate", "--model", "mt", "--jsonl", text=lines)
+    first, second = map(json.loads, out.splitlines())
+    assert code == 1
+    assert first["error"].startswith(short)
+    assert "error" not in second
+
+
+def test_a_number_of_results_that_no_tensor_has_is_refused(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    code, _, said = run(capsys, "generate", "--model", "lm", "--samples", "1" + "0" * 25)
+    assert code == 2
+    assert "results are asked for: allowed is 1 to 2^63 − 1." in said

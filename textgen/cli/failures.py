@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 
 from textgen.cli.streams import replace_closed_streams
-from textgen.errors import Terminated, TextgenError, UsageError
+from textgen.errors import Terminated, TextgenError, UsageError, memory_errors_told
 from textgen.progress import tell
 
 TRACEBACK_VARIABLE = "TEXTGEN_TRACEBACK"
@@ -27,7 +27,8 @@ def guarded(arguments: Sequence[str]) -> int:
     replace_closed_streams()
     _use_utf8()
     try:
-        code = _run(arguments)
+        with memory_errors_told():
+            code = _run(arguments)
         sys.stdout.flush()
     except BrokenPipeError:
         _silence()
@@ -35,7 +36,7 @@ def guarded(arguments: Sequence[str]) -> int:
     except KeyboardInterrupt as stop:
         complain("Stopped.")
         return stopped_code(stop)
-    except (TextgenError, OSError, MemoryError) as error:
+    except (TextgenError, OSError) as error:
         if os.environ.get(TRACEBACK_VARIABLE):
             raise
         _silence_if_unwritable()
@@ -74,11 +75,6 @@ def _run(arguments: Sequence[str]) -> int:
 
 def _sentence(error: BaseException) -> str:
     """What went wrong, for people."""
-    if isinstance(error, MemoryError):
-        return (
-            "There is not enough memory. A smaller model.hidden, training.batch or "
-            "training.window needs less."
-        )
     if isinstance(error, OSError) and error.strerror:
         names = [str(name) for name in (error.filename, error.filename2) if name is not None]
         return f"{' -> '.join(names)}: {error.strerror}." if names else f"{error.strerror}."

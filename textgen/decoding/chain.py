@@ -98,10 +98,10 @@ class Chain:
             wanted: asked for beside the chain (samples, n-best); None where nothing was said.
 
         Raises:
-            UsageError: if both say a number and they differ, or the number is less than 1.
+            UsageError: if both say a number and they differ, or the number is out of range.
         """
-        if wanted is not None and wanted < 1:
-            raise UsageError(f"{wanted} results are asked for: allowed is 1 or more.")
+        if wanted is not None and not 1 <= wanted < 1 << 63:
+            raise UsageError(f"{wanted} results are asked for: allowed is 1 to 2^63 − 1.")
         if wanted is None or self.n_best in {None, wanted}:
             return wanted or self.n_best or 1
         raise UsageError(

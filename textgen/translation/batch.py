@@ -13,6 +13,7 @@ from textgen.decoding.chain import Chain
 from textgen.decoding.hypotheses import on_host
 from textgen.decoding.rowwise import rowwise
 from textgen.decoding.session import make_session, padded
+from textgen.errors import memory_errors_told
 from textgen.loading import LoadedModel
 from textgen.models.shortlist import Shortlist
 from textgen.protocols import Batch, Hypotheses, Watch
@@ -22,6 +23,7 @@ from textgen.translation.shortlist import Shortlists
 from textgen.translation.words import text_after
 
 
+@memory_errors_told()
 def translate_batch(
     loaded: LoadedModel,
     chain: Chain,
@@ -43,6 +45,9 @@ def translate_batch(
 
     Returns:
         One translation for each line, in their order.
+
+    Raises:
+        OutOfMemoryError: if so many hypotheses of so many lines do not fit.
     """
     if not batch[0].tokens:
         return [Translation(line.index, line.text, (), line.cut, (NOTHING,)) for line in batch]
