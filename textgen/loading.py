@@ -158,7 +158,7 @@ def load_model(name: str, device: str = "auto", precision: str = "float32") -> L
     if place.type == "cpu":
         take_fast_float32()
     model = model.to(place)
-    return task.loaded_class(
+    return LoadedModel(
         name=name,
         folder=folder,
         kind=saved.kind,

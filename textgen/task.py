@@ -87,7 +87,8 @@ class Task:
         build: a model with fresh weights.
         display: gives what shows a mean loss to people (``perplexity 3.2``), of a recipe.
         measure: metrics of test data; None takes those of ``prepare``'s validation.
-        loaded: ``module:name`` of the class of loaded models, with the verbs that users have.
+        loaded: ``module:name`` of the class of loaded models, a ``textgen.loaded.UsableModel`` with
+            the verbs that users have.
     """
 
     name: str
@@ -104,7 +105,7 @@ class Task:
     prepare: Callable[[Any, Vocabularies, Any, Any], Prepared]
     build: Callable[[Any, Vocabularies], nn.Module]
     display: Callable[[Any], Callable[[float], str]]
-    loaded: str = "textgen.loading:LoadedModel"
+    loaded: str = "textgen.loaded.base:UsableModel"
     measure: Callable[[LoadedModel, Any], Metrics] | None = None
 
     @property
@@ -114,9 +115,9 @@ class Task:
         return found
 
     @property
-    def loaded_class(self) -> type[LoadedModel]:
+    def loaded_class(self) -> type[Any]:
         """The class of loaded models."""
-        found: type[LoadedModel] = _attribute(self.loaded)
+        found: type[Any] = _attribute(self.loaded)
         return found
 
 

@@ -204,7 +204,7 @@ def test_batches_hold_every_pair_once(
     for batch in batches.iterate(0):
         assert batch.targets.numel() <= budget or len(batch.targets) == 1
         assert not batch.continues
-        assert batch.tokens == int(batch.lengths.sum()) == int((batch.targets != 0).sum())
+        assert batch.count == int(batch.lengths.sum()) == int((batch.targets != 0).sum())
         for index in range(len(batch.targets)):
             source = batch.source[index, : batch.source_lengths[index]].tolist()
             target = batch.targets[index, : batch.lengths[index]].tolist()

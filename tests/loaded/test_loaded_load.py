@@ -8,8 +8,7 @@ import pytest
 
 import textgen
 from small_models import save_translator
-from textgen.loaded import CLASSES
-from textgen.recipes import RECIPES
+from textgen.task import find_task, task_names
 
 
 def test_the_class_goes_by_the_kind() -> None:
@@ -18,7 +17,8 @@ def test_the_class_goes_by_the_kind() -> None:
     assert type(textgen.load("dates", kind=textgen.LoadedTranslator)) is textgen.LoadedTranslator
     with pytest.raises(textgen.UsageError, match="dates is a translator, which Loaded"):
         textgen.load("dates", kind=textgen.LoadedLanguageModel)
-    assert CLASSES.keys() == RECIPES.keys()
+    classes = {find_task(name).loaded_class for name in task_names()}
+    assert classes == {textgen.LoadedLanguageModel, textgen.LoadedTranslator}
 
 
 def test_what_is_loaded_is_a_loaded_model_for_all_functions() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal, TypeAlias, TypeVar, overload
 
@@ -13,18 +12,12 @@ from textgen.loaded.translator import LoadedTranslator
 from textgen.loading import load_ensemble
 from textgen.models.ensemble import Average
 from textgen.models.products import Precision
-from textgen.recipes import LANGUAGE_MODEL, TRANSLATOR
+from textgen.task import find_task
 
 __all__ = ["LoadedLanguageModel", "LoadedTranslator", "UsableModel", "load"]
 
 M = TypeVar("M", bound=UsableModel)
 AnyModel: TypeAlias = LoadedLanguageModel | LoadedTranslator
-
-CLASSES: Mapping[str, type[UsableModel]] = {
-    LANGUAGE_MODEL: LoadedLanguageModel,
-    TRANSLATOR: LoadedTranslator,
-}
-"""The class of the loaded models of each kind."""
 
 
 @overload
@@ -77,7 +70,7 @@ def load(
         average: what is averaged over the members of an ensemble at each step.
 
     Returns:
-        A ``LoadedLanguageModel`` or a ``LoadedTranslator``, by the kind of the model.
+        A ``LoadedLanguageModel``, a ``LoadedTranslator``, or what another task's row names.
 
     Raises:
         CheckpointError: if a model is missing or damaged.
@@ -90,7 +83,7 @@ def load(
                 "models are one argument each: textgen.load('a', 'b')."
             )
     loaded = load_ensemble(list(map(str, names)), device, average, precision)
-    cls = CLASSES[loaded.kind]
+    cls: type[UsableModel] = find_task(loaded.kind).loaded_class
     if kind is not None and not issubclass(cls, kind):
         raise UsageError(f"{loaded.name} is a {loaded.kind}, which {kind.__name__} is not.")
     return cls.of(loaded, names, average)

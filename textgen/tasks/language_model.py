@@ -77,4 +77,5 @@ TASK = Task(
     build=_build,
     display=_display,
     measure=_measure,
+    loaded="textgen.loaded.language_model:LoadedLanguageModel",
 )

@@ -84,4 +84,5 @@ TASK = Task(
     build=_build,
     display=_display,
     measure=_measure,
+    loaded="textgen.loaded.translator:LoadedTranslator",
 )
