@@ -11,8 +11,8 @@ import pytest
 
 from textgen import progress
 from textgen.cli import logs
-from textgen.cli.training_options import Summary
 from textgen.errors import DataError
+from textgen.loaded.history import TrainingHistory
 from textgen.progress import clock, counting, figure_for, training_progress
 from textgen.training.events import Event, Improved, Note, Step, Stopped, Validated
 
@@ -125,7 +125,7 @@ def test_counting_is_for_terminals_only(
 
 
 def test_the_summary_knows_which_weights_were_kept() -> None:
-    summary = Summary()
+    summary = TrainingHistory()
     for event in EVENTS:
         summary.listen(event)
     assert str(summary) == "20 steps in 0:20; kept the weights of step 2 (loss 0.6931)"

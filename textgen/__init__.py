@@ -45,6 +45,8 @@ if TYPE_CHECKING:
     from textgen.evaluation.translation_metrics import score_translation
     from textgen.inference import Generation, Request, generate
     from textgen.loaded import LoadedLanguageModel, LoadedTranslator, load
+    from textgen.loaded.history import TrainingHistory
+    from textgen.loaded.training import train, training_events
     from textgen.loading import LoadedModel, load_ensemble, load_model
     from textgen.recipes import (
         LanguageModelRecipe,
@@ -91,6 +93,7 @@ __all__ = [
     "TextgenError",
     "Texts",
     "TrainingError",
+    "TrainingHistory",
     "Translation",
     "TranslationOptions",
     "TranslationReport",
@@ -113,9 +116,11 @@ __all__ = [
     "save_lexicon",
     "score_given",
     "score_translation",
+    "train",
     "train_language_model",
     "train_tokenizer",
     "train_translator",
+    "training_events",
     "translate",
 ]
 
@@ -143,6 +148,8 @@ _HOMES = {
     "textgen.evaluation.translation_metrics": ("score_translation",),
     "textgen.inference": ("Generation", "Request", "generate"),
     "textgen.loaded": ("LoadedLanguageModel", "LoadedTranslator", "load"),
+    "textgen.loaded.history": ("TrainingHistory",),
+    "textgen.loaded.training": ("train", "training_events"),
     "textgen.loading": ("LoadedModel", "load_ensemble", "load_model"),
     "textgen.recipes": (
         "LanguageModelRecipe",

@@ -14,13 +14,15 @@ import tomllib
 import types
 import typing
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, TypeVar
+from typing import Any, Literal, NamedTuple, TypeAlias, TypeVar
 
 from textgen.errors import ConfigError, TextgenError, nearest
 
 T = TypeVar("T")
+Settings: TypeAlias = Iterable[str] | Mapping[str, Any]
+"""Changes of a configuration: ``["a.b=1"]`` or ``{"a.b": 1}``."""
 
 _PYDANTIC = {
     "extra": "forbid",
@@ -158,20 +160,20 @@ def as_dict(config: Any) -> dict[str, Any]:
     return dataclasses.asdict(config)
 
 
-def parse_settings(settings: Iterable[str]) -> dict[str, Any]:
+def parse_settings(settings: Settings) -> dict[str, Any]:
     """Turn ``["model.hidden=512", "model.cell=gru"]`` into nested data.
 
-    Values are read as TOML where they are TOML, else as strings; ``none`` is None.
+    Values are read as TOML where they are TOML, else as strings; ``none`` is None. Those of a
+    mapping, ``{"model.hidden": 512}``, are taken as they are.
 
     Raises:
         ConfigError: for settings without ``=`` or with an empty name.
     """
     data: dict[str, Any] = {}
     problems = []
-    for setting in settings:
-        path, equals, value = setting.partition("=")
+    for setting, path, value in _assignments(settings):
         names = path.strip().split(".")
-        if not equals or not all(names):
+        if not all(names):
             problems.append(f"{setting!r}: expected key=value, as in model.hidden=512.")
             continue
         inner = data
@@ -181,13 +183,24 @@ def parse_settings(settings: Iterable[str]) -> dict[str, Any]:
                 problems.append(f"{setting!r}: {name} was given a value and options of its own.")
                 break
         else:
-            name, parsed = names[-1], parse_value(value.strip())
-            if name in inner and isinstance(inner[name], dict) != isinstance(parsed, dict):
+            name = names[-1]
+            if name in inner and isinstance(inner[name], dict) != isinstance(value, dict):
                 problems.append(f"{setting!r}: {name} was given a value and options of its own.")
-            inner[name] = parsed
+            inner[name] = value
     if problems:
         raise ConfigError(problems)
     return data
+
+
+def _assignments(settings: Settings) -> Iterator[tuple[str, str, Any]]:
+    """Each setting as it was given, its path and its value; an empty path where there is none."""
+    if isinstance(settings, Mapping):
+        for path, value in settings.items():
+            yield f"{path}={value}", path, value
+        return
+    for setting in settings:
+        path, equals, text = setting.partition("=")
+        yield setting, path if equals else "", parse_value(text.strip())
 
 
 def parse_value(text: str) -> Any:

@@ -22,6 +22,7 @@ from textgen.decoding.rowwise import rowwise
 from textgen.decoding.session import make_session
 from textgen.errors import UsageError, memory_errors_told
 from textgen.loading import LoadedModel, load_model
+from textgen.notebooks import surprise_html
 from textgen.protocols import Batch, Beam, Hypotheses, Watch
 
 __all__ = ["Generation", "LoadedModel", "Request", "generate", "generate_each", "load_model"]
@@ -92,6 +93,12 @@ class Generation:
 
     def __str__(self) -> str:
         return self.text
+
+    def _repr_html_(self) -> str:
+        """The text for notebooks, coloured by how surprising each token was."""
+        note = f"{len(self.tokens)} tokens, log-probability {self.log_prob:.2f}, {self.finished}"
+        pieces = self.pieces or (self.text,)
+        return surprise_html(self.prompt, pieces, self.token_log_probs or (0.0,), note)
 
     def __repr__(self) -> str:
         return (

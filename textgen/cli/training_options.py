@@ -6,7 +6,7 @@ import contextlib
 import shlex
 import sys
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,9 +19,9 @@ from textgen.cli.output import print_json
 from textgen.cli.ranks import ranks
 from textgen.cli.threads import set_threads, threads_option
 from textgen.errors import TextgenError
-from textgen.progress import clock
 
 if TYPE_CHECKING:
+    from textgen.loaded.history import TrainingHistory
     from textgen.progress import Figure, Listener
     from textgen.task import Metrics, Task
     from textgen.training.events import Event
@@ -76,55 +76,6 @@ training_options = all_of(
         threads_option,
     ]
 )
-
-
-@dataclass
-class Summary:
-    """What a training came to.
-
-    Attributes:
-        step: updates made.
-        seconds: time taken.
-        reason: the bound that ended it.
-        best_step: of the weights that were kept.
-        metrics: their validation's figures.
-    """
-
-    step: int = 0
-    seconds: float = 0.0
-    reason: str = ""
-    best_step: int = 0
-    metrics: dict[str, float] = field(default_factory=dict)
-    _last: dict[str, float] = field(default_factory=dict, repr=False)
-
-    def listen(self, event: Event) -> None:
-        """Take in an event."""
-        from textgen.training.events import Improved, Step, Stopped, Validated
-
-        self.step = event.step
-        if isinstance(event, Step):
-            self.seconds = event.seconds
-        elif isinstance(event, Validated):
-            self._last = dict(event.metrics)
-        elif isinstance(event, Improved):
-            self.best_step, self.metrics = event.step, self._last
-        elif isinstance(event, Stopped):
-            self.reason = event.reason
-
-    def __str__(self) -> str:
-        kept = ", ".join(f"{name} {value:.4f}" for name, value in self.metrics.items())
-        best = f"; kept the weights of step {self.best_step:,} ({kept})" if kept else ""
-        return f"{self.step:,} steps in {clock(self.seconds)}{best}"
-
-    def as_dict(self) -> dict[str, Any]:
-        """Plain data for --json."""
-        return {
-            "steps": self.step,
-            "seconds": round(self.seconds, 3),
-            "stopped": self.reason,
-            "best_step": self.best_step,
-            "validation": self.metrics,
-        }
 
 
 @dataclass(frozen=True)
@@ -184,9 +135,11 @@ class Training:
         saved = with_settings(read_config(self.out, task.name).config, settings)
         return structure(task.recipe_class, saved, where=f"the recipe in {self.out}")
 
-    def run(self, events: Iterable[Event], figure: Figure, group: Group) -> Summary:
+    def run(self, events: Iterable[Event], figure: Figure, group: Group) -> TrainingHistory:
         """Drive a training to its end; the first process tells its events on stderr and to logs."""
-        summary = Summary()
+        from textgen.loaded.history import TrainingHistory
+
+        summary = TrainingHistory()
         with contextlib.ExitStack() as stack:
             listeners: list[Listener] = [summary.listen]
             if group.leads:
@@ -207,7 +160,7 @@ class Training:
         yield stack.enter_context(training_progress(figure))
 
 
-def report(out: Path, summary: Summary, test: Metrics | None, *, as_json: bool) -> None:
+def report(out: Path, summary: TrainingHistory, test: Metrics | None, *, as_json: bool) -> None:
     """Tell on stdout what a training came to, and its test if there was one."""
     if as_json:
         result: dict[str, Any] = {"model": str(out), **summary.as_dict()}

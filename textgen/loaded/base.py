@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Sized
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
 from textgen.checkpoint import find_model
 from textgen.decoding.binding import Binder
 from textgen.decoding.chain import Chain, Registries, default_registries, resolve
+from textgen.loaded.history import TrainingHistory
 from textgen.loaded.keywords import FilterLike, StrategyLike
 from textgen.loading import LoadedModel
 from textgen.log import logger
@@ -27,23 +28,32 @@ class UsableModel(LoadedModel):
     Attributes:
         folders: of the model, or of the members of an ensemble; absolute.
         average: what is averaged over the members.
+        history: of the training, where ``textgen.train`` gave the model; else empty.
     """
 
     folders: tuple[Path, ...] = ()
     average: Average = "probabilities"
+    history: TrainingHistory = field(default_factory=TrainingHistory)
 
     @classmethod
-    def of(cls, loaded: LoadedModel, names: tuple[str | Path, ...], average: Average) -> Self:
+    def of(
+        cls,
+        loaded: LoadedModel,
+        names: tuple[str | Path, ...],
+        average: Average = "probabilities",
+        history: TrainingHistory | None = None,
+    ) -> Self:
         """A loaded model with methods.
 
         Args:
             loaded: the model.
             names: by which it, or the members of the ensemble, were asked for.
             average: of the ensemble.
+            history: of the training that made it.
         """
-        values = {field.name: getattr(loaded, field.name) for field in fields(LoadedModel)}
+        values = {each.name: getattr(loaded, each.name) for each in fields(LoadedModel)}
         folders = tuple(find_model(name).resolve() for name in names)
-        return cls(**values, folders=folders, average=average)
+        return cls(**values, folders=folders, average=average, history=history or TrainingHistory())
 
     @functools.cached_property
     def _binder(self) -> Binder:

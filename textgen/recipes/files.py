@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from textgen.config import merge, parse_settings, read_toml, structure
+from textgen.config import Settings, merge, parse_settings, read_toml, structure
 from textgen.errors import ConfigError, nearest
 from textgen.recipes.recipe import (
     LANGUAGE_MODEL,
@@ -58,7 +58,7 @@ def read_recipe(name: str) -> RecipeFile:
     return RecipeFile(name, str(kind), str(about), data)
 
 
-def load_recipe(name: str, settings: Sequence[str] = ()) -> LanguageModelRecipe:
+def load_recipe(name: str, settings: Settings = ()) -> LanguageModelRecipe:
     """A language model's recipe with settings on top.
 
     Where the settings bound the training (steps, epochs, minutes), the recipe's own bounds no
@@ -66,7 +66,7 @@ def load_recipe(name: str, settings: Sequence[str] = ()) -> LanguageModelRecipe:
 
     Args:
         name: of the recipe, or the path of a TOML file.
-        settings: as in ``["model.hidden=512", "training.minutes=5"]``.
+        settings: as in ``["model.hidden=512", "training.minutes=5"]``, or a mapping.
 
     Raises:
         ConfigError: with all that is wrong.
@@ -75,13 +75,13 @@ def load_recipe(name: str, settings: Sequence[str] = ()) -> LanguageModelRecipe:
     return recipe
 
 
-def load_translator_recipe(name: str, settings: Sequence[str] = ()) -> TranslatorRecipe:
+def load_translator_recipe(name: str, settings: Settings = ()) -> TranslatorRecipe:
     """A translator's recipe with settings on top; see ``load_recipe``."""
     recipe: TranslatorRecipe = load_any_recipe(TRANSLATOR, name, settings)
     return recipe
 
 
-def load_any_recipe(kind: str, name: str, settings: Sequence[str] = ()) -> Any:
+def load_any_recipe(kind: str, name: str, settings: Settings = ()) -> Any:
     """A recipe of a task with settings on top; see ``load_recipe``.
 
     Raises:
@@ -98,7 +98,7 @@ def load_any_recipe(kind: str, name: str, settings: Sequence[str] = ()) -> Any:
     return made
 
 
-def with_settings(data: Mapping[str, Any], settings: Sequence[str]) -> dict[str, Any]:
+def with_settings(data: Mapping[str, Any], settings: Settings) -> dict[str, Any]:
     """Nested data of a recipe with settings on top; new bounds replace all old ones."""
     changes = parse_settings(settings)
     training = data.get("training")

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from textgen.arguments import shortened
+from textgen.notebooks import attention_html, table_html
 
 
 @dataclass(frozen=True)
@@ -74,6 +75,17 @@ class Translation:
         more = "" if len(self.candidates) == 1 else f", {len(self.candidates)} candidates"
         score = f"score={self.candidates[0].score:.4g}"
         return f"Translation({shortened(self.source)!r} -> {shortened(self.text)!r}, {score}{more})"
+
+    def _repr_html_(self) -> str:
+        """The candidates for notebooks, and the attention of the best where it was kept."""
+        rows = [
+            (each.text, f"{each.score:.4f}", f"{each.log_prob:.4f}") for each in self.candidates
+        ]
+        shown = table_html((self.source, "score", "log-probability"), rows)
+        best = self.candidates[0]
+        if best.attention is None:
+            return shown
+        return shown + attention_html(self.source_pieces, best.pieces, best.attention.tolist())
 
     @property
     def text(self) -> str:

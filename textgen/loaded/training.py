@@ -1,0 +1,209 @@
+"""Training from Python: one call to its end, or event by event."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, TypeAlias, overload
+
+from textgen.config import as_dict, structure
+from textgen.data.documents import TextSource
+from textgen.data.encodings import RAW, UTF8
+from textgen.data.parallel import PairFiles, ParallelSource
+from textgen.errors import UsageError
+from textgen.loaded.base import UsableModel
+from textgen.loaded.history import TrainingHistory
+from textgen.loaded.inputs import opened
+from textgen.loaded.language_model import LoadedLanguageModel
+from textgen.loaded.translator import LoadedTranslator
+from textgen.loading import load_model
+from textgen.progress import training_progress
+from textgen.recipes import (
+    LanguageModelRecipe,
+    TranslatorRecipe,
+    load_any_recipe,
+    read_recipe,
+    with_settings,
+)
+from textgen.task import Task, find_task, task_names
+from textgen.training import run
+from textgen.training.events import Event
+
+Text: TypeAlias = str | Path | TextSource | list[str | Path]
+"""A file or folder, several of them, or a source of text."""
+Pairs: TypeAlias = tuple[str | Path, str | Path] | ParallelSource
+"""Two files whose lines belong together, or a source of pairs."""
+Recipe: TypeAlias = LanguageModelRecipe | TranslatorRecipe
+
+
+@overload
+def train(
+    recipe: str | Path | LanguageModelRecipe,
+    data: Text,
+    *,
+    out: str | Path,
+    valid: Text | None = None,
+    settings: Mapping[str, object] | None = None,
+    resume: bool = False,
+    overwrite: bool = False,
+    progress: bool = True,
+) -> LoadedLanguageModel: ...
+@overload
+def train(
+    recipe: str | Path | TranslatorRecipe,
+    data: Pairs,
+    *,
+    out: str | Path,
+    valid: Pairs | None = None,
+    settings: Mapping[str, object] | None = None,
+    resume: bool = False,
+    overwrite: bool = False,
+    progress: bool = True,
+) -> LoadedTranslator: ...
+def train(
+    recipe: str | Path | Recipe,
+    data: Text | Pairs,
+    *,
+    out: str | Path,
+    valid: Text | Pairs | None = None,
+    settings: Mapping[str, object] | None = None,
+    resume: bool = False,
+    overwrite: bool = False,
+    progress: bool = True,
+) -> UsableModel:
+    """Train a model to its end.
+
+    Ctrl-C saves after the current step and is raised again; ``resume`` goes on from there, as if
+    nothing had happened. Seeds torch's generators.
+
+    Args:
+        recipe: the name of a recipe (``textgen recipes``), the path of a TOML file, or a recipe.
+        data: a text for a language model: a file or folder, a list of them, or a source such as
+            ``textgen.Texts([...])``; for a translator a tuple of two files whose lines belong
+            together, or a source of pairs.
+        out: folder for the model.
+        valid: to judge by while it trains, of the same kind as ``data``; None holds out a part.
+        settings: options of the recipe to change, such as ``{"training.minutes": 5}``.
+        resume: go on with the training in ``out``.
+        overwrite: replace the model in ``out`` at the first save.
+        progress: show how far it is: a bar on a terminal or in a notebook, else lines on stderr.
+
+    Returns:
+        The trained model, loaded; its ``history`` holds the curves of this training.
+
+    Raises:
+        UsageError: if ``out`` holds a model and neither resume nor overwrite is given, or the
+            data does not suit the recipe.
+        ConfigError: if there is no such recipe, or its options are wrong.
+        DataError: if the data cannot be used.
+        CheckpointError: if files cannot be written, or those to resume from cannot be read.
+        TrainingError: if the loss is no longer finite; what was saved before is kept.
+    """
+    task, made = _task_and_recipe(recipe, settings)
+    events = _events(task, made, data, out=out, valid=valid, resume=resume, overwrite=overwrite)
+    history = TrainingHistory()
+    with training_progress(task.display(made)) if progress else contextlib.nullcontext() as show:
+        for event in events:
+            history.listen(event)
+            if show is not None:
+                show(event)
+    model: UsableModel = task.loaded_class.of(load_model(str(out)), (out,), history=history)
+    return model
+
+
+def training_events(
+    recipe: str | Path | Recipe,
+    data: Text | Pairs,
+    *,
+    out: str | Path,
+    valid: Text | Pairs | None = None,
+    settings: Mapping[str, object] | None = None,
+    resume: bool = False,
+    overwrite: bool = False,
+) -> Iterator[Event]:
+    """Train a model, event by event: iterating makes the training go on.
+
+    Args:
+        recipe: this and the rest are as for ``train``.
+        data: to learn.
+        out: folder for the model.
+        valid: to judge by.
+        settings: of the recipe.
+        resume: go on with the training in ``out``.
+        overwrite: replace the model in ``out``.
+
+    Returns:
+        The events of ``textgen.training.events``: Note, Step, Validated, Improved, Snapshot,
+        Stopped.
+
+    Raises:
+        UsageError: this and the rest are as for ``train``.
+    """
+    task, made = _task_and_recipe(recipe, settings)
+    return _events(task, made, data, out=out, valid=valid, resume=resume, overwrite=overwrite)
+
+
+def _task_and_recipe(
+    recipe: str | Path | Recipe, settings: Mapping[str, object] | None
+) -> tuple[Task, Any]:
+    """The recipe that is named or given with settings on top, and the kind of model it makes."""
+    if isinstance(recipe, str | Path):
+        task = find_task(read_recipe(str(recipe)).kind)
+        return task, load_any_recipe(task.name, str(recipe), settings or {})
+    for task in map(find_task, task_names()):
+        if isinstance(recipe, task.recipe_class):
+            changed = with_settings(as_dict(recipe), settings or {})
+            return task, structure(task.recipe_class, changed, where="recipe")
+    raise UsageError(f"Expected a recipe or its name, not {type(recipe).__name__}.")
+
+
+def _events(
+    task: Task,
+    recipe: Any,
+    data: Text | Pairs,
+    *,
+    out: str | Path,
+    valid: Text | Pairs | None,
+    resume: bool,
+    overwrite: bool,
+) -> Iterator[Event]:
+    """Begin a training."""
+    read = _READERS[task.reads]
+    train, judged = read(data, recipe), None if valid is None else read(valid, recipe)
+    return run.train(task, recipe, train, judged, Path(out), resume=resume, overwrite=overwrite)
+
+
+def _text(given: Text | Pairs, recipe: Any) -> TextSource:
+    """A text to learn.
+
+    Raises:
+        UsageError: if it is pairs.
+    """
+    if isinstance(given, tuple) or hasattr(given, "pairs"):
+        raise UsageError(
+            "This recipe learns a text, not pairs. Several files are a list: ['a.txt', 'b.txt']."
+        )
+    return opened(given, encoding=RAW if recipe.tokenizer.kind == "bytes" else UTF8)
+
+
+def _pairs(given: Text | Pairs, recipe: Any) -> ParallelSource:
+    """Pairs to learn.
+
+    Raises:
+        UsageError: if it is a text.
+    """
+    del recipe
+    if isinstance(given, tuple) and len(given) == 2:
+        source, target = map(Path, given)
+        return PairFiles(source, target)
+    if not hasattr(given, "pairs"):
+        raise UsageError(
+            "This recipe learns pairs: ('source.txt', 'target.txt'), or a source such as "
+            "textgen.PairTexts([(source, target)])."
+        )
+    return given  # type: ignore[return-value]
+
+
+_READERS: Mapping[str, Callable[[Any, Any], Any]] = {"text": _text, "pairs": _pairs}
+"""What makes the data of ``Task.reads`` of what callers give."""
