@@ -151,7 +151,7 @@ def test_as_many_texts_as_were_asked_for(loaded: LoadedModel) -> None:
     assert [count("sample"), count("sample", 3)] == [2, 4]
     assert count("beam:width=3,n_best=3") == 6, "the strategy's own number holds for all"
     assert count("stochastic-beam:width=5", 5) == 10
-    with pytest.raises(UsageError, match="0 results are asked for: allowed is 1 to"):
+    with pytest.raises(UsageError, match="samples 0 is out of range: allowed is 1 to"):
         count("sample", 0)
     with pytest.raises(UsageError, match="beam gives 3 results by its own options, but 1"):
         count("beam:width=3,n_best=3", 1)

@@ -10,7 +10,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from textgen.arguments import shortened
+from textgen.arguments import listed, shortened, text_of, whole_numbers
 from textgen.data.encodings import without_surrogates
 from textgen.data.tokenizers.base import TextTokenizer
 from textgen.data.tokenizers.stream_decoder import StreamDecoder
@@ -56,10 +56,16 @@ class Request:
     chain: Chain | None = None
 
     def __post_init__(self) -> None:
-        """A single stop text is one, and not its characters."""
-        stop: object = self.stop
-        if isinstance(stop, str):
-            object.__setattr__(self, "stop", (stop,))
+        """See that all is what it should be; a single stop text is a list of one.
+
+        Raises:
+            UsageError: if something is not.
+        """
+        text_of(self.prompt, "prompt")
+        object.__setattr__(self, "stop", tuple(listed(self.stop, "stop")))
+        if "" in self.stop:
+            raise UsageError("stop: an empty text would stop at once.")
+        whole_numbers(self, {"samples": 1, "max_tokens": 0, "index": 0})
         check_seed(self.seed)
 
 
@@ -109,7 +115,7 @@ class Generation:
 
 def generate(
     loaded: LoadedModel,
-    requests: Iterable[Request],
+    requests: Iterable[Request] | Request,
     chain: Chain,
     *,
     batch_size: int = 16,
@@ -122,7 +128,7 @@ def generate(
 
     Args:
         loaded: a language model.
-        requests: may be endless; they are read as they are needed.
+        requests: one or several; may be endless; they are read as they are needed.
         chain: how to decode where a request has no chain of its own.
         batch_size: requests decoded at once.
         on_text: told the text as it becomes certain, where one request with one sample is
@@ -147,7 +153,7 @@ def require_language_model(loaded: LoadedModel) -> None:
 
 def generate_each(
     loaded: LoadedModel,
-    requests: Iterable[Request],
+    requests: Iterable[Request] | Request,
     chain: Chain,
     *,
     batch_size: int = 16,
@@ -193,18 +199,25 @@ def generate_each(
         yield from (results[place] for place in range(len(batch)))
 
 
-def _requests(requests: Iterable[Request]) -> Iterable[Request]:
-    """The requests, seen to be some.
+def _requests(requests: Iterable[Request] | Request) -> Iterator[Request]:
+    """The requests as they come, each seen to be one; one alone is a list of one.
 
     Raises:
-        UsageError: if they are a text.
+        UsageError: if they are anything else.
     """
-    given: object = requests
-    if isinstance(given, str):
+    given: object = [requests] if isinstance(requests, Request) else requests
+    if not isinstance(given, Iterable) or isinstance(given, str | bytes):
         raise UsageError(
-            "Requests are a list of textgen.Request, not a text: [textgen.Request(prompt)]."
+            "Requests are a list of textgen.Request, not "
+            f"{type(given).__name__}: [textgen.Request(prompt)]."
         )
-    return requests
+    for number, each in enumerate(given, start=1):
+        if not isinstance(each, Request):
+            raise UsageError(
+                f"Request {number} is no textgen.Request, but {type(each).__name__}: "
+                "[textgen.Request(prompt)]."
+            )
+        yield each
 
 
 @memory_errors_told()

@@ -14,7 +14,7 @@ from textgen.cli.generation_output import generation_as_dict
 from textgen.cli.requests import Answer, Chains, OwnDecoding, answer_all, read_request
 from textgen.cli.shortfall import Shortfall
 from textgen.cli.unseen import Unseen
-from textgen.errors import TextgenError, UsageError
+from textgen.errors import TextgenError
 from textgen.inference import LoadedModel, Request, generate_each, require_language_model
 from textgen.short_options import DEFAULT_GENERATING, with_short_options
 
@@ -68,8 +68,6 @@ def answer_requests(
 
     def read(line: str, number: int) -> _Ready:
         own = read_request(OwnGeneration, line)
-        if own.stop and "" in own.stop:
-            raise UsageError("stop: an empty text would stop at once.")
         chain = chains(own)
         request = Request(
             unseen.noted(default.prompt if own.prompt is None else own.prompt),

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple, Protocol
 
-from textgen.arguments import texts
+from textgen.arguments import listed
 
 
 class Piece(NamedTuple):
@@ -52,7 +52,7 @@ class Texts(TextSource):
     """Documents that are in memory already."""
 
     def __init__(self, documents: Sequence[str], name: str = "text") -> None:
-        self._documents = tuple(texts(documents))
+        self._documents = tuple(listed(documents, "documents"))
         self._name = name
 
     @property

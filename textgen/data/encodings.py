@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import re
 
+from textgen.arguments import HALVES
 from textgen.errors import UsageError, nearest
 
 UTF8 = "utf-8"
@@ -14,7 +15,6 @@ RAW = "raw"
 
 _USUAL = ("utf-8", "utf-16", "latin-1", "cp1251", "cp1252", "koi8-r", "gb18030", "shift_jis", RAW)
 _SURROGATES = re.compile("[\ud800-\udfff]")
-_HALVES = re.compile("[\ud800-\udc7f\udd00-\udfff]")
 
 
 def check_encoding(name: str) -> str:
@@ -45,4 +45,4 @@ def without_surrogates(text: str) -> str:
 
 def without_halves(text: str) -> str:
     """The same, bytes that stand for themselves (``RAW``) kept."""
-    return text if text.isascii() else _HALVES.sub("\ufffd", text)
+    return text if text.isascii() else HALVES.sub("\ufffd", text)

@@ -8,6 +8,7 @@ from collections.abc import Hashable
 from typing import Any
 
 from textgen.decoding.chain import Chain, bound
+from textgen.errors import UsageError
 from textgen.protocols import Load, Tokenizer
 
 _PLUGINS = 512
@@ -34,8 +35,15 @@ class Binder:
         """The chain bound; see ``Chain.bind``.
 
         Raises:
-            UsageError: if a text cannot be written with the vocabulary, or a model does not fit.
+            UsageError: if it is no chain, a text cannot be written with the vocabulary, or a model
+                does not fit.
         """
+        given: object = chain
+        if not isinstance(given, Chain):
+            raise UsageError(
+                f"A chain is what textgen.resolve makes, not {type(given).__name__}: "
+                "textgen.resolve('greedy', [], textgen.default_registries())."
+            )
         return dataclasses.replace(
             chain,
             strategy=self._bound(chain.strategy),

@@ -11,7 +11,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from textgen.errors import UsageError
+from textgen.arguments import whole_number
 from textgen.protocols import Beam
 
 _BLOCK = 64
@@ -51,21 +51,13 @@ def _unit(bits: Tensor) -> Tensor:
     return (_shifted(bits, 12).double() + 0.5) * 2.0**-52
 
 
-SEEDS = 1 << 63
-"""Seeds are whole numbers from 0 to below this."""
-
-
 def check_seed(seed: int) -> int:
     """The seed, seen to be one that no other stands for.
 
     Raises:
-        UsageError: if it is negative or too large.
+        UsageError: if it is no whole number from 0 to 2⁶³ − 1.
     """
-    if not 0 <= seed < SEEDS:
-        raise UsageError(
-            f"The seed {seed} is out of range: allowed is 0 to 2^63 − 1 ({SEEDS - 1})."
-        )
-    return seed
+    return whole_number(seed, "The seed")
 
 
 def row_seeds(seed: int | Tensor, indices: Tensor) -> Tensor:

@@ -10,7 +10,6 @@ from typing import Any, TypeAlias
 import torch
 from torch import Tensor
 
-from textgen.arguments import refuse_text
 from textgen.data.documents import Lines, TextSource
 from textgen.data.splitting import hold_out
 from textgen.data.streams import TokenStream, tokenise_stream
@@ -142,7 +141,11 @@ def perplexity(
             or nothing of this text was held out when the model was trained.
         DataError: if the text is empty or cannot be read.
     """
-    refuse_text(source, "the text", "textgen.open_text(path), or textgen.Texts([text])")
+    if not hasattr(source, "pieces"):
+        raise UsageError(
+            f"The text to measure is a source of text, not {type(source).__name__}: "
+            "textgen.open_text(path), or textgen.Texts([text])."
+        )
     if loaded.kind != "language-model":
         raise UsageError(f"{loaded.name} is a {loaded.kind}: perplexity needs a language model.")
     lines = loaded.recipe.data.unit == "lines"

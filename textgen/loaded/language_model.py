@@ -99,7 +99,7 @@ class LoadedLanguageModel(UsableModel):
         """
         check_keywords(self.generate, short)
         chain = self._chain(decode, filters, short, allow_unknown=allow_unknown)
-        wanted, ends, seed = _results(chain, samples), _stops(stop), check_seed(seed)
+        wanted, ends, seed = _results(chain, samples), tuple(listed(stop, "stop")), check_seed(seed)
         requests = (
             Request(prompt, wanted, max_tokens, ends, seed) for prompt in listed(prompts, "prompts")
         )
@@ -145,7 +145,9 @@ class LoadedLanguageModel(UsableModel):
         """
         check_keywords(self.stream, short)
         chain = self._chain(decode, filters, short, allow_unknown=allow_unknown)
-        request = Request(prompt, _results(chain, None), max_tokens, _stops(stop), check_seed(seed))
+        request = Request(
+            prompt, _results(chain, None), max_tokens, tuple(listed(stop, "stop")), seed
+        )
         threads = torch.get_num_threads()
 
         def run(tell: Callable[[str], None]) -> Generation:
@@ -216,14 +218,6 @@ def _results(chain: Chain, samples: int | None) -> int:
             "list of them."
         )
     return number
-
-
-def _stops(stop: str | Iterable[str]) -> tuple[str, ...]:
-    """The stop texts."""
-    found = tuple(listed(stop, "stop"))
-    if "" in found:
-        raise UsageError("stop: an empty text would stop at once.")
-    return found
 
 
 def _first(found: list[Generation], chain: Chain) -> Generation:

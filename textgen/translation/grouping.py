@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
+from textgen.arguments import text_of, whole_numbers
 from textgen.decoding.binding import Binder
 from textgen.decoding.chain import Chain
+from textgen.decoding.random import check_seed
 from textgen.loading import LoadedModel
 from textgen.translation.length import MaxLength
 
@@ -47,8 +48,19 @@ class TranslationOptions:
     shortlist: int | None = None
     allow_unknown: bool = False
 
+    def __post_init__(self) -> None:
+        """See that the numbers are whole and in their ranges.
 
-class SourceLine(NamedTuple):
+        Raises:
+            UsageError: if one is not.
+        """
+        names = ("candidates", "batch_tokens", "window", "max_source", "workers", "shortlist")
+        whole_numbers(self, dict.fromkeys(names, 1))
+        check_seed(self.seed)
+
+
+@dataclass(frozen=True)
+class SourceLine:
     """A line to translate, a forced beginning of its translation, and what is its own.
 
     Attributes:
@@ -69,6 +81,16 @@ class SourceLine(NamedTuple):
     max_length: MaxLength | None = None
     seed: int | None = None
     number: int | None = None
+
+    def __post_init__(self) -> None:
+        """See that all is what it should be.
+
+        Raises:
+            UsageError: if something is not.
+        """
+        text_of(self.text, "source")
+        text_of(self.prefix, "prefix")
+        whole_numbers(self, {"candidates": 1, "seed": 0, "number": 0})
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from functools import partial
 from typing import TypeAlias
 
-from textgen.arguments import texts
+from textgen.arguments import listed
 from textgen.decoding.binding import Binder
 from textgen.decoding.chain import Chain
 from textgen.errors import UsageError
@@ -59,8 +59,8 @@ def translate(
         UsageError: if the model is no translator, or prefixes run out before the lines.
     """
     options = options or TranslationOptions()
-    forced = None if prefixes is None else texts(prefixes)
-    windows = _windows(_with_prefixes(texts(lines), forced), options.window)
+    forced = None if prefixes is None else listed(prefixes, "prefixes")
+    windows = _windows(_with_prefixes(listed(lines, "lines"), forced), options.window)
     return translate_windows(loaded, windows, chain, options, crew=crew)
 
 

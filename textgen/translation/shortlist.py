@@ -108,6 +108,4 @@ def make_shortlists(loaded: LoadedModel, options: TranslationOptions) -> Shortli
     """
     if options.shortlist is None:
         return None
-    if options.shortlist < 1:
-        raise UsageError(f"shortlist: {options.shortlist} target tokens? Allowed: 1 or more.")
     return Shortlists(loaded, load_lexicon(loaded), options.shortlist)
