@@ -333,3 +333,23 @@ def test_a_number_of_results_that_no_tensor_has_is_refused(
     code, _, said = run(capsys, "generate", "--model", "lm", "--samples", "1" + "0" * 25)
     assert code == 2
     assert "results are asked for: allowed is 1 to 2^63 − 1." in said
+
+
+def test_every_character_that_the_model_never_saw_is_told_once(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    begin, end = "Warning: the model never saw the characters ", ": it reads them as unknown.\n"
+    words = ("generate", "--model", "lm", "--max-tokens", "1")
+    piped = ("--prompt", "-", "--batch-size", "3")
+    said = run(capsys, *words, *piped, text="To ☃\nñ☃\nTo\n☃\n")[2]
+    assert said == f"{begin}'☃', 'ñ'{end}"
+    said = run(capsys, *words, *piped[:2], "--batch-size", "1", text="☃\nñ☃\n☃\n")[2]
+    assert said == f"{begin}'☃'{end}{begin}'ñ'{end}"
+    many = "".join(f"{chr(0x4E00 + number)}\n" for number in range(13))
+    said = run(capsys, *words, "--prompt", "-", text=many)[2]
+    assert said.endswith(f"'{chr(0x4E09)}' and 3 others{end}")
+    said = run(capsys, *words, "--prompt", "☃To")[2]
+    assert said == f"{begin}'☃'{end}"
+    lines = "".join(json.dumps({"prompt": each}) + "\n" for each in ("☃", "ñ", "To", "ñ☃"))
+    said = run(capsys, *words, "--jsonl", text=lines)[2]
+    assert said == f"{begin}'☃', 'ñ'{end}"

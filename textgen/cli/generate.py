@@ -146,12 +146,13 @@ def command(
         for index, text in enumerate(_prompts(prompt, loaded.tokenizer.errors))
     )
     if prompt != STDIN and results == 1 and not as_json:
-        _stream(loaded, requests, chain)
+        _stream(loaded, requests, chain, unseen)
         return
     if sys.stdin.isatty() and prompt == STDIN:
         batch_size = 1  # who types a prompt waits for its text
     shortfall = Shortfall("prompts")
     for generations in generate_each(loaded, requests, chain, batch_size=batch_size):
+        unseen.tell()
         for generation in generations:
             if as_json:
                 print_json(generation_as_dict(generation, chain, seed))
@@ -162,7 +163,7 @@ def command(
     shortfall.tell()
 
 
-def _stream(loaded: LoadedModel, requests: Iterable[Request], chain: Chain) -> None:
+def _stream(loaded: LoadedModel, requests: Iterable[Request], chain: Chain, unseen: Unseen) -> None:
     """Write the text of the only request while it comes into being."""
     from textgen.inference import generate_each, require_language_model
 
@@ -174,6 +175,7 @@ def _stream(loaded: LoadedModel, requests: Iterable[Request], chain: Chain) -> N
     binder(chain)  # what does not suit the model is told before any text
     shortfall = Shortfall("prompts")
     for request in requests:
+        unseen.tell()
         click.echo(request.prompt, nl=False)
         for found in generate_each(loaded, [request], chain, on_text=show, binder=binder):
             click.echo()

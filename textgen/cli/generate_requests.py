@@ -82,6 +82,7 @@ def answer_requests(
         return _Ready(request, chain, number)
 
     def work(ready: Sequence[_Ready]) -> Iterator[Answer]:
+        unseen.tell()
         requests = [each.request for each in ready]
         found = generate_each(loaded, requests, default_chain, batch_size=batch_size, binder=binder)
         for each, generations in zip(ready, found, strict=True):

@@ -1,8 +1,7 @@
-"""What a user's text has that the model never saw, told once; and escapes in short texts."""
+"""What a user's text has that the model never saw, each told once; and escapes in short texts."""
 
 from __future__ import annotations
 
-import itertools
 import re
 from typing import TYPE_CHECKING
 
@@ -12,6 +11,7 @@ if TYPE_CHECKING:
     from textgen.data.tokenizers import TextTokenizer
 
 _TOLD = 10
+_MOST = 10_000
 _ESCAPE = re.compile(r"\\([ntr\\])")
 _MEANT = {"n": "\n", "t": "\t", "r": "\r", "\\": "\\"}
 
@@ -22,7 +22,7 @@ def unescaped(text: str) -> str:
 
 
 class Unseen:
-    """Tells, at the first text that has some, which characters or words a model never saw.
+    """Collects the characters or words of texts that a model never saw, and warns of each once.
 
     Args:
         tokenizer: of the model.
@@ -30,26 +30,36 @@ class Unseen:
 
     def __init__(self, tokenizer: TextTokenizer) -> None:
         self.tokenizer = tokenizer
-        self._told = False
+        self._known: set[str] = set()
+        self._new: list[str] = []
 
     def noted(self, text: str) -> str:
-        """The text itself, looked at."""
-        unknown = self.tokenizer.marks.unknown
-        if not self._told and unknown is not None and unknown in self.tokenizer.encode(text):
-            self._told = True
-            self._tell(text, unknown)
+        """The text itself, looked at; after many unknown parts no more are collected."""
+        unknown, encode = self.tokenizer.marks.unknown, self.tokenizer.encode
+        if unknown is None or len(self._known) >= _MOST or unknown not in encode(text):
+            return text
+        parts = text.split() if self._words() else self.tokenizer.normalise(text)
+        for part in dict.fromkeys(parts):
+            if part not in self._known and unknown in encode(part):
+                self._known.add(part)
+                self._new.append(part)
         return text
 
-    def _tell(self, text: str, unknown: int) -> None:
-        words = self.tokenizer.kind == "words"
-        parts = text.split() if words else list(self.tokenizer.normalise(text))
-        found = [each for each in dict.fromkeys(parts) if unknown in self.tokenizer.encode(each)]
-        shown = ", ".join(map(_readable, itertools.islice(found, _TOLD)))
-        more = f" and {len(found) - _TOLD} more" if len(found) > _TOLD else ""
+    def tell(self) -> None:
+        """Warn of what is new in the texts since the last time."""
+        found, self._new = self._new, []
+        if not found:
+            return
+        shown = ", ".join(map(_readable, found[:_TOLD]))
+        more = len(found) - _TOLD
+        others = f" and {more} other{'s' * (more > 1)}" if more > 0 else ""
         complain(
-            f"Warning: the model never saw the {'words' if words else 'characters'} {shown}{more}: "
-            "it reads them as unknown."
+            f"Warning: the model never saw the {'words' if self._words() else 'characters'} "
+            f"{shown}{others}: it reads them as unknown."
         )
+
+    def _words(self) -> bool:
+        return self.tokenizer.kind == "words"
 
 
 def _readable(part: str) -> str:

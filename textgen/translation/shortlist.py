@@ -103,7 +103,6 @@ def make_shortlists(loaded: LoadedModel, options: TranslationOptions) -> Shortli
     """What makes the shortlists that the options ask for; None if they ask for none.
 
     Raises:
-        UsageError: if n is less than 1.
         CheckpointError: if the model has no lexicon, or one that does not fit.
     """
     if options.shortlist is None:
