@@ -129,6 +129,32 @@ def test_numbers_are_finite(value: object) -> None:
     assert told.startswith("rate: ")
 
 
+@dataclass(frozen=True)
+class Drawing:
+    seed: Annotated[int, Ge(0)] = 0
+    share: float | None = None
+    greedy: bool = False
+    inner: Inner = field(default_factory=Inner)
+
+
+def test_a_truth_value_is_no_number() -> None:
+    data = {"seed": True, "share": False, "greedy": True, "inner": {"hidden": True, "rate": "x"}}
+    with pytest.raises(ConfigError) as caught:
+        structure(Drawing, data)
+    assert caught.value.problems[:3] == (
+        "seed: a number is needed, got true.",
+        "share: a number is needed, got false.",
+        "inner.hidden: a number is needed, got true.",
+    )
+    assert caught.value.problems[3].startswith("inner.rate: ")
+    assert structure(Drawing, {"greedy": True}).greedy
+
+
+def test_a_seed_in_a_configuration_is_a_number() -> None:
+    with pytest.raises(ConfigError, match="The option --seed random draws one"):
+        structure(Drawing, {"seed": "random"})
+
+
 def test_texts_that_look_like_numbers_are_texts_where_texts_are_wanted() -> None:
     assert structure(Outer, parse_settings(["name=1984"])).name == "1984"
     assert structure(Outer, {"words": [5, "x"]}).words == ("5", "x")

@@ -85,12 +85,29 @@ def structure(cls: type[T], data: Mapping[str, Any], *, where: str = "") -> T:
     import pydantic
 
     adapter = _adapter(cls)
+    prefix = f"{where}: " if where else ""
+    problems = _truths_for_numbers(cls, data)
     try:
-        return typing.cast("T", adapter.validate_python(_with_named_none(cls, data)))
+        made = typing.cast("T", adapter.validate_python(_with_named_none(cls, data)))
     except pydantic.ValidationError as error:
-        prefix = f"{where}: " if where else ""
-        problems = [prefix + _sentence(cls, dict(item)) for item in error.errors()]
-        raise ConfigError(problems) from None
+        problems += [_sentence(cls, dict(item)) for item in error.errors()]
+    if problems:
+        raise ConfigError([prefix + each for each in problems])
+    return made
+
+
+def _truths_for_numbers(cls: type[Any], data: Mapping[str, Any], path: str = "") -> list[str]:
+    """A sentence for each truth value where a number is needed: pydantic takes them as 1 and 0."""
+    hints = typing.get_type_hints(cls)
+    problems: list[str] = []
+    for name, value in data.items():
+        hint = hints.get(name)
+        kinds = {hint, *typing.get_args(hint)}
+        if isinstance(value, Mapping) and isinstance(hint, type) and dataclasses.is_dataclass(hint):
+            problems += _truths_for_numbers(hint, value, f"{path}{name}.")
+        elif isinstance(value, bool) and kinds & {int, float} and bool not in kinds:
+            problems.append(f"{path}{name}: a number is needed, got {str(value).lower()}.")
+    return problems
 
 
 def _with_named_none(cls: type[Any], data: Mapping[str, Any]) -> dict[str, Any]:
@@ -138,6 +155,10 @@ def _sentence(cls: type[Any], item: dict[str, Any]) -> str:
         return f"{path}: a value is needed."
     if item["type"] == "tuple_type":
         return f"{path}: a list in brackets is needed, got {item['input']!r}."
+    if item["input"] == "random" and path.rpartition(".")[2] == "seed":
+        return (
+            f"{path}: a whole number is needed, got 'random'. The option --seed random draws one."
+        )
     message = str(item["msg"]).removeprefix("Value error, ")
     message = message[:1].lower() + message[1:]
     if item["type"] == "unknown_name":

@@ -89,6 +89,12 @@ def test_a_table_has_a_row_for_each_and_says_when_samples_do_not_compare(
     assert "top-k:k=3 | temperature:t=0.8 | sample" in shown.err
 
 
+def test_a_random_seed_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    assert compare("lm", *TINY, "--seed", "random", "--json", "-v") == 0
+    shown = capsys.readouterr()
+    assert f"seed: {json.loads(shown.out)['seed']}\n" in shown.err
+
+
 def test_people_come_first_and_their_beginnings_are_the_prompts(
     capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:

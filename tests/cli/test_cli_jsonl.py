@@ -205,6 +205,12 @@ WRONG = [
     ('{"prompt": "\\ud800"}', "surrogate"),
     ('{"stop": ["a", ""]}', "stop: an empty text"),
     ('{"samples": 0}', "samples: "),
+    ('{"seed": true}', "seed: a number is needed, got true."),
+    ('{"max_tokens": true}', "max_tokens: a number is needed, got true."),
+    ('{"temperature": false}', "temperature: a number is needed, got false."),
+    ('{"prompt": null}', "prompt: a text is needed, got null."),
+    ('{"seed": 1, "top_k": 2, "seed": 3}', "seed: the key is there 2 times."),
+    ('{"seed": "radnom"}', "seed: "),
     ('{"max_tokens": -1}', "max_tokens: "),
 ]
 
@@ -353,3 +359,15 @@ def test_every_character_that_the_model_never_saw_is_told_once(
     lines = "".join(json.dumps({"prompt": each}) + "\n" for each in ("☃", "ñ", "To", "ñ☃"))
     said = run(capsys, *words, "--jsonl", text=lines)[2]
     assert said == f"{begin}'☃', 'ñ'{end}"
+
+
+@pytest.mark.parametrize("command", ["generate", "translate"])
+def test_a_request_s_random_seed_is_drawn_and_told(
+    capsys: pytest.CaptureFixture[str], command: str
+) -> None:
+    text = {"prompt" if command == "generate" else "source": "To be", "temperature": 1.5}
+    drawn = answers(capsys, command, [{**text, "seed": "random"}] * 2)
+    seeds = [each["seed"] for each in drawn]
+    assert seeds[0] != seeds[1]
+    again = answers(capsys, command, [{**text, "seed": seed} for seed in seeds])
+    assert same(drawn, again)

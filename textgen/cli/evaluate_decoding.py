@@ -65,7 +65,7 @@ if TYPE_CHECKING:
     default=0,
     show_default=True,
     metavar="N|random",
-    help="Random seed; `random` draws one, which --json tells.",
+    help="Random seed; `random` draws one, which -v and --json tell.",
 )
 @click.option("--plot", type=FILE, metavar="FILE", help="Draw the figures: .png or .svg.")
 @plugins_option
@@ -103,7 +103,8 @@ def command(
     _check_options(loaded, references)
     usual = FOR_TRANSLATIONS if translator else FOR_TEXTS
     ways = given or wanted((), usual, registries)
-    _tell(ways, verbose=verbose)
+    if verbose:
+        _tell(ways, seed)
     if translator:
         lines, known = _pairs(chosen(KnownPairs), references)
         compare_translations(loaded, ways, lines, known, seed=seed, plot=plot, as_json=as_json)
@@ -117,11 +118,11 @@ def _load(models: Models) -> LoadedModel:
     return load_ensemble(models.models, models.device, models.ensemble, models.precision)
 
 
-def _tell(ways: list[Wanted], *, verbose: bool) -> None:
-    """The resolved chains, where they are wanted."""
-    if verbose:
-        for each in ways:
-            complain(f"{each.name}: {each.decode}")
+def _tell(ways: list[Wanted], seed: int) -> None:
+    """The resolved chains and the seed."""
+    for each in ways:
+        complain(f"{each.name}: {each.decode}")
+    complain(f"seed: {seed}")
 
 
 def _check_options(loaded: LoadedModel, references: tuple[Path, ...]) -> None:

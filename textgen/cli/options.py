@@ -118,6 +118,17 @@ class Number(click.ParamType[float]):
         return ", ".join(parts)
 
 
+RANDOM = "random"
+"""In the place of a seed: one is to be drawn."""
+
+
+def drawn_seed() -> int:
+    """A seed that nobody chose."""
+    import secrets
+
+    return secrets.randbelow(1 << 31)
+
+
 class Seed(click.ParamType[int]):
     """A seed, or ``random`` for one that is drawn."""
 
@@ -125,10 +136,8 @@ class Seed(click.ParamType[int]):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
         """The number."""
-        if value == "random":
-            import secrets
-
-            return secrets.randbelow(1 << 31)
+        if value == RANDOM:
+            return drawn_seed()
         try:
             seed = int(value)
         except (TypeError, ValueError):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
@@ -15,6 +16,7 @@ from annotated_types import Ge, Lt
 from textgen.cli.decoding_options import chain_of
 from textgen.cli.failures import FAILED, complain
 from textgen.cli.line_reader import LONGEST_LINE, LineReader
+from textgen.cli.options import RANDOM, drawn_seed
 from textgen.cli.output import print_json
 from textgen.config import structure
 from textgen.errors import TextgenError, UsageError
@@ -31,6 +33,7 @@ Answer = list[dict[str, Any]]
 
 _CHAINS = 256
 _MEBIBYTE = 1 << 20
+_TEXTS = ("prompt", "source", "prefix")
 
 
 @dataclass(frozen=True)
@@ -88,7 +91,8 @@ def read_request(cls: type[T], line: str) -> T:
 
     Args:
         cls: the request's dataclass.
-        line: a JSON object whose keys are fields of it; null is as if the key were not there.
+        line: a JSON object whose keys are fields of it, each once. Null is as if an option were
+            not there, and refused for a text; the seed "random" draws one.
 
     Raises:
         UsageError: says what is wrong with it.
@@ -96,7 +100,7 @@ def read_request(cls: type[T], line: str) -> T:
     if len(line) >= LONGEST_LINE // 4 and len(line.encode()) >= LONGEST_LINE:
         raise UsageError(f"The request is longer than {LONGEST_LINE // _MEBIBYTE} MiB.")
     try:
-        item = json.loads(line)
+        item = json.loads(line, object_pairs_hook=_object)
     except json.JSONDecodeError as error:
         raise UsageError(f"Not JSON: {error.msg}, column {error.colno}.") from None
     except (ValueError, RecursionError):
@@ -107,10 +111,28 @@ def read_request(cls: type[T], line: str) -> T:
         json.dumps(item, ensure_ascii=False).encode()
     except UnicodeEncodeError:
         raise UsageError("A text has half of a surrogate pair: that is no character.") from None
+    for key in _TEXTS:
+        if key in item and item[key] is None:
+            raise UsageError(f"{key}: a text is needed, got null. Without one, leave the key out.")
     given = {key: value for key, value in item.items() if value is not None}
     if isinstance(given.get("stop"), str):
         given["stop"] = [given["stop"]]
+    if given.get("seed") == RANDOM:
+        given["seed"] = drawn_seed()
     return structure(cls, given)
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A JSON object, no key twice.
+
+    Raises:
+        UsageError: if one is.
+    """
+    made = dict(pairs)
+    if len(made) < len(pairs):
+        (key, count), *_ = Counter(key for key, _ in pairs).most_common(1)
+        raise UsageError(f"{key}: the key is there {count} times. Each may be there once.")
+    return made
 
 
 def answer_all(
