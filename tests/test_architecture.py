@@ -28,7 +28,6 @@ PARTS = [
     "data",
     "decoding",
     "models",
-    "testing",
     "task",
     "recipes",
     "loading",
@@ -39,6 +38,7 @@ PARTS = [
     "progress",
     "tasks",
     "loaded",
+    "testing",
     "cli",
     "__main__",
 ]

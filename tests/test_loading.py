@@ -1,6 +1,7 @@
 """Folders as models: ensembles, if they fit together, and other precisions."""
 
 import copy
+import json
 from pathlib import Path
 
 import pytest
@@ -100,3 +101,11 @@ def test_a_precision_goes_along_with_the_model(folders: list[str], tmp_path: Pat
         assert one.text[:5] == other.text[:5]
     with pytest.raises(UsageError, match=r"no precision 'half'\. Allowed: float32, bfloat16"):
         load_model(folders[0], "cpu", "half")
+
+
+def test_a_model_of_a_task_that_is_not_here(tmp_path: Path) -> None:
+    save_language_model(tmp_path)
+    config = json.loads((tmp_path / "config.json").read_text(encoding="utf-8"))
+    (tmp_path / "config.json").write_text(json.dumps({**config, "kind": "tagger"}))
+    with pytest.raises(CheckpointError, match=r"'tagger' cannot be loaded here: There is no task"):
+        load_model(str(tmp_path))

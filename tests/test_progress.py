@@ -148,7 +148,12 @@ def test_the_log_has_a_line_for_each_event_and_goes_on(tmp_path: Path) -> None:
     assert len(lines) == 2 * len(EVENTS)
     assert lines[0]["event"] == "step"
     assert lines[0]["tokens_per_second"] == 12345.6
-    assert lines[2] == {"event": "validated", "step": 2, "metrics": {"loss": math.log(2)}}
+    assert lines[2] == {
+        "event": "validated",
+        "step": 2,
+        "metrics": {"loss": math.log(2)},
+        "unit": "token",
+    }
     assert lines[-1] == {"event": "stopped", "step": 20, "reason": "steps"}
     with logs.json_log(path, append=False) as listener:
         listener(EVENTS[0])

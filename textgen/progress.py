@@ -89,7 +89,7 @@ class _Reporter(ABC):
         parts = [f"step {event.step:,}", "validation"]
         for name, value in event.metrics.items():
             parts.append(
-                f"{value:.4f} nats/token  {self.figure(value)}"
+                f"{value:.4f} nats/{event.unit}  {self.figure(value)}"
                 if name == "loss"
                 else f"{name} {value:.4g}"
             )
@@ -114,7 +114,7 @@ class _Lines(_Reporter):
         tell(
             f"step {event.step:,}  epoch {event.epoch + 1}  {event.progress:.0%}  "
             f"loss {event.loss:.4f}  {self.figure(event.loss)}  "
-            f"{event.tokens_per_second:,.0f} tokens/s  {clock(event.remaining)} left"
+            f"{event.tokens_per_second:,.0f} {event.unit}s/s  {clock(event.remaining)} left"
         )
 
     def stopped(self) -> None:
@@ -135,7 +135,7 @@ class _Bar(_Reporter):
     def step(self, event: Step) -> None:
         text = (
             f"step {event.step:,}  loss {event.loss:.3f}  {self.figure(event.loss)}  "
-            f"{event.tokens_per_second:,.0f} tokens/s  {clock(event.remaining)}"
+            f"{event.tokens_per_second:,.0f} {event.unit}s/s  {clock(event.remaining)}"
         )
         self._progress.update(self._task, total=1.0, completed=event.progress, description=text)
 

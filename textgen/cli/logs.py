@@ -128,8 +128,6 @@ def as_plain(event: Event) -> dict[str, Any] | None:
     """An event as plain data with its name; None for those that are not for the log."""
     from textgen.training.events import Improved, Note, Step, Stopped, Validated
 
-    if isinstance(event, Validated):
-        return {"event": "validated", "step": event.step, "metrics": dict(event.metrics)}
-    if isinstance(event, Note | Step | Improved | Stopped):
+    if isinstance(event, Validated | Note | Step | Improved | Stopped):
         return {"event": type(event).__name__.lower(), **dataclasses.asdict(event)}
     return None

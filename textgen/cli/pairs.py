@@ -67,7 +67,7 @@ training_pairs = all_of(
     [
         _train,
         _files("--valid", help="Pairs to judge by; without it a part of --train is held out."),
-        _files("--test", help="Pairs to translate and score at the end."),
+        _files("--test", help="Pairs to measure the best weights on at the end."),
         _others,
     ]
 )

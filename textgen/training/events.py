@@ -18,14 +18,15 @@ class Step:
     Attributes:
         step: updates made since the training began.
         epoch: number of the current pass over the data, from 0.
-        loss: nats per token since the last report, without label smoothing.
-        tokens: real target tokens since the training began.
+        loss: mean per prediction since the last report: for tokens nats, without label smoothing.
+        tokens: predictions since the training began: real target tokens, lines, …
         tokens_per_second: since the last report.
         gradient_norm: global norm of the last gradient before clipping.
         learning_rate: of the last step.
         seconds: since the training began, interruptions left out.
         progress: share of the budget that is used, 0 to 1.
         remaining: seconds until the budget is used, None while that is unknown.
+        unit: one prediction, of the objective.
     """
 
     step: int
@@ -38,14 +39,16 @@ class Step:
     seconds: float
     progress: float
     remaining: float | None
+    unit: str = "token"
 
 
 @dataclass(frozen=True)
 class Validated:
-    """The validation's figures; until the next event the model holds the validated weights."""
+    """The validation's metrics; until the next event the model holds the validated weights."""
 
     step: int
     metrics: Mapping[str, float]
+    unit: str = "token"
 
 
 @dataclass(frozen=True)

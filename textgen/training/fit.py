@@ -131,6 +131,7 @@ class _Loop:
         self.criterion, self.interrupted, self.group = criterion, interrupted, group
         self.optimiser = Optimiser(model, config)
         self.learner = Learner(model, self.arithmetic, objective, group)
+        self.unit = objective.unit
         self.average = make_average(model, config.average, config.average_last)
         self.counters = Counters()
         self.rate = 0.0
@@ -238,6 +239,7 @@ class _Loop:
             seconds=seconds,
             progress=progress,
             remaining=seconds / progress - seconds if progress > 0 else None,
+            unit=self.unit,
         )
         self._mark()
         return event
@@ -270,7 +272,7 @@ class _Loop:
                 counters.bad += 1
                 if counters.bad > self.config.decay_patience:  # and then counts anew
                     counters.decays, counters.bad = counters.decays + 1, 0
-            yield Validated(counters.step, metrics)
+            yield Validated(counters.step, metrics, self.unit)
             if improved:
                 yield Improved(counters.step, figure)
         self._validation_seconds = self._clock() - begun
