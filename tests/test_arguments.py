@@ -78,6 +78,7 @@ WRONG: list[tuple[str, dict[str, Any]]] = [
     ("The seed: expected a whole number, not None", {"seed": None}),
     ("max_tokens -3 is out of range: allowed is 0 to", {"max_tokens": -3}),
     (r"max_tokens \d+ is out of range", {"max_tokens": 1 << 64}),
+    ("max_tokens: expected a whole number, not None", {"max_tokens": None}),
     ("index: expected a whole number", {"index": "1"}),
 ]
 
@@ -144,6 +145,9 @@ REFUSED: list[tuple[str, Callable[[Any, Any], Any]]] = [
     ("a pair is a text", lambda _, mt: list(textgen.score_given(mt, ("a", "b")))),  # type: ignore[arg-type]
     ("a pair is a text", lambda _, mt: textgen.learn_lexicon(mt, ("ab", "cd"))),  # type: ignore[arg-type]
     ("a pair is a text", lambda *_: textgen.PairTexts(("ab", "cd"))),  # type: ignore[arg-type]
+    ("batch_size 0 is out", lambda lm, _: list(textgen.generate(lm, [], chain(), batch_size=0))),
+    ("The number of results: expected", lambda *_: chain().results("3")),  # type: ignore[arg-type]
+    ("hypothesis: number 1 is no text", lambda *_: textgen.score_translation([None], [["a"]])),  # type: ignore[list-item]
     ("hypothesis is a text", lambda *_: textgen.score_translation("a b", [["a b"]])),
     ("reference 1 is a text", lambda *_: textgen.score_translation(["a b"], ["a b"])),
 ]

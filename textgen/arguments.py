@@ -71,17 +71,18 @@ def whole_number(given: int, what: str, least: int = 0, most: int = (1 << 63) - 
 
 
 def whole_numbers(given: object, least: Mapping[str, int]) -> None:
-    """See that attributes are whole numbers, None aside.
+    """See that attributes are whole numbers; None too where that is the default.
 
     Args:
-        given: has the attributes.
+        given: a dataclass's, whose defaults its class has.
         least: names of attributes to the smallest value of each.
 
     Raises:
         UsageError: if one is none, or out of range.
     """
     for name, smallest in least.items():
-        if (value := getattr(given, name)) is not None:
+        value = getattr(given, name)
+        if value is not None or getattr(type(given), name) is not None:
             whole_number(value, name, smallest)
 
 

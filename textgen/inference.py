@@ -10,7 +10,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from textgen.arguments import listed, shortened, text_of, whole_numbers
+from textgen.arguments import listed, shortened, text_of, whole_number, whole_numbers
 from textgen.data.encodings import without_surrogates
 from textgen.data.tokenizers.base import TextTokenizer
 from textgen.data.tokenizers.stream_decoder import StreamDecoder
@@ -179,6 +179,7 @@ def generate_each(
     """
     require_language_model(loaded)
     binder = binder or loaded.binder()
+    batch_size = whole_number(batch_size, "batch_size", 1)
     remaining = enumerate(_requests(requests))
     while numbered := list(itertools.islice(remaining, batch_size)):
         batch = [

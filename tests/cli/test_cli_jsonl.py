@@ -338,7 +338,7 @@ def test_a_number_of_results_that_no_tensor_has_is_refused(
 ) -> None:
     code, _, said = run(capsys, "generate", "--model", "lm", "--samples", "1" + "0" * 25)
     assert code == 2
-    assert "results are asked for: allowed is 1 to 2^63 − 1." in said
+    assert "is out of range: allowed is 1 to 2^63 − 1." in said
 
 
 def test_every_character_that_the_model_never_saw_is_told_once(

@@ -14,6 +14,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeVar, cast
 
+from textgen.arguments import whole_number
 from textgen.decoding.blame import broken
 from textgen.errors import PluginError, TextgenError, UsageError, nearest
 from textgen.protocols import Filter, Hypotheses, Load, Session, Strategy, Tokenizer
@@ -100,8 +101,8 @@ class Chain:
         Raises:
             UsageError: if both say a number and they differ, or the number is out of range.
         """
-        if wanted is not None and not 1 <= wanted < 1 << 63:
-            raise UsageError(f"{wanted} results are asked for: allowed is 1 to 2^63 − 1.")
+        if wanted is not None:
+            wanted = whole_number(wanted, "The number of results", 1)
         if wanted is None or self.n_best in {None, wanted}:
             return wanted or self.n_best or 1
         raise UsageError(

@@ -17,7 +17,7 @@ from typing import Annotated, Any, Literal
 
 from annotated_types import Ge
 
-from textgen.arguments import refuse_text
+from textgen.arguments import listed, refuse_text
 from textgen.errors import DataError, UsageError, nearest
 from textgen.evaluation.text_warnings import text_warnings, too_short_for_bleu
 
@@ -122,7 +122,8 @@ def score_translations(
     """
     options = options or MetricOptions()
     for name, text in [*systems.items(), *references.items()]:
-        refuse_text(text, name, "a list of lines")
+        for _ in listed(refuse_text(text, name, "a list of lines"), name):
+            pass  # each is seen to be a text
     _check_options(options, len(systems))
     lines = _check_lines(systems, references)
     _check_memory(options, lines)
