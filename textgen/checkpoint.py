@@ -233,6 +233,23 @@ def save_tensors(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, 
     )
 
 
+def weights_checksum(folder: Path) -> str:
+    """The checksum in the header of a model's weights, by which they are known again.
+
+    Raises:
+        CheckpointError: if the file is missing or damaged.
+    """
+    path = folder / WEIGHTS
+    try:
+        with safe_open(path, framework="pt") as file:
+            header = json.loads((file.metadata() or {})[_HEADER])
+            return str(header["checksum"])
+    except FileNotFoundError:
+        raise CheckpointError(f"{path}: there is no such file.") from None
+    except (OSError, SafetensorError, KeyError, TypeError, ValueError):
+        raise CheckpointError(f"{path}: is damaged: its header cannot be read.") from None
+
+
 def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Read what ``save_tensors`` wrote.
 

@@ -3,35 +3,45 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable, Iterator, Mapping, Sequence, Sized
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
-from textgen.checkpoint import find_model
+import torch
+
+from textgen.checkpoint import find_model, weights_checksum
 from textgen.decoding.binding import Binder
 from textgen.decoding.chain import Chain, Registries, default_registries, resolve
+from textgen.errors import CheckpointError
 from textgen.loaded.history import TrainingHistory
 from textgen.loaded.keywords import FilterLike, StrategyLike
-from textgen.loading import LoadedModel
+from textgen.loading import LoadedModel, load_ensemble
 from textgen.log import logger
 from textgen.models.ensemble import Average
 from textgen.progress import counting
 
 T = TypeVar("T")
 
+_IMPORTED_BY = os.getpid()
+
 
 @dataclass(frozen=True, repr=False)
 class UsableModel(LoadedModel):
     """A loaded model with methods; one subclass for each kind of model.
 
+    Pickled it is its folders, from which it is loaded anew in another process.
+
     Attributes:
         folders: of the model, or of the members of an ensemble; absolute.
+        checksums: of the weights in these folders.
         average: what is averaged over the members.
         history: of the training, where ``textgen.train`` gave the model; else empty.
     """
 
     folders: tuple[Path, ...] = ()
+    checksums: tuple[str, ...] = ()
     average: Average = "probabilities"
     history: TrainingHistory = field(default_factory=TrainingHistory)
 
@@ -53,12 +63,53 @@ class UsableModel(LoadedModel):
         """
         values = {each.name: getattr(loaded, each.name) for each in fields(LoadedModel)}
         folders = tuple(find_model(name).resolve() for name in names)
-        return cls(**values, folders=folders, average=average, history=history or TrainingHistory())
+        return cls(
+            **values,
+            folders=folders,
+            checksums=tuple(map(weights_checksum, folders)),
+            average=average,
+            history=history or TrainingHistory(),
+        )
+
+    def __reduce__(self) -> tuple[Callable[..., UsableModel], tuple[Any, ...]]:
+        how = {
+            "device": str(self.device),
+            "precision": self.precision,
+            "average": self.average,
+        }
+        return _load_anew, (type(self), tuple(map(str, self.folders)), self.checksums, how)
 
     @functools.cached_property
     def _binder(self) -> Binder:
         """Makes chains ready; plugins that were bound once stay so."""
         return self.binder()
+
+
+def use_threads_of_this_process() -> None:
+    """Compute with one thread in a process that was forked: OpenMP's other threads are not in it.
+
+    Work that waits for them would wait for ever.
+    """
+    if os.getpid() != _IMPORTED_BY:
+        torch.set_num_threads(1)
+
+
+def _load_anew(
+    cls: type[UsableModel], names: Sequence[str], checksums: Sequence[str], how: Mapping[str, Any]
+) -> UsableModel:
+    """A model that was pickled.
+
+    Raises:
+        CheckpointError: if a folder holds no model, or other weights than when it was pickled.
+    """
+    use_threads_of_this_process()
+    loaded = cls.of(load_ensemble(names, **how), tuple(names), how["average"])
+    for name, before, now in zip(names, checksums, loaded.checksums, strict=True):
+        if before != now:
+            raise CheckpointError(
+                f"{name}: holds other weights than when the model was pickled: load it anew."
+            )
+    return loaded
 
 
 def make_chain(

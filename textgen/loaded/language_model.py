@@ -17,7 +17,13 @@ from textgen.decoding.chain import Chain
 from textgen.decoding.random import check_seed
 from textgen.errors import TextgenError, UsageError
 from textgen.inference import Generation, Request, generate_each
-from textgen.loaded.base import UsableModel, make_chain, shown, warn_of_missing
+from textgen.loaded.base import (
+    UsableModel,
+    make_chain,
+    shown,
+    use_threads_of_this_process,
+    warn_of_missing,
+)
 from textgen.loaded.inputs import opened
 from textgen.loaded.keywords import (
     FilterLike,
@@ -98,6 +104,7 @@ class LoadedLanguageModel(UsableModel):
             TextgenError: if the strategy finds no continuation where one is wanted.
         """
         check_keywords(self.generate, short)
+        use_threads_of_this_process()
         chain = self._chain(decode, filters, short, allow_unknown=allow_unknown)
         wanted, ends, seed = _results(chain, samples), tuple(listed(stop, "stop")), check_seed(seed)
         requests = (
@@ -144,6 +151,7 @@ class LoadedLanguageModel(UsableModel):
             UsageError: as for ``generate``.
         """
         check_keywords(self.stream, short)
+        use_threads_of_this_process()
         chain = self._chain(decode, filters, short, allow_unknown=allow_unknown)
         request = Request(
             prompt, _results(chain, None), max_tokens, tuple(listed(stop, "stop")), seed
@@ -188,6 +196,7 @@ class LoadedLanguageModel(UsableModel):
         """
         from textgen.evaluation.perplexity import perplexity
 
+        use_threads_of_this_process()
         source = opened(text, column, encoding or (RAW if self.tokenizer.kind == "bytes" else UTF8))
         with counting("tokens") if progress else contextlib.nullcontext() as show:
             return perplexity(self, source, held_out=held_out, progress=show)

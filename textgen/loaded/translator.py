@@ -11,7 +11,13 @@ from typing import Unpack, overload
 from textgen.arguments import listed
 from textgen.decoding.random import check_seed
 from textgen.evaluation.report import TranslationReport, translate_and_score
-from textgen.loaded.base import UsableModel, make_chain, shown, warn_of_missing
+from textgen.loaded.base import (
+    UsableModel,
+    make_chain,
+    shown,
+    use_threads_of_this_process,
+    warn_of_missing,
+)
 from textgen.loaded.keywords import (
     FilterLike,
     StrategyLike,
@@ -100,6 +106,7 @@ class LoadedTranslator(UsableModel):
             CheckpointError: if shortlists are asked for and the model has no lexicon that fits.
         """
         check_keywords(self.translate, short)
+        use_threads_of_this_process()
         chain = make_chain(decode, filters, short, DEFAULT_TRANSLATING, allow_unknown=allow_unknown)
         options = TranslationOptions(
             candidates=chain.results(n_best),
@@ -161,6 +168,7 @@ class LoadedTranslator(UsableModel):
             UsageError: as for ``translate``, or for an unknown tokenizer.
         """
         check_keywords(self.evaluate, short)
+        use_threads_of_this_process()
         chain = make_chain(decode, filters, short, DEFAULT_TRANSLATING, allow_unknown=allow_unknown)
         options = TranslationOptions(
             max_length=_max_length(max_length),
