@@ -38,9 +38,11 @@ TRAINING = "training.safetensors"
 LEXICON = "lexicon.safetensors"
 TOKENIZER, SOURCE_TOKENIZER = "tokenizer", "source_tokenizer"
 """Names of the tokenizers; the source's is there where it is not the target's."""
+KEPT = "kept-models"
+"""A folder of models of earlier validations."""
 
 OWN = (
-    *(CONFIG, WEIGHTS, TRAINING, LEXICON),
+    *(CONFIG, WEIGHTS, TRAINING, LEXICON, KEPT),
     *(f"{name}.{ending}" for name in (TOKENIZER, SOURCE_TOKENIZER) for ending in ("json", "model")),
 )
 """All files of a model. A new model in the folder replaces them all; other files stay."""

@@ -115,18 +115,42 @@ def _finish(folder: Path, own: Collection[str], last: str) -> None:
     if complete.is_dir():
         new = {path.name for path in complete.iterdir()}
         for name in own:
-            (folder / f".{name}.part").unlink(missing_ok=True)
-            if name not in new:
+            shutil.rmtree(folder / f".{name}.part", ignore_errors=True)
+            with contextlib.suppress(IsADirectoryError):
+                (folder / f".{name}.part").unlink(missing_ok=True)
+            if (folder / name).is_dir():
+                remove_folder(folder / name)
+            elif name not in new:
                 (folder / name).unlink(missing_ok=True)
         complete.replace(moving)
     if moving.is_dir():
         for path in sorted(moving.iterdir(), key=lambda path: path.name == last):
-            target = folder / path.name
-            if target.is_file():
-                path.chmod(stat.S_IMODE(target.stat().st_mode))
-            path.replace(target)
+            _move(path, folder / path.name)
         moving.rmdir()
         flush(folder)
+
+
+def remove_folder(path: Path) -> None:
+    """Remove a folder; a process that is killed meanwhile leaves no half of it under its name."""
+    beside = path.with_name(f".{path.name}.part")
+    shutil.rmtree(beside, ignore_errors=True)
+    if path.is_dir():
+        path.replace(beside)
+        shutil.rmtree(beside, ignore_errors=True)
+
+
+def _move(path: Path, target: Path) -> None:
+    """Put a file in place, or what is in a folder beside what is there already."""
+    if path.is_dir():
+        target.mkdir(exist_ok=True)
+        for each in path.iterdir():
+            remove_folder(target / each.name)
+            each.replace(target / each.name)
+        path.rmdir()
+        return
+    if target.is_file():
+        path.chmod(stat.S_IMODE(target.stat().st_mode))
+    path.replace(target)
 
 
 @contextlib.contextmanager

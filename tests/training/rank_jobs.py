@@ -102,6 +102,7 @@ JOBS = {
     "sentences": Job(language_model, sentences, settings(label_smoothing=0.1)),
     "pairs": Job(translator, pairs, settings(label_smoothing=0.1, optimiser="sgd")),
     "adaptive": Job(adaptive, lambda: lanes(3), settings()),
+    "accumulated": Job(language_model, sentences, settings(accumulate=2)),
     "patience": Job(language_model, lambda: lanes(4), settings(patience=2, validate_every=2)),
 }
 

@@ -122,7 +122,7 @@ def test_one_step_under_bfloat16_is_near_float32() -> None:
         made = recipe(precision=precision)
         model = LanguageModel(made.model, 30)
         learner = Learner(model, Arithmetic(made.training), TokenLoss())
-        learner.gradients(next(LaneBatches(stream, 4, 12, MARKS).iterate(0)))
+        learner.gradients([next(LaneBatches(stream, 4, 12, MARKS).iterate(0))])
         gradients[precision] = [part.grad for part in model.parameters()]
         assert all(
             part is not None and part.dtype == torch.float32 for part in gradients[precision]

@@ -204,6 +204,7 @@ def go_on(
     "changes",
     [
         {"average": 0.9},
+        {"accumulate": 3},
         {"schedule": "plateau"},
         {"optimiser": "sgd", "momentum": 0.9, "learning_rate": 0.5},
         {"precision": "bfloat16"},

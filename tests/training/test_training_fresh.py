@@ -27,8 +27,8 @@ def test_fresh_rows_forget_and_the_others_go_on(cell: str) -> None:
         inputs, targets = tokens[:, start : start + 6], tokens[:, start + 1 : start + 7]
         return TrainingBatch(inputs, targets, None, start > 0, 18, fresh=fresh)
 
-    learner.gradients(batch(0, None))
-    learner.gradients(batch(6, torch.tensor([False, True, False])))
+    learner.gradients([batch(0, None)])
+    learner.gradients([batch(6, torch.tensor([False, True, False]))])
     found = learner.carried_tensors()
     with torch.no_grad():
         _, whole = model(tokens[:, :12], model.begin(Batch(3)))

@@ -27,7 +27,7 @@ def require_all(model: nn.Module, batches: Batches, group: Group | None = None) 
     learner = Learner(model, Arithmetic(rank_jobs.settings()), TokenLoss(), group)
     for batch in itertools.islice(batches.iterate(0), 2):
         model.zero_grad()
-        learner.gradients(batch)
+        learner.gradients([batch])
         missing = [name for name, each in model.named_parameters() if each.grad is None]
         assert not missing
 
@@ -66,3 +66,24 @@ def test_a_rank_without_rows_has_gradients_of_zero() -> None:
     require_all(model, rank_jobs.pairs(), WithoutRows())
     gradients = [each.grad for each in model.parameters() if each.grad is not None]
     assert all(not torch.count_nonzero(gradient) for gradient in gradients)
+
+
+def test_gradients_of_several_batches_are_those_of_all_their_predictions() -> None:
+    """Each batch weighs what its predictions are of all; rows that continue go on."""
+    model = rank_jobs.language_model().double()
+    batches = list(itertools.islice(rank_jobs.sentences().iterate(0), 3))
+    assert len({batch.count for batch in batches}) > 1
+    learner = Learner(model, Arithmetic(rank_jobs.settings()), TokenLoss())
+    learner.gradients(batches)
+    found = {name: each.grad.clone() for name, each in model.named_parameters()}  # type: ignore[union-attr]
+    nats, tokens = learner.take_losses()
+    assert tokens == sum(batch.count for batch in batches)
+    model.zero_grad()
+    losses = [TokenLoss().loss(model, batch.to(torch.device("cpu")), None) for batch in batches]
+    total = torch.stack(
+        [loss.mean * each.count for loss, each in zip(losses, batches, strict=True)]
+    )
+    (total.sum() / tokens).backward()
+    for name, each in model.named_parameters():
+        torch.testing.assert_close(found[name], each.grad)
+    assert nats == pytest.approx(total.sum().item())

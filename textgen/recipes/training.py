@@ -32,6 +32,9 @@ class TrainingConfig:
     reset: Annotated[
         Share, "probability that a lane forgets its state at a window and begins anew"
     ] = 0.02
+    accumulate: Annotated[
+        int, Ge(1), "batches whose gradients make one update: the effect of larger ones"
+    ] = 1
     optimiser: Annotated[OptimiserName, "how gradients become updates"] = "adamw"
     learning_rate: Annotated[float, Gt(0), "highest rate of the schedule"] = 3e-3
     beta1: Annotated[Share, "adamw: memory of the gradient's mean"] = 0.9
@@ -60,6 +63,11 @@ class TrainingConfig:
     device: Annotated[DeviceName, "auto: a GPU where there is one"] = "auto"
     log_every: Annotated[int, Ge(1), "steps between reports"] = 20
     save_every: Annotated[float, Ge(0), "seconds between saves of the training state"] = 60.0
+    keep: Annotated[
+        int,
+        Ge(0),
+        "models of so many best and so many last validations, in kept-models/STEP; 0: none",
+    ] = 0
 
     def require_bound(self) -> None:
         """Check that the training ends.

@@ -14,7 +14,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, TypeVar
@@ -66,6 +66,12 @@ class Ranks(Group):
         wrapped = nn.parallel.DistributedDataParallel(module, gradient_as_bucket_view=True)
         wrapped.broadcast_buffers = False  # they do not change in training
         return wrapped
+
+    def without_exchange(self, module: nn.Module) -> AbstractContextManager[object]:
+        """DistributedDataParallel's ``no_sync``."""
+        parallel: Any = module
+        exchange: AbstractContextManager[object] = parallel.no_sync()
+        return exchange
 
     def require_device(self, device: torch.device) -> None:
         """A GPU for each rank of a machine."""

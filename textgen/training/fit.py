@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, nullcontext
 from typing import Any
 
@@ -153,8 +154,9 @@ class _Loop:
             yield Note(self._over(reason), self.counters.step)
         while reason is None:
             before = self.counters.step
-            for batch in self.batches.iterate(self.counters.epoch, self.counters.index):
-                self._step(batch)
+            batches = self.batches.iterate(self.counters.epoch, self.counters.index)
+            while some := list(itertools.islice(batches, self.config.accumulate)):
+                self._step(some)
                 yield from self._due()
                 reason = self._reason()
                 if reason is not None:
@@ -186,16 +188,17 @@ class _Loop:
         restore_random(state.part("random"), self.arithmetic.device)
         self.counters = dataclasses.replace(state.counters)
 
-    def _step(self, batch: Any) -> None:
+    def _step(self, batches: Sequence[Any]) -> None:
+        """One update, by the gradients of some batches."""
         counters = self.counters
         self.rate = self.config.learning_rate * rate_factor(
             self.config, self.progress, counters.decays
         )
-        self.learner.gradients(batch)
+        self.learner.gradients(batches)
         self.norm = self.optimiser.step(self.rate)
         counters.step += 1
-        counters.tokens += batch.count
-        counters.index += 1
+        counters.tokens += sum(batch.count for batch in batches)
+        counters.index += len(batches)
         if counters.index >= len(self.batches):
             counters.epoch, counters.index = counters.epoch + 1, 0
         if self.average is not None:

@@ -31,11 +31,12 @@ from textgen.staging import staged
 from textgen.task import Task
 from textgen.training.events import Event, Improved, Snapshot, Stopped, Validated
 from textgen.training.group import Group
+from textgen.training.kept import Kept
 from textgen.training.state import TrainingState
 
 T = TypeVar("T")
 
-FIXED = ("batch", "window", "reset", "seed", "optimiser")
+FIXED = ("batch", "accumulate", "window", "reset", "seed", "optimiser")
 """Training options without which a position in the data or the moments mean nothing."""
 
 
@@ -227,6 +228,7 @@ def saving(
     data: Mapping[str, Any],
     *,
     describe: Callable[[Path], object],
+    kept: Kept | None = None,
     resume: bool = False,
 ) -> Iterator[Event]:
     """Save what the events of ``fit`` ask for, and pass the events on.
@@ -243,6 +245,7 @@ def saving(
         data: facts about the training data, saved with each snapshot; the ``tokenizers`` among
             them, fingerprints by side, with the weights too.
         describe: writes all files of the model but weights and training state into a folder.
+        kept: keeps further models.
         resume: the training in the folder goes on.
 
     Raises:
@@ -254,7 +257,7 @@ def saving(
         return
     with staged(folder) as place:
         describe(place)
-        saver = _Saver(folder, place, model, data, resume=resume)
+        saver = _Saver(folder, place, model, data, kept, resume=resume)
         yield from _passed_on(saver.saved(events))
 
 
@@ -276,14 +279,22 @@ class _Saver:
         place: where the first save goes.
         model: that is trained.
         data: facts about the training data.
+        kept: keeps further models.
         resume: the training in the folder goes on.
     """
 
     def __init__(
-        self, folder: Path, place: Path, model: nn.Module, data: Mapping[str, Any], *, resume: bool
+        self,
+        folder: Path,
+        place: Path,
+        model: nn.Module,
+        data: Mapping[str, Any],
+        kept: Kept | None,
+        *,
+        resume: bool,
     ) -> None:
         self.folder, self.place, self.model, self.data = folder, place, model, data
-        self.resume = resume
+        self.kept, self.resume = kept, resume
         self.metrics: Mapping[str, float] = {}
 
     def saved(self, events: Iterator[Event]) -> Iterator[Event]:
@@ -293,6 +304,8 @@ class _Saver:
             waiting.append(event)
             if isinstance(event, Validated):
                 self.metrics = event.metrics
+                if self.kept is not None:
+                    self.kept.add(self.place, self.model, self._facts(event.step))
             if isinstance(event, Improved | Snapshot):
                 self._save(event)
             if isinstance(event, Snapshot):
@@ -304,27 +317,25 @@ class _Saver:
 
     def _save(self, event: Improved | Snapshot) -> None:
         """Save what an event asks for."""
-        known = {"tokenizers": self.data["tokenizers"]} if "tokenizers" in self.data else {}
         if isinstance(event, Improved):
-            facts = {"step": event.step, "metrics": dict(self.metrics), **known}
-            save_weights(self.place, self.model, facts)
+            save_weights(self.place, self.model, self._facts(event.step))
             return
-        if event.state.counters.best is None:
-            _save_latest(self.place, self.model, event, known)
+        if event.state.counters.best is None:  # never validated: averaged where that is asked for
+            averages = event.state.part("average")
+            save_weights(self.place, self.model, self._facts(event.step), instead=averages)
         facts = {"counters": event.state.facts(), "data": self.data}
         save_training_state(self.place, event.state.tensors, facts)
+
+    def _facts(self, step: int) -> dict[str, Any]:
+        """What is saved with weights."""
+        known = {"tokenizers": self.data["tokenizers"]} if "tokenizers" in self.data else {}
+        return {"step": step, "metrics": dict(self.metrics), **known}
 
     def _put_in_place(self) -> None:
         """After the first save, replace the files of the folder."""
         if self.place != self.folder:
             commit_model(self.folder, keep=self.resume)
             self.place = self.folder
-
-
-def _save_latest(folder: Path, model: nn.Module, event: Snapshot, known: Mapping[str, Any]) -> None:
-    """Save weights that were never validated, averaged where there is an average."""
-    averages = event.state.part("average")
-    save_weights(folder, model, {"step": event.step, "metrics": {}, **known}, instead=averages)
 
 
 def _require_same(folder: Path, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from hashlib import blake2b
 from typing import TypeVar
 
@@ -48,6 +48,11 @@ class Group:
     def parallel(self, module: nn.Module) -> nn.Module:
         """A module that is called in the same way and whose gradients are all ranks' mean."""
         return module
+
+    def without_exchange(self, module: nn.Module) -> AbstractContextManager[object]:
+        """Inside, gradients of a ``parallel`` module add up in each rank alone."""
+        del module
+        return nullcontext()
 
     def require_device(self, device: torch.device) -> None:
         """Check that this rank has such a device.

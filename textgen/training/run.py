@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import torch
 
-from textgen.checkpoint import save_config
+from textgen.checkpoint import KEPT, save_config
 from textgen.config import as_dict
 from textgen.errors import DataError
 from textgen.loading import LoadedModel
@@ -27,6 +27,7 @@ from textgen.training.fit import fit
 from textgen.training.folder import check_folder, judged_anew, saving, share, shared_state
 from textgen.training.group import Group
 from textgen.training.interrupts import Interrupts
+from textgen.training.kept import Kept
 from textgen.training.precision import Arithmetic
 
 
@@ -122,7 +123,7 @@ def _train(task: Task, recipe: Any, train: Any, valid: Any, place: _Place) -> It
         yield Note(note)
 
     def describe(staged: Path) -> None:
-        if not resume:
+        if not resume or KEPT in staged.parts:
             save_vocabularies(files, vocabularies, staged)
         save_config(staged, task.name, as_dict(recipe), {**described, **origin})
 
@@ -139,7 +140,10 @@ def _train(task: Task, recipe: Any, train: Any, valid: Any, place: _Place) -> It
             group=group,
         )
         folder = out if group.leads else None
-        yield from saving(events, folder, model, facts, describe=describe, resume=resume)
+        kept = None
+        if folder is not None and recipe.training.keep:
+            kept = Kept(folder, recipe.training.keep, data.criterion, describe, resume=resume)
+        yield from saving(events, folder, model, facts, describe=describe, kept=kept, resume=resume)
 
 
 def _origin(data: Prepared, train: Any, valid: Any, *, held_out: bool) -> Mapping[str, Any]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from contextlib import nullcontext
 from typing import Any
 
 import torch
@@ -37,11 +39,18 @@ class Learner:
         self._total = torch.zeros((), device=arithmetic.device)
         self._count = 0
 
-    def gradients(self, batch: TensorBatch) -> None:
-        """Give the parameters the gradients of the mean loss of a batch."""
-        own: Any = self.group.rows(batch)
-        count = _count(batch)
+    def gradients(self, batches: Sequence[TensorBatch]) -> None:
+        """Give the parameters the gradients of the mean loss of all predictions of some batches."""
+        count = sum(map(_count, batches))
         self._count += count
+        for number, batch in enumerate(batches, start=1):
+            last = number == len(batches)
+            with nullcontext() if last else self.group.without_exchange(self._module):
+                self._add_gradients(batch, count)
+
+    def _add_gradients(self, batch: TensorBatch, count: int) -> None:
+        """Add a batch's share of the gradients of ``count`` predictions."""
+        own: Any = self.group.rows(batch)
         if own is None:
             zero: Tensor = self._module(None)
             torch.autograd.backward(zero)
