@@ -21,6 +21,7 @@ from textgen.loading import LoadedModel, load_ensemble
 from textgen.log import logger
 from textgen.models.ensemble import Average
 from textgen.progress import counting
+from textgen.short_options import Decoding
 
 T = TypeVar("T")
 
@@ -121,8 +122,26 @@ def make_chain(
     allow_unknown: bool,
 ) -> Chain:
     """The chain that keyword arguments name; see ``textgen.decoding.chain.resolve``."""
+    plugins = [filters] if isinstance(filters, str) or callable(filters) else list(filters)
+    words = [each for each in plugins if isinstance(each, str)]
+    values = tuple((name, each) for name, each in short.items() if isinstance(each, int | float))
+    if len(words) == len(plugins) and len(values) == len(short) and not callable(decode):
+        return _chain_of_words(Decoding(decode, tuple(words), values, allow_unknown), default)
     return resolve(
-        decode, filters, _registries(), short, default=default, allow_unknown=allow_unknown
+        decode, plugins, _registries(), short, default=default, allow_unknown=allow_unknown
+    )
+
+
+@functools.lru_cache(256)
+def _chain_of_words(words: Decoding, default: str) -> Chain:
+    """Made once: reading the options of plugins takes as long as a short text."""
+    return resolve(
+        words.decode,
+        words.filters,
+        _registries(),
+        dict(words.short),
+        default=default,
+        allow_unknown=words.allow_unknown,
     )
 
 
