@@ -141,6 +141,17 @@ def test_fewer_results_than_asked_for_are_logged(
     assert "1 of 1 inputs got fewer than 5 results: beam found no more." in caplog.text
 
 
+def test_characters_that_the_model_never_saw_are_logged(
+    lm: textgen.LoadedLanguageModel, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.WARNING, "textgen"):
+        lm.generate(["A€", "B"], max_tokens=1)
+        lm.stream("A₤", max_tokens=1)
+    assert [each.getMessage() for each in caplog.records] == [
+        f"the model never saw the characters '{sign}': it reads them as unknown." for sign in "€₤"
+    ]
+
+
 def test_perplexity_of_files_and_texts(lm: textgen.LoadedLanguageModel, tmp_path: Path) -> None:
     file = tmp_path / "other.txt"
     file.write_text("To be, or not to be", encoding="utf-8")

@@ -50,6 +50,11 @@ def stopped_code(stop: KeyboardInterrupt) -> int:
     return TERMINATED if isinstance(stop, Terminated) else INTERRUPTED
 
 
+def warn(text: str) -> None:
+    """Write a warning to stderr."""
+    complain(f"Warning: {text}")
+
+
 def _run(arguments: Sequence[str]) -> int:
     """Run click without its own handling of errors and exits."""
     import click

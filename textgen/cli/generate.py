@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from textgen.cli.decoding_options import chosen_chain, decoding_options, say_how
-from textgen.cli.failures import complain
+from textgen.cli.failures import complain, warn
 from textgen.cli.generation_output import generation_as_dict, print_generation
 from textgen.cli.lazy import examples
 from textgen.cli.options import (
@@ -23,15 +24,22 @@ from textgen.cli.options import (
 from textgen.cli.output import json_lines_option, jsonl_option, print_json
 from textgen.cli.shortfall import Shortfall
 from textgen.cli.threads import Threads, set_threads, threads_option
-from textgen.cli.unseen import Unseen, unescaped
 from textgen.errors import DataError, UsageError
 
 if TYPE_CHECKING:
+    from textgen.data.tokenizers.unseen import Unseen
     from textgen.decoding.chain import Chain
     from textgen.inference import LoadedModel, Request
 
 STDIN = "-"
 REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
+_ESCAPE = re.compile(r"\\([ntr\\])")
+_MEANT = {"n": "\n", "t": "\t", "r": "\r", "\\": "\\"}
+
+
+def unescaped(text: str) -> str:
+    r"""A text of the command line in which ``\n``, ``\t``, ``\r`` and ``\\`` are one character."""
+    return _ESCAPE.sub(lambda found: _MEANT[found[1]], text)
 
 
 @click.command(
@@ -114,6 +122,7 @@ def command(
     [short keys], seed, samples, max_tokens and stop (a text or a list); what one does not say it
     takes from the options here.
     """
+    from textgen.data.tokenizers.unseen import Unseen
     from textgen.inference import Request, generate_each, load_model
 
     if "" in stop:
@@ -133,7 +142,7 @@ def command(
         default = Request(_as_text(prompt), samples, max_tokens, stop, seed)
         answer_requests(loaded, default, chain, batch_size)
         return
-    unseen = Unseen(loaded.tokenizer)
+    unseen = Unseen(loaded.tokenizer, warn)
     requests = (
         Request(
             unseen.noted(text),

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Annotated
 from annotated_types import Ge, Le
 
 from textgen.cli.decoding_options import chosen_decoding, chosen_registries
+from textgen.cli.failures import warn
 from textgen.cli.generation_output import generation_as_dict
 from textgen.cli.requests import Answer, Chains, OwnDecoding, answer_all, read_request
 from textgen.cli.shortfall import Shortfall
-from textgen.cli.unseen import Unseen
+from textgen.data.tokenizers.unseen import Unseen
 from textgen.errors import TextgenError
 from textgen.inference import LoadedModel, Request, generate_each, require_language_model
 from textgen.short_options import DEFAULT_GENERATING, with_short_options
@@ -64,7 +65,7 @@ def answer_requests(
     binder(default_chain)
     chains = Chains(chosen_decoding(), chosen_registries(), DEFAULT_GENERATING, binder)
     shortfall = Shortfall("requests")
-    unseen = Unseen(loaded.tokenizer)
+    unseen = Unseen(loaded.tokenizer, warn)
 
     def read(line: str, number: int) -> _Ready:
         own = read_request(OwnGeneration, line)

@@ -13,6 +13,7 @@ import torch
 from textgen.arguments import listed
 from textgen.data.documents import TextSource
 from textgen.data.encodings import RAW, UTF8, without_surrogates
+from textgen.data.tokenizers.unseen import Unseen
 from textgen.decoding.chain import Chain
 from textgen.decoding.random import check_seed
 from textgen.errors import TextgenError, UsageError
@@ -31,6 +32,7 @@ from textgen.loaded.keywords import (
     StrategyLike,
     check_keywords,
 )
+from textgen.log import logger
 from textgen.progress import counting
 from textgen.short_options import DEFAULT_GENERATING, ShortOptions
 from textgen.workers.streaming import streamed
@@ -107,11 +109,14 @@ class LoadedLanguageModel(UsableModel):
         use_threads_of_this_process()
         chain = self._chain(decode, filters, short, allow_unknown=allow_unknown)
         wanted, ends, seed = _results(chain, samples), tuple(listed(stop, "stop")), check_seed(seed)
+        unseen = Unseen(self.tokenizer, logger.warning)
         requests = (
-            Request(prompt, wanted, max_tokens, ends, seed) for prompt in listed(prompts, "prompts")
+            Request(unseen.noted(prompt), wanted, max_tokens, ends, seed)
+            for prompt in listed(prompts, "prompts")
         )
         each = generate_each(self, requests, chain, batch_size=batch_size, binder=self._binder)
         found = list(shown(each, "prompts", prompts) if progress else each)
+        unseen.tell()
         if samples is None:
             first = [_first(each, chain) for each in found]
             return first[0] if isinstance(prompts, str) else first
@@ -153,9 +158,10 @@ class LoadedLanguageModel(UsableModel):
         check_keywords(self.stream, short)
         use_threads_of_this_process()
         chain = self._chain(decode, filters, short, allow_unknown=allow_unknown)
-        request = Request(
-            prompt, _results(chain, None), max_tokens, tuple(listed(stop, "stop")), seed
-        )
+        wanted, ends = _results(chain, None), tuple(listed(stop, "stop"))
+        unseen = Unseen(self.tokenizer, logger.warning)
+        request = Request(unseen.noted(prompt), wanted, max_tokens, ends, seed)
+        unseen.tell()
         threads = torch.get_num_threads()
 
         def run(tell: Callable[[str], None]) -> Generation:

@@ -1,24 +1,13 @@
-"""What a user's text has that the model never saw, each told once; and escapes in short texts."""
+"""What texts have that a model never saw, each told once."""
 
 from __future__ import annotations
 
-import re
-from typing import TYPE_CHECKING
+from collections.abc import Callable
 
-from textgen.cli.failures import complain
-
-if TYPE_CHECKING:
-    from textgen.data.tokenizers import TextTokenizer
+from textgen.data.tokenizers.base import TextTokenizer
 
 _TOLD = 10
 _MOST = 10_000
-_ESCAPE = re.compile(r"\\([ntr\\])")
-_MEANT = {"n": "\n", "t": "\t", "r": "\r", "\\": "\\"}
-
-
-def unescaped(text: str) -> str:
-    r"""A text of the command line in which ``\n``, ``\t``, ``\r`` and ``\\`` are one character."""
-    return _ESCAPE.sub(lambda found: _MEANT[found[1]], text)
 
 
 class Unseen:
@@ -26,10 +15,11 @@ class Unseen:
 
     Args:
         tokenizer: of the model.
+        warn: takes the sentences.
     """
 
-    def __init__(self, tokenizer: TextTokenizer) -> None:
-        self.tokenizer = tokenizer
+    def __init__(self, tokenizer: TextTokenizer, warn: Callable[[str], object]) -> None:
+        self.tokenizer, self.warn = tokenizer, warn
         self._known: set[str] = set()
         self._new: list[str] = []
 
@@ -53,8 +43,8 @@ class Unseen:
         shown = ", ".join(map(_readable, found[:_TOLD]))
         more = len(found) - _TOLD
         others = f" and {more} other{'s' * (more > 1)}" if more > 0 else ""
-        complain(
-            f"Warning: the model never saw the {'words' if self._words() else 'characters'} "
+        self.warn(
+            f"the model never saw the {'words' if self._words() else 'characters'} "
             f"{shown}{others}: it reads them as unknown."
         )
 
