@@ -95,6 +95,30 @@ def test_unknown_words_are_replaced(tmp_path: Path) -> None:
     assert named.text == copied.text.upper()
 
 
+@pytest.mark.parametrize("decode", ["greedy", "beam:width=5", "sample", "mbr:n=3"])
+@pytest.mark.parametrize("prefix", ["", "19", "2021 05 03"])
+def test_a_stream_yields_the_translation_in_pieces(
+    mt: textgen.LoadedTranslator, decode: str, prefix: str
+) -> None:
+    pieces = list(mt.stream("3 May 2021", decode=decode, prefix=prefix))
+    assert "".join(pieces) == str(mt.translate("3 May 2021", decode=decode, prefixes=prefix))
+    assert all(pieces)
+    assert "".join(pieces).startswith(prefix)
+    assert len(pieces) > 1 or decode == "mbr:n=3" or prefix == "2021 05 03"
+
+
+def test_a_stream_of_words_and_of_nothing(tmp_path: Path, mt: textgen.LoadedTranslator) -> None:
+    save_translator(tmp_path / "one")
+    model = textgen.load(tmp_path / "one", kind=textgen.LoadedTranslator)
+    for line in ("to be", "the mind to suffer", " ", ""):
+        for prefix in ("", "TO nowhere "):
+            whole = model.translate(line, prefixes=prefix, max_length=9)
+            assert "".join(model.stream(line, prefix=prefix, max_length=9)) == whole.text
+    assert list(mt.stream("")) == []
+    with pytest.raises(textgen.UsageError, match=r"beam gives 2 results .* a stream is one"):
+        mt.stream("A", decode="beam:n_best=2")
+
+
 def test_evaluate(mt: textgen.LoadedTranslator) -> None:
     right = ["2021 05 03", "2022 06 04"]
     report = mt.evaluate(LINES[::2], right)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence, Sized
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Self, TypeVar
@@ -14,7 +14,7 @@ import torch
 from textgen.checkpoint import find_model, weights_checksum
 from textgen.decoding.binding import Binder
 from textgen.decoding.chain import Chain, Registries, default_registries, resolve
-from textgen.errors import CheckpointError
+from textgen.errors import CheckpointError, UsageError
 from textgen.loaded.history import TrainingHistory
 from textgen.loaded.keywords import FilterLike, StrategyLike
 from textgen.loading import LoadedModel, load_ensemble
@@ -22,6 +22,7 @@ from textgen.log import logger
 from textgen.models.ensemble import Average
 from textgen.progress import counting
 from textgen.short_options import Decoding
+from textgen.workers.streaming import streamed
 
 T = TypeVar("T")
 
@@ -164,6 +165,30 @@ def shown(results: Iterable[T], unit: str, inputs: Iterable[Any]) -> Iterator[T]
         for number, result in enumerate(results, start=1):
             show(number, total or number)
             yield result
+
+
+def streamed_text(run: Callable[[Callable[[str], None]], T]) -> Generator[str, None, T]:
+    """The pieces of text that a function tells, as they come; see ``workers.streaming``."""
+    threads = torch.get_num_threads()
+
+    def told(tell: Callable[[str], None]) -> T:
+        torch.set_num_threads(threads)  # each thread has a number of its own
+        return run(lambda text: tell(text) if text else None)
+
+    return streamed(told)
+
+
+def require_one_result(chain: Chain, remedy: str) -> None:
+    """See that a strategy's own options do not name several results.
+
+    Raises:
+        UsageError: if they do.
+    """
+    if (number := chain.results()) > 1:
+        raise UsageError(
+            f"{chain.name} gives {number} results by its own options: "
+            f"{remedy.format(number=number)}."
+        )
 
 
 def warn_of_missing(found: Sequence[int], wanted: int, chain: Chain) -> None:

@@ -8,20 +8,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Unpack, overload
 
-import torch
-
 from textgen.arguments import listed
 from textgen.data.documents import TextSource
 from textgen.data.encodings import RAW, UTF8, without_surrogates
 from textgen.data.tokenizers.unseen import Unseen
 from textgen.decoding.chain import Chain
-from textgen.decoding.random import check_seed
-from textgen.errors import TextgenError, UsageError
-from textgen.inference import Generation, Request, generate_each
+from textgen.errors import TextgenError
+from textgen.inference import Generation, OnText, Request, generate_each
 from textgen.loaded.base import (
     UsableModel,
     make_chain,
+    require_one_result,
     shown,
+    streamed_text,
     use_threads_of_this_process,
     warn_of_missing,
 )
@@ -35,7 +34,6 @@ from textgen.loaded.keywords import (
 from textgen.log import logger
 from textgen.progress import counting
 from textgen.short_options import DEFAULT_GENERATING, ShortOptions
-from textgen.workers.streaming import streamed
 
 if TYPE_CHECKING:
     from textgen.evaluation.perplexity import Perplexity
@@ -108,7 +106,9 @@ class LoadedLanguageModel(UsableModel):
         check_keywords(self.generate, short)
         use_threads_of_this_process()
         chain = self._chain(decode, filters, short, allow_unknown=allow_unknown)
-        wanted, ends, seed = _results(chain, samples), tuple(listed(stop, "stop")), check_seed(seed)
+        if samples is None:
+            require_one_result(chain, "say samples={number} for a list of them")
+        wanted, ends = chain.results(samples), tuple(listed(stop, "stop"))
         unseen = Unseen(self.tokenizer, logger.warning)
         requests = (
             Request(unseen.noted(prompt), wanted, max_tokens, ends, seed)
@@ -158,24 +158,19 @@ class LoadedLanguageModel(UsableModel):
         check_keywords(self.stream, short)
         use_threads_of_this_process()
         chain = self._chain(decode, filters, short, allow_unknown=allow_unknown)
-        wanted, ends = _results(chain, None), tuple(listed(stop, "stop"))
+        require_one_result(chain, "a stream is one")
+        self._binder(chain)  # what does not suit the model is told at once
         unseen = Unseen(self.tokenizer, logger.warning)
-        request = Request(unseen.noted(prompt), wanted, max_tokens, ends, seed)
+        (text,) = map(unseen.noted, listed([prompt], "prompt"))
         unseen.tell()
-        threads = torch.get_num_threads()
+        request = Request(text, 1, max_tokens, tuple(listed(stop, "stop")), seed)
 
         def run(tell: Callable[[str], None]) -> Generation:
-            torch.set_num_threads(threads)  # each thread has a number of its own
-
-            def on_text(_: int, text: str) -> None:
-                if text:
-                    tell(without_surrogates(text))
-
+            on_text: OnText = lambda _, text: tell(without_surrogates(text))  # noqa: E731
             each = generate_each(self, [request], chain, on_text=on_text, binder=self._binder)
             return _first(next(each), chain)
 
-        self._binder(chain)  # what does not suit the model is told at once
-        return streamed(run)
+        return streamed_text(run)
 
     def perplexity(
         self,
@@ -218,21 +213,6 @@ class LoadedLanguageModel(UsableModel):
         allow_unknown: bool,
     ) -> Chain:
         return make_chain(decode, filters, short, DEFAULT_GENERATING, allow_unknown=allow_unknown)
-
-
-def _results(chain: Chain, samples: int | None) -> int:
-    """How many continuations each prompt gets.
-
-    Raises:
-        UsageError: if the strategy names another number than is asked for.
-    """
-    number = chain.results(samples)
-    if samples is None and number > 1:
-        raise UsageError(
-            f"{chain.name} gives {number} results by its own options: say samples={number} for a "
-            "list of them."
-        )
-    return number
 
 
 def _first(found: list[Generation], chain: Chain) -> Generation:

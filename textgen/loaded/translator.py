@@ -1,10 +1,10 @@
-"""A translator with its verbs: translate, evaluate."""
+"""A translator with its verbs: translate, stream, evaluate."""
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Unpack, overload
 
@@ -14,7 +14,9 @@ from textgen.evaluation.report import TranslationReport, translate_and_score
 from textgen.loaded.base import (
     UsableModel,
     make_chain,
+    require_one_result,
     shown,
+    streamed_text,
     use_threads_of_this_process,
     warn_of_missing,
 )
@@ -28,9 +30,11 @@ from textgen.progress import counting
 from textgen.short_options import DEFAULT_TRANSLATING, ShortOptions
 from textgen.translation import (
     MaxLength,
+    SourceLine,
     Translation,
     TranslationOptions,
     translate,
+    translate_streaming,
 )
 from textgen.translation import replace_unknown as replaced
 from textgen.workers.cores import default_threads
@@ -132,6 +136,59 @@ class LoadedTranslator(UsableModel):
         counts = [len(each.candidates) for each in found if each.source_tokens]
         warn_of_missing(counts, options.candidates or 1, chain)
         return found[0] if isinstance(lines, str) else found
+
+    def stream(
+        self,
+        line: str,
+        *,
+        decode: StrategyLike = None,
+        filters: FilterLike = (),
+        prefix: str = "",
+        max_length: str | int | MaxLength | None = None,
+        max_source: int = 1000,
+        seed: int = 0,
+        allow_unknown: bool = False,
+        **short: Unpack[ShortOptions],
+    ) -> Generator[str, None, Translation]:
+        """Translate a line and yield the translation in pieces as soon as they are certain.
+
+        Args:
+            line: to translate.
+            decode: this and the rest are as for ``translate``.
+            filters: in the order in which they act.
+            prefix: the forced beginning.
+            max_length: most tokens of the translation.
+            max_source: source tokens after which the line is cut.
+            seed: of the random numbers.
+            allow_unknown: the unknown token may be generated.
+            short: the short options.
+
+        Returns:
+            Pieces whose concatenation is the translation; the value of the generator itself (of
+            ``yield from``) is the ``Translation``. Leaving the loop early ends the search.
+
+        Raises:
+            UsageError: as for ``translate``, or if the strategy gives several results.
+        """
+        check_keywords(self.stream, short)
+        use_threads_of_this_process()
+        chain = make_chain(decode, filters, short, DEFAULT_TRANSLATING, allow_unknown=allow_unknown)
+        require_one_result(chain, "a stream is one")
+        self._binder(chain)  # what does not suit the model is told at once
+        options = TranslationOptions(
+            max_source=max_source,
+            max_length=_max_length(max_length),
+            seed=check_seed(seed),
+            allow_unknown=allow_unknown,
+        )
+        (text,) = listed([line], "line")
+
+        def run(tell: Callable[[str], None]) -> Translation:
+            return translate_streaming(
+                self, SourceLine(text, prefix), chain, options, tell, binder=self._binder
+            )
+
+        return streamed_text(run)
 
     def evaluate(
         self,

@@ -10,6 +10,7 @@ from textgen.translation.lines import (
 )
 from textgen.translation.result import Candidate, Translation
 from textgen.translation.shortlist import make_binder
+from textgen.translation.streaming import translate_streaming
 from textgen.translation.words import replace_unknown, word_links
 
 __all__ = [
@@ -26,6 +27,7 @@ __all__ = [
     "replace_unknown",
     "save_lexicon",
     "translate",
+    "translate_streaming",
     "translate_windows",
     "word_links",
 ]

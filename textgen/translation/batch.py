@@ -16,7 +16,7 @@ from textgen.decoding.session import make_session, padded
 from textgen.errors import memory_errors_told
 from textgen.loading import LoadedModel
 from textgen.models.shortlist import Shortlist
-from textgen.protocols import Batch, Hypotheses, Watch
+from textgen.protocols import Batch, Hypotheses, Settled, Watch
 from textgen.translation.grouping import Line, TranslationOptions
 from textgen.translation.result import NOTHING, Candidate, Translation
 from textgen.translation.shortlist import Shortlists
@@ -32,6 +32,7 @@ def translate_batch(
     watch: Watch | None = None,
     *,
     shortlists: Shortlists | None = None,
+    settled: Settled | None = None,
 ) -> list[Translation]:
     """Decode lines together.
 
@@ -42,6 +43,7 @@ def translate_batch(
         options: whether to keep the attention.
         watch: called after each step.
         shortlists: makes what each line may become; None for the whole vocabulary.
+        settled: told what no later step can change, where there is one line and no shortlist.
 
     Returns:
         One translation for each line, in their order.
@@ -52,7 +54,7 @@ def translate_batch(
     if not batch[0].tokens:
         return [Translation(line.index, line.text, (), line.cut, (NOTHING,)) for line in batch]
     if shortlists is None:
-        hypotheses = _decoded(loaded, chain, batch, options, watch)
+        hypotheses = _decoded(loaded, chain, batch, options, watch, settled=settled)
     else:
         short = shortlists([line.tokens for line in batch], [line.prefix for line in batch])
         lines = [replace(line, prefix=short.shorten(line.prefix)) for line in batch]
@@ -87,6 +89,8 @@ def _decoded(
     batch: Sequence[Line],
     options: TranslationOptions,
     watch: Watch | None,
+    *,
+    settled: Settled | None = None,
 ) -> Hypotheses:
     """(B, K) hypotheses of the lines."""
     marks, eos = loaded.tokenizer.marks, loaded.require_source().marks.eos
@@ -104,6 +108,7 @@ def _decoded(
         forced=[line.prefix for line in batch],
         texts=[line.text.strip() for line in batch],
         watch=watch,
+        settled=settled,
         allow_unknown=options.allow_unknown or (batch[0].chain or chain).allow_unknown,
     )
     chains = [line.chain or chain for line in batch]
