@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 
@@ -66,6 +66,35 @@ class Prepared:
 
 
 @dataclass(frozen=True)
+class Part:
+    """A part of a model that the weights of another kind of model fit.
+
+    Attributes:
+        kind: the task of the other model.
+        side: the vocabulary that comes with it.
+        their_side: that vocabulary's side in the other model.
+        rename: gives a weight's name here for its name there; None where it has no place.
+        adapt: makes a recipe of the other one's, so that the weights fit.
+    """
+
+    kind: str
+    side: str
+    their_side: str
+    rename: Callable[[str], str | None]
+    adapt: Callable[[Any, Any], Any]
+
+
+def adapt_whole(recipe: Any, other: Any) -> Any:
+    """A recipe with the tokenizers and the model of another one of its kind."""
+    taken = {
+        field.name: getattr(other, field.name)
+        for field in fields(recipe)
+        if field.name not in {"data", "training"}
+    }
+    return replace(recipe, **taken)
+
+
+@dataclass(frozen=True)
 class Task:
     """A kind of model: how it is configured, made, trained and used.
 
@@ -86,6 +115,8 @@ class Task:
         prepare: batches and what belongs to them, of training and validation data.
         build: a model with fresh weights.
         display: gives what shows a mean loss to people (``perplexity 3.2``), of a recipe.
+        parts: by name, what can be begun with weights of another kind of model.
+        adapt: makes a recipe whose model the weights of another of this kind fit.
         measure: metrics of test data; None takes those of ``prepare``'s validation.
         loaded: ``module:name`` of the class of loaded models, a ``textgen.loaded.UsableModel`` with
             the verbs that users have.
@@ -107,6 +138,8 @@ class Task:
     display: Callable[[Any], Callable[[float], str]]
     loaded: str = "textgen.loaded.base:UsableModel"
     measure: Callable[[LoadedModel, Any], Metrics] | None = None
+    parts: Mapping[str, Part] = field(default_factory=dict)
+    adapt: Callable[[Any, Any], Any] = adapt_whole
 
     @property
     def recipe_class(self) -> type[Any]:

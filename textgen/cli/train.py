@@ -99,7 +99,8 @@ def _run(task: Task, read: Callable[[Any], Splits], *, as_json: bool) -> None:
 
     training = chosen(Training)
     with training.group() as group:
-        recipe = training.recipe_of(task, group)
+        initial = training.initial(task)
+        recipe = training.recipe_of(task, group, initial)
         data = read(recipe)
         if group.leads:
             _warn(task, data)
@@ -111,6 +112,7 @@ def _run(task: Task, read: Callable[[Any], Splits], *, as_json: bool) -> None:
             training.out,
             resume=training.resume,
             overwrite=training.overwrite,
+            initial=initial,
             group=group,
         )
         with says_how_to_go_on(training, group):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import shlex
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from textgen.task import Metrics, Task
     from textgen.training.events import Event
     from textgen.training.group import Group
+    from textgen.training.initial import Initial
 
 training_options = all_of(
     [
@@ -57,6 +58,15 @@ training_options = all_of(
             metavar="N|random",
             help="Random seed of weights, dropout and the order of batches.",
         ),
+        kept_option(
+            "--init-from",
+            "init_from",
+            cls=Several,
+            multiple=True,
+            metavar="[PART=]MODEL...",
+            help="Begin with the weights and the vocabulary of a model; a translator's decoder= or "
+            "encoder= with those of a language model.",
+        ),
         kept_option("--resume", is_flag=True, help="Go on with the training in --out."),
         kept_option(
             "--overwrite", is_flag=True, help="Replace the model in --out at the first save."
@@ -87,6 +97,7 @@ class Training:
     settings: tuple[str, ...]
     minutes: float | None
     seed: int | None
+    init_from: tuple[str, ...]
     resume: bool
     overwrite: bool
     log: Path | None
@@ -109,7 +120,13 @@ class Training:
             settings.append(f"training.seed={self.seed}")
         return settings
 
-    def recipe_of(self, task: Task, group: Group) -> Any:
+    def initial(self, task: Task) -> tuple[Initial, ...]:
+        """The models of --init-from."""
+        from textgen.training.initial import load_initial
+
+        return load_initial(task, self.init_from)
+
+    def recipe_of(self, task: Task, group: Group, initial: Sequence[Initial] = ()) -> Any:
         """The recipe that is named; a resumed training's own one where none is.
 
         All processes have what the first one reads.
@@ -120,15 +137,20 @@ class Training:
         """
         from textgen.config import as_dict, structure
 
-        data = group.first(lambda: as_dict(self._own_recipe(task)))
+        data = group.first(lambda: as_dict(self._own_recipe(task, initial)))
         return structure(task.recipe_class, data)
 
-    def _own_recipe(self, task: Task) -> Any:
+    def _own_recipe(self, task: Task, initial: Sequence[Initial]) -> Any:
         from textgen.checkpoint import CONFIG, read_config
         from textgen.config import structure
         from textgen.recipes import load_any_recipe, with_settings
 
         settings = self.all_settings()
+        if initial:
+            from textgen.training.initial import initial_recipe
+
+            named = self.recipe and load_any_recipe(task.name, self.recipe)
+            return initial_recipe(task, named, settings, initial)
         known = self.resume and (self.out / CONFIG).is_file()
         if not known or self.recipe is not None:
             return load_any_recipe(task.name, self.recipe or task.default_recipe, settings)
@@ -203,9 +225,19 @@ def _version(path: Path) -> tuple[int, int] | None:
     return found.st_ino, found.st_mtime_ns
 
 
+def _without_initial(words: Sequence[str]) -> Iterator[str]:
+    """A command line without --init-from and its values."""
+    dropping = False
+    for word in words:
+        if word.startswith("-"):
+            dropping = word.partition("=")[0] == "--init-from"
+        if not dropping:
+            yield word
+
+
 def _say_how_to_go_on(out: Path, group: Group) -> None:
     again = [word for word in sys.argv[1:] if word not in {"--overwrite", "--resume"}]
-    command = shlex.join(["textgen", *again, "--resume"])
+    command = shlex.join(["textgen", *_without_initial(again), "--resume"])
     if group.size > 1:
         command = f"torchrun ... -m -- {command}"
     complain(f"Saved in {out}. To go on:\n  {command}")

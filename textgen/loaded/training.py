@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias, overload
 
@@ -29,6 +29,7 @@ from textgen.recipes import (
 from textgen.task import Task, find_task, task_names
 from textgen.training import run
 from textgen.training.events import Event
+from textgen.training.initial import Initial, initial_recipe, load_initial
 
 Text: TypeAlias = str | Path | TextSource | list[str | Path]
 """A file or folder, several of them, or a source of text."""
@@ -45,6 +46,7 @@ def train(
     out: str | Path,
     valid: Text | None = None,
     settings: Mapping[str, object] | None = None,
+    init_from: str | Path | Sequence[str | Path] = (),
     resume: bool = False,
     overwrite: bool = False,
     progress: bool = True,
@@ -57,6 +59,7 @@ def train(
     out: str | Path,
     valid: Pairs | None = None,
     settings: Mapping[str, object] | None = None,
+    init_from: str | Path | Sequence[str | Path] = (),
     resume: bool = False,
     overwrite: bool = False,
     progress: bool = True,
@@ -68,6 +71,7 @@ def train(
     out: str | Path,
     valid: Text | Pairs | None = None,
     settings: Mapping[str, object] | None = None,
+    init_from: str | Path | Sequence[str | Path] = (),
     resume: bool = False,
     overwrite: bool = False,
     progress: bool = True,
@@ -85,6 +89,9 @@ def train(
         out: folder for the model.
         valid: to judge by while it trains, of the same kind as ``data``; None holds out a part.
         settings: options of the recipe to change, such as ``{"training.minutes": 5}``.
+        init_from: a model whose weights and vocabulary to begin with (its sizes and tokenizer
+            replace the recipe's), or parts of a translator: ``["decoder=MODEL", "encoder=MODEL"]``
+            with language models.
         resume: go on with the training in ``out``.
         overwrite: replace the model in ``out`` at the first save.
         progress: show how far it is: a bar on a terminal or in a notebook, else lines on stderr.
@@ -100,8 +107,17 @@ def train(
         CheckpointError: if files cannot be written, or those to resume from cannot be read.
         TrainingError: if the loss is no longer finite; what was saved before is kept.
     """
-    task, made = _task_and_recipe(recipe, settings)
-    events = _events(task, made, data, out=out, valid=valid, resume=resume, overwrite=overwrite)
+    task, made, initial = _begun(recipe, settings, init_from)
+    events = _events(
+        task,
+        made,
+        data,
+        out=out,
+        valid=valid,
+        initial=initial,
+        resume=resume,
+        overwrite=overwrite,
+    )
     history = TrainingHistory()
     with training_progress(task.display(made)) if progress else contextlib.nullcontext() as show:
         for event in events:
@@ -119,6 +135,7 @@ def training_events(
     out: str | Path,
     valid: Text | Pairs | None = None,
     settings: Mapping[str, object] | None = None,
+    init_from: str | Path | Sequence[str | Path] = (),
     resume: bool = False,
     overwrite: bool = False,
 ) -> Iterator[Event]:
@@ -130,6 +147,7 @@ def training_events(
         out: folder for the model.
         valid: to judge by.
         settings: of the recipe.
+        init_from: models to begin with.
         resume: go on with the training in ``out``.
         overwrite: replace the model in ``out``.
 
@@ -140,8 +158,29 @@ def training_events(
     Raises:
         UsageError: this and the rest are as for ``train``.
     """
+    task, made, initial = _begun(recipe, settings, init_from)
+    return _events(
+        task,
+        made,
+        data,
+        out=out,
+        valid=valid,
+        initial=initial,
+        resume=resume,
+        overwrite=overwrite,
+    )
+
+
+def _begun(
+    recipe: str | Path | Recipe,
+    settings: Mapping[str, object] | None,
+    init_from: str | Path | Sequence[str | Path],
+) -> tuple[Task, Any, tuple[Initial, ...]]:
+    """The kind of model, its recipe, and the models to begin with."""
     task, made = _task_and_recipe(recipe, settings)
-    return _events(task, made, data, out=out, valid=valid, resume=resume, overwrite=overwrite)
+    names = [init_from] if isinstance(init_from, str | Path) else init_from
+    initial = load_initial(task, [str(name) for name in names])
+    return task, initial_recipe(task, made, settings or {}, initial) if initial else made, initial
 
 
 def _task_and_recipe(
@@ -165,13 +204,23 @@ def _events(
     *,
     out: str | Path,
     valid: Text | Pairs | None,
+    initial: Sequence[Initial],
     resume: bool,
     overwrite: bool,
 ) -> Iterator[Event]:
     """Begin a training."""
     read = _READERS[task.reads]
     train, judged = read(data, recipe), None if valid is None else read(valid, recipe)
-    return run.train(task, recipe, train, judged, Path(out), resume=resume, overwrite=overwrite)
+    return run.train(
+        task,
+        recipe,
+        train,
+        judged,
+        Path(out),
+        initial=initial,
+        resume=resume,
+        overwrite=overwrite,
+    )
 
 
 def _text(given: Text | Pairs, recipe: Any) -> TextSource:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +20,12 @@ from textgen.decoding.chain import default_registries, resolve
 from textgen.errors import ConfigError, UsageError
 from textgen.evaluation.translation_metrics import check_tokenizer
 from textgen.loading import LoadedModel
-from textgen.recipes.recipe import TRANSLATOR, PairConfig, TranslatorRecipe
+from textgen.recipes.recipe import (
+    TRANSLATOR,
+    LanguageModelRecipe,
+    PairConfig,
+    TranslatorRecipe,
+)
 from textgen.task import Prepared
 from textgen.training.objective import TokenLoss, total_loss
 from textgen.training.precision import Arithmetic
@@ -64,6 +71,58 @@ def learn(recipe: TranslatorRecipe, train: ParallelSource) -> dict[str, TextToke
         return {"source": joint, "target": joint}
     source = train_tokenizer(recipe.source_tokenizer or recipe.tokenizer, side(0))
     return {"source": source, "target": train_tokenizer(recipe.tokenizer, side(1))}
+
+
+def adapt_decoder(recipe: TranslatorRecipe, other: LanguageModelRecipe) -> TranslatorRecipe:
+    """A recipe whose decoder is a language model; the target's tokens are that one's."""
+    model = replace(
+        recipe.model,
+        cell=other.model.cell,
+        layers=other.model.layers,
+        hidden=other.model.hidden,
+        embedding=other.model.embedding_size,
+        tied="target" if other.model.tied else "none",
+    )
+    return replace(
+        recipe,
+        tokenizer=other.tokenizer,
+        source_tokenizer=recipe.source_tokenizer or recipe.tokenizer,
+        data=replace(recipe.data, joint=False),
+        model=model,
+    )
+
+
+def adapt_encoder(recipe: TranslatorRecipe, other: LanguageModelRecipe) -> TranslatorRecipe:
+    """A recipe whose encoder's forward direction is a language model of the source."""
+    model = replace(
+        recipe.model,
+        encoder_cell=other.model.cell,
+        encoder_layers=other.model.layers,
+        encoder_hidden=other.model.hidden,
+        embedding=other.model.embedding_size,
+        tied="none" if recipe.model.tied == "all" else recipe.model.tied,
+    )
+    data = replace(recipe.data, joint=False)
+    return replace(recipe, source_tokenizer=other.tokenizer, data=data, model=model)
+
+
+_DECODER = {"embedding.": "target_embedding.", "stack.": "stack.", "projection.": "projection."}
+
+
+def decoder_name(name: str) -> str | None:
+    """Where a language model's weight belongs in a decoder."""
+    for begin, new in {**_DECODER, "narrow.": "narrow."}.items():
+        if name.startswith(begin):
+            return new + name.removeprefix(begin)
+    return None
+
+
+def encoder_name(name: str) -> str | None:
+    """Where a language model's weight belongs in an encoder: its forward direction."""
+    if name.startswith("embedding."):
+        return f"source_{name}"
+    found = re.fullmatch(r"stack\.cells\.(\d+)\.(.*)", name)
+    return None if found is None else f"encoder.cells.{found[1]}.0.{found[2]}"
 
 
 def prepare(

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from textgen.task import Task, late
+from textgen.task import Part, Task, late
 
 if TYPE_CHECKING:
     from textgen.data.parallel import ParallelSource
@@ -84,5 +84,21 @@ TASK = Task(
     build=_build,
     display=_display,
     measure=_measure,
+    parts={
+        "decoder": Part(
+            kind="language-model",
+            side="target",
+            their_side="text",
+            rename=late("textgen.tasks.pairs:decoder_name"),
+            adapt=late("textgen.tasks.pairs:adapt_decoder"),
+        ),
+        "encoder": Part(
+            kind="language-model",
+            side="source",
+            their_side="text",
+            rename=late("textgen.tasks.pairs:encoder_name"),
+            adapt=late("textgen.tasks.pairs:adapt_encoder"),
+        ),
+    },
     loaded="textgen.loaded.translator:LoadedTranslator",
 )

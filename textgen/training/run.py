@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
 
-from textgen.checkpoint import KEPT, save_config
+from textgen.checkpoint import KEPT, read_config, save_config
 from textgen.config import as_dict
-from textgen.errors import DataError
+from textgen.errors import DataError, UsageError
 from textgen.loading import LoadedModel
 from textgen.task import (
     Metrics,
@@ -26,6 +26,12 @@ from textgen.training.events import Event, Note
 from textgen.training.fit import fit
 from textgen.training.folder import check_folder, judged_anew, saving, share, shared_state
 from textgen.training.group import Group
+from textgen.training.initial import (
+    Initial,
+    describe_initial,
+    initial_vocabularies,
+    take_over,
+)
 from textgen.training.interrupts import Interrupts
 from textgen.training.kept import Kept
 from textgen.training.precision import Arithmetic
@@ -40,6 +46,7 @@ def train(
     *,
     resume: bool = False,
     overwrite: bool = False,
+    initial: Sequence[Initial] = (),
     group: Group | None = None,
 ) -> Iterator[Event]:
     """Train a model and save it.
@@ -56,6 +63,8 @@ def train(
             of training may differ from then (budget, rates, habits).
         overwrite: replace a model that is in ``out``, by the first weights that are saved; until
             then it stays as it is.
+        initial: models whose weights the new one begins with, of ``load_initial``; ``recipe`` is
+            then that of ``initial_recipe``.
         group: of the processes that train together; the first one alone uses ``out``. None is
             this process alone.
 
@@ -77,7 +86,11 @@ def train(
     if group.leads:
         check_folder(out, task, as_dict(recipe), resume=resume, overwrite=overwrite)
     Arithmetic(recipe.training)  # no data are read for a device that is not there
-    place = _Place(out, group, resume)
+    if resume and initial:
+        raise UsageError(
+            "--init-from begins a training; --resume goes on with one: give one of them."
+        )
+    place = _Place(out, group, resume, tuple(initial))
     return _train(task, recipe, train, valid, place)
 
 
@@ -87,17 +100,22 @@ class _Place(NamedTuple):
     out: Path
     group: Group
     resume: bool
+    initial: tuple[Initial, ...]
 
 
 def _train(task: Task, recipe: Any, train: Any, valid: Any, place: _Place) -> Iterator[Event]:
-    out, group, resume = place
+    out, group, resume, initial = place
     held_out = valid is None and recipe.data.valid_share > 0
     if held_out:
         train, valid = task.hold_out(recipe, train)
     files = task.vocabularies(recipe)
     vocabularies = share(
         group,
-        lambda: load_vocabularies(files, out) if resume else task.learn(recipe, train),
+        lambda: (
+            load_vocabularies(files, out)
+            if resume
+            else initial_vocabularies(task, recipe, train, initial)
+        ),
         functools.partial(save_vocabularies, files),
         functools.partial(load_vocabularies, files),
     )
@@ -107,8 +125,11 @@ def _train(task: Task, recipe: Any, train: Any, valid: Any, place: _Place) -> It
     model = task.build(recipe, vocabularies)
     data.initialise(model)
     yield from map(Note, data.notes)
+    yield from map(Note, take_over(task, model, initial))
     facts = {**data.facts, "tokenizers": fingerprints(vocabularies)}
-    described = {**facts, "vocabularies": files}
+    before = read_config(out).facts if resume and group.leads else {}
+    begun = before.get("init_from") or describe_initial(initial)
+    described = {**facts, "vocabularies": files, **({"init_from": begun} if begun else {})}
     origin = _origin(data, train, valid, held_out=held_out)
     state, note = judged_anew(
         shared_state(out, facts, group, resume=resume),
