@@ -10,8 +10,10 @@ from torch import Tensor
 
 import textgen
 from small_models import save_translator
+from textgen.loaded.keywords import TranslateKeywords
 from textgen.protocols import Beam
 from textgen.translation import replace_unknown
+from textgen_decoders.top_k import TopK
 
 LINES = ["3 May 2021", "", "the 4th of June 2022"]
 
@@ -128,6 +130,16 @@ def test_evaluate(mt: textgen.LoadedTranslator) -> None:
     assert mt.evaluate(LINES[::2], [right, right], beam=2).exact == 1.0
     with pytest.raises(textgen.DataError, match="2 lines to translate, but 1 references"):
         mt.evaluate(LINES[::2], right[:1])
+
+
+def test_other_processes_translate(mt: textgen.LoadedTranslator) -> None:
+    here = mt.translate(LINES * 2, filters=["top-k:9"], decode="beam:width=2", n_best=2)
+    options: TranslateKeywords = {"filters": iter([TopK(9)]), "decode": "beam:width=2"}
+    assert mt.translate(LINES * 2, n_best=2, processes=1, **options) == here
+    with pytest.raises(textgen.UsageError, match="0 processes are asked for"):
+        mt.translate(LINES, processes=0)
+    with pytest.raises(textgen.UsageError, match=r"cannot be sent to other processes .*lambda"):
+        mt.evaluate(LINES, LINES, processes=2, filters=lambda log_probs, _: log_probs)
 
 
 def test_wrong_arguments_are_told(mt: textgen.LoadedTranslator) -> None:

@@ -55,6 +55,7 @@ class TranslateKeywords(DecodingKeywords, total=False):
     batch_tokens: int
     window: int
     threads: int | None
+    processes: int | None
     progress: bool
 
 

@@ -13,13 +13,13 @@ from textgen.decoding.random import check_seed
 from textgen.evaluation.report import TranslationReport, translate_and_score
 from textgen.loaded.base import (
     UsableModel,
-    make_chain,
     require_one_result,
     shown,
     streamed_text,
     use_threads_of_this_process,
     warn_of_missing,
 )
+from textgen.loaded.crew import chain_maker, translating_crew
 from textgen.loaded.keywords import (
     FilterLike,
     StrategyLike,
@@ -27,7 +27,7 @@ from textgen.loaded.keywords import (
     check_keywords,
 )
 from textgen.progress import counting
-from textgen.short_options import DEFAULT_TRANSLATING, ShortOptions
+from textgen.short_options import ShortOptions
 from textgen.translation import (
     MaxLength,
     SourceLine,
@@ -70,6 +70,7 @@ class LoadedTranslator(UsableModel):
         batch_tokens: int = 1024,
         window: int = 1024,
         threads: int | None = None,
+        processes: int | None = None,
         progress: bool = False,
         **short: Unpack[ShortOptions],
     ) -> Translation | list[Translation]:
@@ -98,6 +99,8 @@ class LoadedTranslator(UsableModel):
             batch_tokens: source tokens decoded at once.
             window: most lines that are read ahead and grouped by length.
             threads: that translate at once, on the CPU; None: as many as there are cores, up to 8.
+            processes: that translate in the place of this one, each with the model; they start in
+                some seconds, and plugins given as objects must be picklable.
             progress: show how many lines are done.
             short: the short options: temperature, top_k, top_p, min_p, repetition_penalty, beam.
 
@@ -111,7 +114,8 @@ class LoadedTranslator(UsableModel):
         """
         check_keywords(self.translate, short)
         use_threads_of_this_process()
-        chain = make_chain(decode, filters, short, DEFAULT_TRANSLATING, allow_unknown=allow_unknown)
+        make = chain_maker(decode, filters, short, allow_unknown=allow_unknown)
+        chain = make()
         options = TranslationOptions(
             candidates=chain.results(n_best),
             batch_tokens=batch_tokens,
@@ -126,9 +130,12 @@ class LoadedTranslator(UsableModel):
         )
         forced = None if prefixes is None else listed(prefixes, "prefixes")
         given = listed(lines, "lines")
-        with contextlib.closing(
-            translate(self, given, chain, options, prefixes=forced)
-        ) as translations:
+        with (
+            translating_crew(self, make, options, processes) as crew,
+            contextlib.closing(
+                translate(self, given, chain, options, prefixes=forced, crew=crew)
+            ) as translations,
+        ):
             found = list(shown(translations, "lines", lines) if progress else translations)
         if replace_unknown is not False:
             words = {} if replace_unknown is True else replace_unknown
@@ -172,7 +179,7 @@ class LoadedTranslator(UsableModel):
         """
         check_keywords(self.stream, short)
         use_threads_of_this_process()
-        chain = make_chain(decode, filters, short, DEFAULT_TRANSLATING, allow_unknown=allow_unknown)
+        chain = chain_maker(decode, filters, short, allow_unknown=allow_unknown)()
         require_one_result(chain, "a stream is one")
         self._binder(chain)  # what does not suit the model is told at once
         options = TranslationOptions(
@@ -202,6 +209,7 @@ class LoadedTranslator(UsableModel):
         seed: int = 0,
         allow_unknown: bool = False,
         threads: int | None = None,
+        processes: int | None = None,
         progress: bool = False,
         **short: Unpack[ShortOptions],
     ) -> TranslationReport:
@@ -217,6 +225,7 @@ class LoadedTranslator(UsableModel):
             seed: of the random numbers.
             allow_unknown: the unknown token may be generated.
             threads: as for ``translate``.
+            processes: as for ``translate``.
             progress: show how many lines are done.
             short: the short options.
 
@@ -226,7 +235,7 @@ class LoadedTranslator(UsableModel):
         """
         check_keywords(self.evaluate, short)
         use_threads_of_this_process()
-        chain = make_chain(decode, filters, short, DEFAULT_TRANSLATING, allow_unknown=allow_unknown)
+        make = chain_maker(decode, filters, short, allow_unknown=allow_unknown)
         options = TranslationOptions(
             max_length=_max_length(max_length),
             seed=check_seed(seed),
@@ -234,13 +243,17 @@ class LoadedTranslator(UsableModel):
             allow_unknown=allow_unknown,
         )
         known = _references(references)
-        with counting("lines") if progress else contextlib.nullcontext() as show:
+        with (
+            translating_crew(self, make, options, processes) as crew,
+            counting("lines") if progress else contextlib.nullcontext() as show,
+        ):
             return translate_and_score(
                 self,
                 list(listed(lines, "lines")),
                 known,
-                chain,
+                make(),
                 options,
+                crew=crew,
                 tokenizer=tokenizer,
                 progress=show,
             )

@@ -1,0 +1,65 @@
+"""Processes that translate, each with the model loaded anew and a chain of its own."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import pickle
+from collections.abc import Callable, Iterator, Mapping
+
+import torch
+
+from textgen.decoding.chain import Chain
+from textgen.errors import UsageError
+from textgen.loaded.base import UsableModel, make_chain
+from textgen.loaded.keywords import FilterLike, StrategyLike
+from textgen.short_options import DEFAULT_TRANSLATING
+from textgen.translation import TranslationOptions
+from textgen.translation.crews import BatchWork, TranslatingCrew, batch_work
+from textgen.workers import processes
+
+
+def chain_maker(
+    decode: StrategyLike, filters: FilterLike, short: Mapping[str, object], *, allow_unknown: bool
+) -> Callable[[], Chain]:
+    """What makes the chain, here or in another process."""
+    if not (isinstance(filters, str) or callable(filters)):
+        filters = tuple(filters)  # it may be read twice
+    return functools.partial(
+        make_chain, decode, filters, short, DEFAULT_TRANSLATING, allow_unknown=allow_unknown
+    )
+
+
+@contextlib.contextmanager
+def translating_crew(
+    model: UsableModel,
+    make: Callable[[], Chain],
+    options: TranslationOptions,
+    count: int | None,
+) -> Iterator[TranslatingCrew | None]:
+    """Processes that translate; None without any.
+
+    Raises:
+        UsageError: if there are less than one, or a plugin cannot be sent to them.
+    """
+    if count is None:
+        yield None
+        return
+    if count < 1:
+        raise UsageError(f"{count} processes are asked for: allowed is 1 or more.")
+    setup = functools.partial(_work, model, make, options)
+    try:
+        pickle.dumps(setup)
+    except (pickle.PicklingError, AttributeError, TypeError) as error:
+        raise UsageError(
+            f"A plugin cannot be sent to other processes ({error}): name it by its SPEC, or let it "
+            "be a function or class of a module."
+        ) from None
+    with processes(setup, count) as crew:
+        yield crew
+
+
+def _work(model: UsableModel, make: Callable[[], Chain], options: TranslationOptions) -> BatchWork:
+    """What a process does that translates."""
+    torch.set_num_threads(1)
+    return batch_work(model, model.binder()(make()), options)
