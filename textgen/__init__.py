@@ -22,10 +22,10 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from textgen.data.corpora import open_pair_corpus
+    from textgen.data.corpora import open_corpus, open_dataset, open_pair_corpus
     from textgen.data.documents import Texts, TextSource
     from textgen.data.files import open_text
-    from textgen.data.parallel import PairFiles, PairTexts, ParallelSource
+    from textgen.data.parallel import PairFiles, PairTable, PairTexts, ParallelSource
     from textgen.data.tokenizers import load_tokenizer, train_tokenizer
     from textgen.decoding.chain import Chain, default_registries, resolve
     from textgen.errors import (
@@ -84,6 +84,7 @@ __all__ = [
     "MaxLength",
     "OutOfMemoryError",
     "PairFiles",
+    "PairTable",
     "PairTexts",
     "ParallelSource",
     "Perplexity",
@@ -109,6 +110,8 @@ __all__ = [
     "load_recipe",
     "load_tokenizer",
     "load_translator_recipe",
+    "open_corpus",
+    "open_dataset",
     "open_pair_corpus",
     "open_text",
     "perplexity",
@@ -125,10 +128,10 @@ __all__ = [
 ]
 
 _HOMES = {
-    "textgen.data.corpora": ("open_pair_corpus",),
+    "textgen.data.corpora": ("open_corpus", "open_dataset", "open_pair_corpus"),
     "textgen.data.documents": ("TextSource", "Texts"),
     "textgen.data.files": ("open_text",),
-    "textgen.data.parallel": ("PairFiles", "PairTexts", "ParallelSource"),
+    "textgen.data.parallel": ("PairFiles", "PairTable", "PairTexts", "ParallelSource"),
     "textgen.data.tokenizers": ("load_tokenizer", "train_tokenizer"),
     "textgen.decoding.chain": ("Chain", "default_registries", "resolve"),
     "textgen.errors": (

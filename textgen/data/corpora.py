@@ -109,6 +109,16 @@ def card(name: str) -> Card:
     return _read(path)
 
 
+def open_corpus(name: str) -> Splits:
+    """A corpus of running text by its name.
+
+    Raises:
+        UsageError: if there is none of that name; with the nearest.
+        DataError: if it holds pairs, or cannot be fetched.
+    """
+    return card(name).open()
+
+
 def open_dataset(
     name: str, config: str | None = None, column: str | None = None, *, streaming: bool = False
 ) -> Splits:

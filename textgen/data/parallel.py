@@ -91,12 +91,12 @@ class PairFiles(ParallelSource):
         DataError: if a file cannot be read, or they differ in their number of lines.
     """
 
-    def __init__(self, source: Path, target: Path, encoding: str = UTF8) -> None:
-        self.source, self.target = source, target
+    def __init__(self, source: str | Path, target: str | Path, encoding: str = UTF8) -> None:
+        self.source, self.target = sides = Path(source), Path(target)
         self.encoding = check_encoding(encoding)
-        for path in (source, target):
+        for path in sides:
             check_file(path, encoding)
-        counts = [sum(1 for _ in read_lines(path, self.encoding)) for path in (source, target)]
+        counts = [sum(1 for _ in read_lines(path, self.encoding)) for path in sides]
         if counts[0] != counts[1]:
             raise DataError(
                 f"{source} has {counts[0]:,} lines, but {target} has {counts[1]:,}: "
@@ -137,7 +137,8 @@ class PairTable(ParallelSource):
         DataError: if the file cannot be read, or has no such columns.
     """
 
-    def __init__(self, path: Path, source: str, target: str, encoding: str = UTF8) -> None:
+    def __init__(self, path: str | Path, source: str, target: str, encoding: str = UTF8) -> None:
+        path = Path(path)
         check_file(path, encoding)
         self.path = path
         self.table = open_table(path, [source, target], check_encoding(encoding))

@@ -16,12 +16,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from textgen.arguments import pairs_of
+from textgen.arguments import pairs_of, shortened
 from textgen.data.tokenizers.surfaces import surfaces
 from textgen.decoding.scoring import token_log_probs
 from textgen.decoding.session import padded
 from textgen.errors import UsageError
 from textgen.loading import LoadedModel
+from textgen.notebooks import attention_html
 from textgen.protocols import Batch
 from textgen.translation.links import Links, hard_links, unite_attention, unite_links, word_numbers
 from textgen.workers import Crew, in_order, ordered
@@ -76,6 +77,17 @@ class AlignedPair:
     attention: NDArray[np.float32]
     log_prob: float
     cut: bool
+
+    def __repr__(self) -> str:
+        sides = f"{shortened(self.source)!r} -> {shortened(self.target)!r}"
+        return f"AlignedPair({sides}, log_prob={self.log_prob:.4g})"
+
+    def _repr_html_(self) -> str:
+        """The attention for notebooks."""
+        end = ("</s>",)
+        return attention_html(
+            self.source_surfaces + end, self.target_surfaces + end, self.attention.tolist()
+        )
 
     def links(self, unite: Unite = "links", *, threshold: float = 0.0, eos: bool = True) -> Links:
         """Links between words.

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from textgen.arguments import pairs_of
+from textgen.arguments import pairs_of, shortened
 from textgen.errors import DataError
 from textgen.evaluation.forced_alignment import LONGEST, WINDOW, force
 from textgen.loading import LoadedModel
@@ -33,6 +33,10 @@ class GivenTranslation:
     token_log_probs: tuple[float, ...]
     unknown: int
     cut: bool
+
+    def __repr__(self) -> str:
+        sides = f"{shortened(self.source)!r} -> {shortened(self.text)!r}"
+        return f"GivenTranslation({sides}, log_prob={self.log_prob:.4g})"
 
     @property
     def log_prob(self) -> float:

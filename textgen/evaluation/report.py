@@ -49,6 +49,24 @@ class TranslationReport:
     log_prob: float = 0.0
     tokens: int = 0
 
+    def __repr__(self) -> str:
+        return f"TranslationReport({self})"
+
+    @property
+    def bleu(self) -> float:
+        """BLEU in percent; its signature is in ``scores``."""
+        return self.scores.scores["bleu"].score
+
+    @property
+    def chrf(self) -> float:
+        """The chrF score in percent."""
+        return self.scores.scores["chrf"].score
+
+    @property
+    def ter(self) -> float:
+        """TER in percent; lower is better."""
+        return self.scores.scores["ter"].score
+
     @property
     def speed(self) -> float:
         """Sentences a second."""

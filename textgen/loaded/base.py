@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence, Sized
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import torch
 
@@ -72,6 +72,17 @@ class UsableModel(LoadedModel):
             average=average,
             history=history or TrainingHistory(),
         )
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            """Say what there is instead of a method of another kind of model."""
+            verbs = [each for each in dir(type(self)) if callable(getattr(type(self), each))]
+            known = ", ".join(each for each in verbs if not each.startswith("_") and each != "of")
+            raise AttributeError(
+                f"{type(self).__name__} has no attribute {name!r}. {self.name} is a {self.kind}, "
+                f"with the methods {known}."
+            )
 
     def __reduce__(self) -> tuple[Callable[..., UsableModel], tuple[Any, ...]]:
         how = {

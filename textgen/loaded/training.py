@@ -244,8 +244,7 @@ def _pairs(given: Text | Pairs, recipe: Any) -> ParallelSource:
     """
     del recipe
     if isinstance(given, tuple) and len(given) == 2:
-        source, target = map(Path, given)
-        return PairFiles(source, target)
+        return PairFiles(*given)
     if not hasattr(given, "pairs"):
         raise UsageError(
             "This recipe learns pairs: ('source.txt', 'target.txt'), or a source such as "

@@ -29,12 +29,14 @@ from textgen.loaded.keywords import (
 from textgen.progress import counting
 from textgen.short_options import ShortOptions
 from textgen.translation import (
+    Candidate,
     MaxLength,
     SourceLine,
     Translation,
     TranslationOptions,
     translate,
     translate_streaming,
+    word_links,
 )
 from textgen.translation import replace_unknown as replaced
 from textgen.workers.cores import default_threads
@@ -196,6 +198,23 @@ class LoadedTranslator(UsableModel):
             )
 
         return streamed_text(run)
+
+    def word_links(
+        self, translation: Translation, candidate: Candidate | None = None
+    ) -> frozenset[tuple[int, int]]:
+        """Which source word each target word attends to most.
+
+        Args:
+            translation: made with ``attention=True``.
+            candidate: one of its candidates; None: the best.
+
+        Returns:
+            Pairs (number of the source word, number of the target word), from 0.
+
+        Raises:
+            UsageError: if the model has no attention, or it was not kept.
+        """
+        return word_links(self, translation, candidate or translation.candidates[0])
 
     def evaluate(
         self,

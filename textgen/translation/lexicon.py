@@ -43,6 +43,12 @@ class Lexicon:
     counts: Tensor
     pairs: int
 
+    def __repr__(self) -> str:
+        rows = len(self.offsets) - 1
+        return (
+            f"Lexicon({rows:,} source tokens, {len(self.targets):,} entries, {self.pairs:,} pairs)"
+        )
+
     def row(self, source: int) -> list[tuple[int, float]]:
         """The target tokens of a source token and their probabilities, best first."""
         begin, end = self.offsets[source : source + 2].tolist()
