@@ -12,6 +12,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PARTS = [
     "errors",
     "log",
+    "shortfall",
     "notebooks",
     "native",
     "protocols",

@@ -138,7 +138,7 @@ def test_fewer_results_than_asked_for_are_logged(
     with caplog.at_level(logging.WARNING, "textgen"):
         found = lm.generate("A", beam=2, samples=5, max_tokens=3)
     assert len(found) == 2
-    assert "1 of 1 inputs got fewer than 5 results: beam found no more." in caplog.text
+    assert "1 of 1 prompts got fewer results than asked for; the first 2 of 5" in caplog.text
 
 
 def test_characters_that_the_model_never_saw_are_logged(

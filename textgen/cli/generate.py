@@ -22,9 +22,9 @@ from textgen.cli.options import (
     whole_number,
 )
 from textgen.cli.output import json_lines_option, jsonl_option, print_json
-from textgen.cli.shortfall import Shortfall
 from textgen.cli.threads import Threads, set_threads, threads_option
 from textgen.errors import DataError, UsageError
+from textgen.shortfall import Shortfall
 
 if TYPE_CHECKING:
     from textgen.data.tokenizers.unseen import Unseen
@@ -159,7 +159,7 @@ def command(
         return
     if sys.stdin.isatty() and prompt == STDIN:
         batch_size = 1  # who types a prompt waits for its text
-    shortfall = Shortfall("prompts")
+    shortfall = Shortfall("prompts", warn)
     for generations in generate_each(loaded, requests, chain, batch_size=batch_size):
         unseen.tell()
         for generation in generations:
@@ -182,7 +182,7 @@ def _stream(loaded: LoadedModel, requests: Iterable[Request], chain: Chain, unse
     require_language_model(loaded)
     binder = loaded.binder()
     binder(chain)  # what does not suit the model is told before any text
-    shortfall = Shortfall("prompts")
+    shortfall = Shortfall("prompts", warn)
     for request in requests:
         unseen.tell()
         click.echo(request.prompt, nl=False)

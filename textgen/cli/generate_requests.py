@@ -13,11 +13,11 @@ from textgen.cli.decoding_options import chosen_decoding, chosen_registries
 from textgen.cli.failures import warn
 from textgen.cli.generation_output import generation_as_dict
 from textgen.cli.requests import Answer, Chains, OwnDecoding, answer_all, read_request
-from textgen.cli.shortfall import Shortfall
 from textgen.data.tokenizers.unseen import Unseen
 from textgen.errors import TextgenError
 from textgen.inference import LoadedModel, Request, generate_each, require_language_model
 from textgen.short_options import DEFAULT_GENERATING, with_short_options
+from textgen.shortfall import Shortfall
 
 if TYPE_CHECKING:
     from textgen.decoding.chain import Chain
@@ -64,7 +64,7 @@ def answer_requests(
     binder = loaded.binder()
     binder(default_chain)
     chains = Chains(chosen_decoding(), chosen_registries(), DEFAULT_GENERATING, binder)
-    shortfall = Shortfall("requests")
+    shortfall = Shortfall("requests", warn)
     unseen = Unseen(loaded.tokenizer, warn)
 
     def read(line: str, number: int) -> _Ready:

@@ -15,13 +15,12 @@ import click
 
 from textgen import atomic
 from textgen.cli.decoding_options import chosen_chain, decoding_options, say_how
-from textgen.cli.failures import complain
+from textgen.cli.failures import complain, warn
 from textgen.cli.lazy import SeveralCommand, examples
 from textgen.cli.line_reader import LineReader
 from textgen.cli.many_cores import Cores, translating_cores
 from textgen.cli.options import chosen
 from textgen.cli.output import json_lines_option, jsonl_option
-from textgen.cli.shortfall import Shortfall
 from textgen.cli.translating import (
     Models,
     Translating,
@@ -32,6 +31,7 @@ from textgen.cli.translation_output import Layout, Writer
 from textgen.errors import DataError, UsageError
 from textgen.progress import counting
 from textgen.short_options import DEFAULT_TRANSLATING
+from textgen.shortfall import Shortfall
 
 if TYPE_CHECKING:
     from textgen.decoding.chain import Chain
@@ -185,7 +185,7 @@ def _translate_lines(
     reader = LineReader(stdin)
     forced = None if prefix is None else _lines(prefix)
     windows = _with_prefixes(reader.groups(job.options.window), forced, prefix)
-    cut, shortfall = 0, Shortfall("lines")
+    cut, shortfall = 0, Shortfall("lines", warn)
     with (
         _opened(alignments) as file,
         _progress(total) as tell,

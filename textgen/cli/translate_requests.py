@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Annotated
 from annotated_types import Ge
 
 from textgen.cli.decoding_options import chosen_decoding, chosen_registries
+from textgen.cli.failures import warn
 from textgen.cli.requests import Answer, Chains, OwnDecoding, answer_all, read_request
-from textgen.cli.shortfall import Shortfall
 from textgen.cli.translation_output import Layout, Writer
 from textgen.short_options import DEFAULT_TRANSLATING, with_short_options
+from textgen.shortfall import Shortfall
 from textgen.translation import (
     MaxLength,
     SourceLine,
@@ -70,7 +71,7 @@ def answer_requests(
     binder = make_binder(loaded, options)
     binder(default_chain)
     chains = Chains(chosen_decoding(), chosen_registries(), DEFAULT_TRANSLATING, binder)
-    shortfall = Shortfall("requests")
+    shortfall = Shortfall("requests", warn)
 
     def read(text: str, number: int) -> _Ready:
         own = read_request(OwnTranslation, text)

@@ -18,7 +18,6 @@ from textgen.errors import CheckpointError, UsageError
 from textgen.loaded.history import TrainingHistory
 from textgen.loaded.keywords import FilterLike, StrategyLike
 from textgen.loading import LoadedModel, load_ensemble
-from textgen.log import logger
 from textgen.models.ensemble import Average
 from textgen.progress import counting
 from textgen.short_options import Decoding
@@ -199,16 +198,4 @@ def require_one_result(chain: Chain, remedy: str) -> None:
         raise UsageError(
             f"{chain.name} gives {number} results by its own options: "
             f"{remedy.format(number=number)}."
-        )
-
-
-def warn_of_missing(found: Sequence[int], wanted: int, chain: Chain) -> None:
-    """Tell the log which inputs got fewer results than were asked for."""
-    if short := sum(each < wanted for each in found):
-        logger.warning(
-            "%d of %d inputs got fewer than %d results: %s found no more.",
-            short,
-            len(found),
-            wanted,
-            chain.name,
         )

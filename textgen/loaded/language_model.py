@@ -22,7 +22,6 @@ from textgen.loaded.base import (
     shown,
     streamed_text,
     use_threads_of_this_process,
-    warn_of_missing,
 )
 from textgen.loaded.inputs import opened
 from textgen.loaded.keywords import (
@@ -34,6 +33,7 @@ from textgen.loaded.keywords import (
 from textgen.log import logger
 from textgen.progress import counting
 from textgen.short_options import DEFAULT_GENERATING, ShortOptions
+from textgen.shortfall import Shortfall
 
 if TYPE_CHECKING:
     from textgen.evaluation.perplexity import Perplexity
@@ -120,7 +120,9 @@ class LoadedLanguageModel(UsableModel):
         if samples is None:
             first = [_first(each, chain) for each in found]
             return first[0] if isinstance(prompts, str) else first
-        warn_of_missing([len(each) for each in found], wanted, chain)
+        with Shortfall("prompts", logger.warning) as shortfall:
+            for texts in found:
+                shortfall.note(len(texts), wanted, chain.name)
         return found[0] if isinstance(prompts, str) else found
 
     def stream(

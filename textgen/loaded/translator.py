@@ -17,7 +17,6 @@ from textgen.loaded.base import (
     shown,
     streamed_text,
     use_threads_of_this_process,
-    warn_of_missing,
 )
 from textgen.loaded.crew import chain_maker, translating_crew
 from textgen.loaded.keywords import (
@@ -26,8 +25,10 @@ from textgen.loaded.keywords import (
     TranslateKeywords,
     check_keywords,
 )
+from textgen.log import logger
 from textgen.progress import counting
 from textgen.short_options import ShortOptions
+from textgen.shortfall import Shortfall
 from textgen.translation import (
     Candidate,
     MaxLength,
@@ -142,8 +143,10 @@ class LoadedTranslator(UsableModel):
         if replace_unknown is not False:
             words = {} if replace_unknown is True else replace_unknown
             found = [self._with_words(each, words) for each in found]
-        counts = [len(each.candidates) for each in found if each.source_tokens]
-        warn_of_missing(counts, options.candidates or 1, chain)
+        with Shortfall("lines", logger.warning) as shortfall:
+            for each in found:
+                if each.source_tokens:
+                    shortfall.note(len(each.candidates), chain.results(n_best), chain.name)
         return found[0] if isinstance(lines, str) else found
 
     def stream(

@@ -1,10 +1,9 @@
-"""Results that were asked for and not found: told at the end, on stderr."""
+"""Results that were asked for and not found: told at the end."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Self
-
-from textgen.cli.failures import complain
 
 
 class Shortfall:
@@ -15,10 +14,11 @@ class Shortfall:
 
     Args:
         what: what the requests are, in the plural.
+        warn: takes the sentences.
     """
 
-    def __init__(self, what: str) -> None:
-        self.what = what
+    def __init__(self, what: str, warn: Callable[[str], object]) -> None:
+        self.what, self.warn = what, warn
         self.requests = self.short = 0
         self._first = ""
 
@@ -39,8 +39,8 @@ class Shortfall:
     def tell(self) -> None:
         """Say what is missing, if anything is."""
         if self.short:
-            complain(
-                f"Warning: {self.short:,} of {self.requests:,} {self.what} got fewer results than "
+            self.warn(
+                f"{self.short:,} of {self.requests:,} {self.what} got fewer results than "
                 f"asked for; the first {self._first}. A wider beam finds more, and sample draws as "
                 "many as are asked for."
             )
