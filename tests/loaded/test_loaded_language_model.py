@@ -8,10 +8,12 @@ from collections.abc import Generator
 from pathlib import Path
 
 import pytest
+from torch import Tensor
 
 import textgen
 from small_models import save_language_model
 from textgen.cli.failures import guarded
+from textgen.protocols import Beam
 from textgen_decoders.beam import BeamSearch
 from textgen_decoders.temperature import Temperature
 
@@ -110,6 +112,18 @@ def test_leaving_a_stream_ends_its_search(lm: textgen.LoadedLanguageModel) -> No
     next(stream)
     stream.close()
     assert threading.active_count() == before
+
+
+def test_a_plugin_that_fails_in_a_stream_is_named(lm: textgen.LoadedLanguageModel) -> None:
+    def late(log_probs: Tensor, beam: Beam) -> Tensor:
+        if beam.step == 3:
+            raise ValueError("too late")
+        return log_probs
+
+    stream = lm.stream("ROMEO:", filters=late, max_tokens=9)
+    assert len([next(stream), next(stream), next(stream)]) == 3
+    with pytest.raises(textgen.PluginError, match="too late"):
+        list(stream)
 
 
 def test_a_stream_tells_what_is_wrong_at_once(lm: textgen.LoadedLanguageModel) -> None:

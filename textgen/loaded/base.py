@@ -25,14 +25,15 @@ from textgen.workers.streaming import streamed
 
 T = TypeVar("T")
 
-_IMPORTED_BY = os.getpid()
+_processes = {os.getpid()}
+"""Those in which it is known how many threads to compute with."""
 
 
 @dataclass(frozen=True, repr=False)
 class UsableModel(LoadedModel):
     """A loaded model with methods; one subclass for each kind of model.
 
-    Pickled it is its folders, from which it is loaded anew in another process.
+    It is pickled as the paths of its folders; unpickling loads them.
 
     Attributes:
         folders: of the model, or of the members of an ensemble; absolute.
@@ -75,7 +76,9 @@ class UsableModel(LoadedModel):
     if not TYPE_CHECKING:
 
         def __getattr__(self, name: str) -> Any:
-            """Say what there is instead of a method of another kind of model."""
+            """Explain a method that another kind of model has."""
+            if name.startswith("_") or "name" not in vars(self):
+                raise AttributeError(name)
             verbs = [each for each in dir(type(self)) if callable(getattr(type(self), each))]
             known = ", ".join(each for each in verbs if not each.startswith("_") and each != "of")
             raise AttributeError(
@@ -98,11 +101,12 @@ class UsableModel(LoadedModel):
 
 
 def use_threads_of_this_process() -> None:
-    """Compute with one thread in a process that was forked: OpenMP's other threads are not in it.
+    """Compute with one thread in a forked process, until the caller sets another number.
 
-    Work that waits for them would wait for ever.
+    A fork lacks the OpenMP threads that its parent has started: waiting for them never ends.
     """
-    if os.getpid() != _IMPORTED_BY:
+    if os.getpid() not in _processes:
+        _processes.add(os.getpid())
         torch.set_num_threads(1)
 
 
@@ -145,7 +149,7 @@ def make_chain(
 
 @functools.lru_cache(256)
 def _chain_of_words(words: Decoding, default: str) -> Chain:
-    """Made once: reading the options of plugins takes as long as a short text."""
+    """Cached, since building plugins takes as long as decoding a short text."""
     return resolve(
         words.decode,
         words.filters,
@@ -178,7 +182,7 @@ def shown(results: Iterable[T], unit: str, inputs: Iterable[Any]) -> Iterator[T]
 
 
 def streamed_text(run: Callable[[Callable[[str], None]], T]) -> Generator[str, None, T]:
-    """The pieces of text that a function tells, as they come; see ``workers.streaming``."""
+    """The pieces that a function passes to its callback; see ``workers.streaming``."""
     threads = torch.get_num_threads()
 
     def told(tell: Callable[[str], None]) -> T:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Generator, Iterable, Mapping
+from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Unpack, overload
@@ -76,36 +76,37 @@ class LoadedLanguageModel(UsableModel):
     ) -> Generation | list[Generation] | list[list[Generation]]:
         """Continue a text, or each of several.
 
-        What a prompt gets does not depend on the others, its number among them aside: that decides
-        what it draws.
+        The result of a prompt depends on its position, which selects the random numbers, but not
+        on the other prompts.
 
         Args:
             prompts: one text or several.
-            samples: continuations of each prompt; None: one, which is not put into a list.
+            samples: continuations of each prompt, as a list; None: one, not in a list.
             max_tokens: most tokens of each.
             stop: a continuation ends before the first of these texts.
             seed: of the random numbers.
-            decode: the strategy, as ``--decode`` has it (``"beam:width=5"``) or itself; None:
-                ``sample``.
-            filters: as ``--filter`` has them, or themselves; one or several.
+            decode: the strategy: the SPEC of ``--decode`` (``"beam:width=5"``), or a ``Strategy``;
+                None samples.
+            filters: SPECs of ``--filter``, or ``Filter`` callables; one or several.
             allow_unknown: the unknown token may be generated.
             batch_size: prompts decoded at once.
             progress: show how many prompts are done.
-            short: the short options: temperature, top_k, top_p, min_p, repetition_penalty, beam.
+            short: the short options of the command line (``textgen.short_options.ShortOptions``),
+                such as temperature, top_p and beam.
 
         Returns:
             For one prompt its continuation, or with ``samples`` a list of them, best first where
             they are ranked; for several prompts a list of these.
 
         Raises:
-            UsageError: if the chain cannot be had or does not suit the model, two strategies or
-                one filter twice are named, or the strategy's own options name several results and
-                ``samples`` another number or none.
-            TextgenError: if the strategy finds no continuation where one is wanted.
+            UsageError: if a plugin is unknown or does not suit the model, if two strategies are
+                named, if a filter is named by its short option and by its SPEC, or if the
+                strategy's own options ask for another number of results than ``samples``.
+            TextgenError: if the strategy finds no continuation.
         """
         check_keywords(self.generate, short)
         use_threads_of_this_process()
-        chain = self._chain(decode, filters, short, allow_unknown=allow_unknown)
+        chain = make_chain(decode, filters, short, DEFAULT_GENERATING, allow_unknown=allow_unknown)
         if samples is None:
             require_one_result(chain, "say samples={number} for a list of them")
         wanted, ends = chain.results(samples), tuple(listed(stop, "stop"))
@@ -159,9 +160,9 @@ class LoadedLanguageModel(UsableModel):
         """
         check_keywords(self.stream, short)
         use_threads_of_this_process()
-        chain = self._chain(decode, filters, short, allow_unknown=allow_unknown)
+        chain = make_chain(decode, filters, short, DEFAULT_GENERATING, allow_unknown=allow_unknown)
         require_one_result(chain, "a stream is one")
-        self._binder(chain)  # what does not suit the model is told at once
+        self._binder(chain)  # errors are raised here, not at the first piece
         unseen = Unseen(self.tokenizer, logger.warning)
         (text,) = map(unseen.noted, listed([prompt], "prompt"))
         unseen.tell()
@@ -205,16 +206,6 @@ class LoadedLanguageModel(UsableModel):
             return perplexity(self, source, held_out=held_out, progress=show)
 
     evaluate = perplexity
-
-    def _chain(
-        self,
-        decode: StrategyLike,
-        filters: FilterLike,
-        short: Mapping[str, object],
-        *,
-        allow_unknown: bool,
-    ) -> Chain:
-        return make_chain(decode, filters, short, DEFAULT_GENERATING, allow_unknown=allow_unknown)
 
 
 def _first(found: list[Generation], chain: Chain) -> Generation:

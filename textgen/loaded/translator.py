@@ -84,8 +84,9 @@ class LoadedTranslator(UsableModel):
 
         Args:
             lines: one line or several.
-            decode: the strategy, as ``--decode`` has it or itself; None: a beam of width 5.
-            filters: as ``--filter`` has them, or themselves; one or several.
+            decode: the strategy: the SPEC of ``--decode``, or a ``Strategy``; None: a beam search
+                of width 5.
+            filters: SPECs of ``--filter``, or ``Filter`` callables; one or several.
             n_best: translations of each line, its ``candidates``, best first; None: as many as
                 the strategy's own options name, or one.
             prefixes: a forced beginning of each translation, "" for none.
@@ -105,14 +106,16 @@ class LoadedTranslator(UsableModel):
             processes: that translate in the place of this one, each with the model; they start in
                 some seconds, and plugins given as objects must be picklable.
             progress: show how many lines are done.
-            short: the short options: temperature, top_k, top_p, min_p, repetition_penalty, beam.
+            short: the short options of the command line (``textgen.short_options.ShortOptions``),
+                such as temperature, top_p and beam.
 
         Returns:
             For one line its translation, for several a list.
 
         Raises:
-            UsageError: if the chain cannot be had or does not suit the model, two strategies or
-                one filter twice are named, or prefixes run out before the lines.
+            UsageError: if a plugin is unknown or does not suit the model, if two strategies are
+                named, if a filter is named by its short option and by its SPEC, or if there are
+                fewer prefixes than lines.
             CheckpointError: if shortlists are asked for and the model has no lexicon that fits.
         """
         check_keywords(self.translate, short)
@@ -186,7 +189,7 @@ class LoadedTranslator(UsableModel):
         use_threads_of_this_process()
         chain = chain_maker(decode, filters, short, allow_unknown=allow_unknown)()
         require_one_result(chain, "a stream is one")
-        self._binder(chain)  # what does not suit the model is told at once
+        self._binder(chain)  # errors are raised here, not at the first piece
         options = TranslationOptions(
             max_source=max_source,
             max_length=_max_length(max_length),

@@ -1,4 +1,4 @@
-"""What a function tells while it runs, as a generator."""
+"""What a function passes to a callback, as a generator."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ R = TypeVar("R")
 
 
 def streamed(run: Callable[[Callable[[T], None]], R]) -> Generator[T, None, R]:
-    """Run a function in a thread of its own and yield what it tells.
+    """Run a function in a thread of its own and yield the items that it passes to its callback.
 
-    The function is at most one item ahead. Closing the generator ends it where it tells the next
-    item, and waits for that. What it raises is raised here, after all that it told before.
+    The function runs at most one item ahead. Closing the generator ends the function at its next
+    item, and waits until then. An exception of the function is raised here, after the items before.
 
     Args:
-        run: called with a function that takes an item.
+        run: called with the callback.
 
     Returns:
-        The items; the generator's own value is what ``run`` returns.
+        The items; the value of the generator (of ``yield from``) is what ``run`` returns.
     """
     job = _Job(run)
     job.thread.start()
@@ -36,11 +36,11 @@ def streamed(run: Callable[[Callable[[T], None]], R]) -> Generator[T, None, R]:
 
 
 class _UnwantedError(BaseException):
-    """Nobody waits for the next item; no ``except Exception`` on the way may hold it up."""
+    """The generator was closed. A BaseException, so that plugins do not catch it by accident."""
 
 
 class _Job(Generic[T, R]):
-    """A function in its thread, and what it has told."""
+    """A function in its thread, and its items."""
 
     def __init__(self, run: Callable[[Callable[[T], None]], R]) -> None:
         self.items: queue.Queue[tuple[T] | None] = queue.Queue(1)
