@@ -11,7 +11,8 @@ whoever calls it:
 .moving    new files are being put in place
 ```
 The staging folder is inside the model's folder, which may be a mount point or the shell's working
-folder; files that are not the model's are never touched.
+folder; files that are not the model's are never touched. The model's own are replaced as a whole:
+where one is a link, the link is replaced and not the file that it leads to.
 """
 
 from __future__ import annotations
@@ -148,6 +149,7 @@ def _move(path: Path, target: Path) -> None:
             each.replace(target / each.name)
         path.rmdir()
         return
+    target.with_name(f".{target.name}.part").unlink(missing_ok=True)  # of a killed process
     if target.is_file():
         path.chmod(stat.S_IMODE(target.stat().st_mode))
     path.replace(target)

@@ -154,3 +154,32 @@ def test_ctrl_c_is_code_130_however_often(times: int, tmp_path: Path) -> None:
     assert process.returncode == 130
     assert said in {"Stopped.\n", ""}
     assert said or times > 1
+
+
+def test_sigterm_leaves_no_half_file(tmp_path: Path) -> None:
+    """What is written when all is done is not there, and no part of it."""
+    out = tmp_path / "links"
+    command = [
+        *COMMAND,
+        "translate",
+        "--model",
+        "dates",
+        "--device",
+        "cpu",
+        "--alignments",
+        str(out),
+    ]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdin.write(b"3 May 2021\n" * 3000)
+        process.stdin.flush()
+        assert process.stdout.readline() == b"2021 05 03\n"
+        assert [path.name for path in tmp_path.iterdir()] == [".links.part"]
+        process.send_signal(signal.SIGTERM)
+        _, said = process.communicate(timeout=60)
+    assert process.returncode == failures.TERMINATED
+    assert said == b"Stopped.\n"
+    assert not list(tmp_path.iterdir())

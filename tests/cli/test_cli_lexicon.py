@@ -149,3 +149,18 @@ def test_a_language_model_has_no_lexicon(folder: Path, capsys: pytest.CaptureFix
     code, out, said = lexicon(capsys, *FILES, model="lm")
     assert (code, out) == (2, "")
     assert "a translator is needed" in said
+
+
+@pytest.mark.parametrize("option", ["--train", "--valid"])
+def test_exchanged_sides_are_refused(
+    folder: Path, capsys: pytest.CaptureFixture[str], option: str
+) -> None:
+    """A model with random weights cannot tell; the words of the other side are unknown to it."""
+    del folder
+    turned = {"--train": ["train.de", "train.en"], "--valid": ["valid.de", "valid.en"]}
+    files = {"--train": ["train.en", "train.de"], "--valid": ["valid.en", "valid.de"]}
+    files[option] = turned[option]
+    words = [word for name, pair in files.items() for word in (name, *pair)]
+    code, out, said = lexicon(capsys, *words)
+    assert (code, out) == (2, "")
+    assert f"{option}: these pairs suit model better the other way round" in said

@@ -248,7 +248,9 @@ def test_an_interrupt_ends_all(many: list[str]) -> None:
         workers = children(process.pid)
         os.killpg(process.pid, signal.SIGINT)  # as a terminal does
         _, said = process.communicate(timeout=60)
-        assert (process.returncode, said) == (130, b"Stopped.\n")
+        # CPython ends with the signal itself where it came while an import was compiled
+        assert process.returncode in {130, -signal.SIGINT}
+        assert said == b"Stopped.\n"
         assert gone(workers)
 
 

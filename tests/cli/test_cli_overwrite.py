@@ -99,3 +99,57 @@ def test_a_file_may_have_any_name(capsys: pytest.CaptureFixture[str]) -> None:
     assert guarded(["evaluate", "perplexity", "--model", "m", name, "--json"]) == 0
     assert guarded(["models"]) == 0
     assert capsys.readouterr().out
+
+
+def test_what_a_diverged_training_leaves_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    """Nothing, the model from before, or the last good weights: one of them."""
+    diverging = ("training.learning_rate=3e38", "training.schedule=constant", "training.steps=20")
+    assert train(settings=diverging) == 1
+    told = capsys.readouterr().err
+    assert "Nothing was saved.\n" in told
+    assert "kept" not in told
+    assert not Path("m").exists()
+    assert train() == 0
+    capsys.readouterr()
+    assert train("--overwrite", settings=diverging) == 1
+    told = capsys.readouterr().err
+    assert "Nothing was saved: m still holds the model from before." in told
+    assert "weights are kept" not in told
+    saving = (*diverging, "training.validate_every=1", "training.warmup=0.5", "training.clip=0")
+    assert train("--overwrite", settings=saving) == 1
+    assert "The last good weights are kept in m." in capsys.readouterr().err
+
+
+def test_a_link_that_leads_nowhere_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("m").symlink_to("nowhere")
+    assert train() == 2
+    assert "m: is a link that leads nowhere." in capsys.readouterr().err
+
+
+def test_another_average_is_told_by_its_settings(capsys: pytest.CaptureFixture[str]) -> None:
+    assert train(settings=("training.average=0.9",)) == 0
+    changed = ("training.average=0", "training.average_last=3", "training.steps=9")
+    assert train("--resume", settings=changed) == 1
+    told = capsys.readouterr().err
+    assert "training.average and training.average_last must be as they were" in told
+
+
+@pytest.mark.parametrize("option", ["--out", "--log", "--train"])
+def test_a_path_is_needed(option: str, capsys: pytest.CaptureFixture[str]) -> None:
+    command = ["train", "lm", "--train", "a.txt", "--out", "m", "--set", *SETTINGS]
+    assert guarded([*command, option, ""]) == 2
+    assert (
+        f"Invalid value for '{option}': it is empty; a path is needed." in capsys.readouterr().err
+    )
+    assert guarded([*command, option, "-"]) == 2
+    assert "/dev/stdout" in capsys.readouterr().err
+    assert {path.name for path in Path().iterdir()} == {"a.txt", "cp1251.txt"}
+
+
+def test_leftovers_of_a_killed_training_are_removed() -> None:
+    assert train() == 0
+    before = files().keys()
+    Path("m/.training.safetensors.part").write_bytes(b"half")
+    Path("m/.staged").mkdir()
+    assert train("--resume") == 0
+    assert {path.name for path in Path("m").iterdir()} == before

@@ -78,7 +78,7 @@ def test_a_test_is_translated_at_the_end(capsys: pytest.CaptureFixture[str]) -> 
 def test_notes_reach_stderr_and_the_log(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert train(*FILES, "--valid", "b.en", "b.de", "--log", "log/run.jsonl") == 0
     shown = capsys.readouterr().err
-    assert "of the 6 source sentences to test on are also trained on" in shown
+    assert "Warning: --valid: 6 of the 6 source sentences are also trained on" in shown
     lines = (folder / "log" / "run.jsonl").read_text(encoding="utf-8").splitlines()
     events = [json.loads(line) for line in lines]
     assert [event["event"] for event in events][:3] == ["note"] * 3

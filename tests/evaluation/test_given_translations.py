@@ -64,3 +64,5 @@ def test_lines_belong_to_sources_by_place_or_by_number() -> None:
         paired_with_sources(["a", "b"], ["x"], "f")
     with pytest.raises(DataError, match="f: has translations of line 2"):
         paired_with_sources(["a", "b"], ["2 ||| x"], "f")
+    with pytest.raises(DataError, match="line -1, counted from 0"):
+        paired_with_sources(["a"], ["-1 ||| x"], "f")

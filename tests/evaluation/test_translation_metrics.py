@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from textgen.errors import DataError, UsageError
 from textgen.evaluation.translation_metrics import (
     MetricOptions,
+    check_tokenizer,
     score_translation,
     score_translations,
 )
@@ -245,3 +246,26 @@ def test_texts_without_four_words_are_no_matter_for_bleu() -> None:
     assert "made for the language" in warning
     assert score_translation(chinese, [chinese], MetricOptions(tokenizer="zh")).warnings == ()
     assert score_translation(dates, [dates], MetricOptions(metrics=("chrf",))).warnings == ()
+
+
+def test_why_a_tokenizer_cannot_be_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(error: Exception) -> None:
+        def make(*_: object, **__: object) -> None:
+            raise error
+
+        monkeypatch.setattr("sacrebleu.metrics.bleu.BLEU.__init__", make)
+
+    def told(name: str) -> str:
+        with pytest.raises(UsageError) as refused:
+            score_translations({"a": ["x"]}, {"b": ["x"]}, MetricOptions(tokenizer=name))
+        return str(refused.value)
+
+    fails(RuntimeError("Please install the mecab package."))
+    assert told("ja-mecab").endswith(
+        "cannot be used here: install it: pip install 'sacrebleu[ja]'."
+    )
+    fails(OSError("<urlopen error no route>"))
+    assert "has to download its model once, which failed (<urlopen error no route>)" in told("spm")
+    with pytest.raises(UsageError) as refused:
+        check_tokenizer("13b")
+    assert str(refused.value).count("Allowed") == 1

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from textgen.cli.options import all_of, kept_option
+from textgen.cli.options import PathOf, all_of, kept_option
 from textgen.errors import UsageError, nearest
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ picture_options = all_of(
     [
         kept_option(
             "--plot",
-            type=click.Path(path_type=Path, dir_okay=False),
+            type=PathOf(path_type=Path, dir_okay=False),
             metavar="FILE",
             help="Draw attention there: .png, .svg or .html.",
         ),

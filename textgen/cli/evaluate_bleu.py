@@ -10,6 +10,7 @@ import click
 
 from textgen.cli.failures import complain
 from textgen.cli.lazy import Several, SeveralCommand, examples
+from textgen.cli.options import PathOf
 from textgen.cli.output import json_lines_option, print_json, print_table
 from textgen.errors import UsageError
 from textgen.evaluation.lines import read_lines, split_lines
@@ -43,7 +44,7 @@ SIGNIFICANT = 0.05
     cls=Several,
     multiple=True,
     required=True,
-    type=click.Path(path_type=Path),
+    type=PathOf(path_type=Path),
     metavar="FILE...",
     help="Right translations, line by line; several files are several references.",
 )

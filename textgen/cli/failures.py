@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from textgen.cli.streams import replace_closed_streams
 from textgen.errors import Terminated, TextgenError, UsageError, memory_errors_told
 from textgen.progress import tell
+from textgen.training.interrupts import terminated
 
 TRACEBACK_VARIABLE = "TEXTGEN_TRACEBACK"
 COMPLETION_VARIABLE = "_TEXTGEN_COMPLETE"
@@ -27,7 +28,7 @@ def guarded(arguments: Sequence[str]) -> int:
     replace_closed_streams()
     _use_utf8()
     try:
-        with memory_errors_told():
+        with memory_errors_told(), terminated():
             code = _run(arguments)
         sys.stdout.flush()
     except BrokenPipeError:

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from textgen.cli.options import all_of, kept_option
+from textgen.cli.options import PathOf, all_of, kept_option
 from textgen.errors import DataError, UsageError
 
 if TYPE_CHECKING:
     from textgen.data.parallel import ParallelSource
 
-FILE = click.Path(path_type=Path, dir_okay=False)
+FILE = PathOf(path_type=Path, dir_okay=False)
 
 source_option = kept_option(
     "--source", type=FILE, metavar="FILE", help="Source sentences, one a line."

@@ -53,11 +53,13 @@ def command(*, model: str, rounds: int, as_json: bool) -> None:
     pairs = chosen(LearningPairs).open()
     loaded = load_model(model, "cpu")
     loaded.require_source()
-    if look_exchanged(loaded, list(itertools.islice(pairs.train.pairs(), LOOKED_AT))):
-        raise UsageError(
-            f"--train: {model} finds these pairs likelier the other way round: the source comes "
-            "first, then the target (--source and --target of a table)."
-        )
+    for option, part in (("--train", pairs.train), ("--valid", pairs.valid)):
+        some = [] if part is None else list(itertools.islice(part.pairs(), LOOKED_AT))
+        if look_exchanged(loaded, some):
+            raise UsageError(
+                f"{option}: these pairs suit {model} better the other way round: the source comes "
+                "first, then the target (--source and --target of a table)."
+            )
     began = time.perf_counter()
     lexicon = learn_lexicon(loaded, pairs.train.pairs(), rounds=rounds, listener=_tell)
     seconds = time.perf_counter() - began

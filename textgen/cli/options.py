@@ -147,6 +147,23 @@ class Seed(click.ParamType[int]):
         return seed
 
 
+class PathOf(click.Path):
+    """A path, as ``click.Path``; neither empty nor ``-``, which would be a file of that name."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The path."""
+        if str(value) == "":
+            self.fail("it is empty; a path is needed.", param, ctx)
+        if str(value) == "-" and not self.allow_dash:
+            self.fail(
+                "a file is needed; /dev/stdin, /dev/stdout and /dev/stderr are the standard "
+                "streams.",
+                param,
+                ctx,
+            )
+        return super().convert(value, param, ctx)
+
+
 precision_option = click.option(
     "--precision",
     type=click.Choice(["float32", "bfloat16", "int8"]),
@@ -158,7 +175,7 @@ precision_option = click.option(
 plugins_option = kept_option(
     "--plugins",
     multiple=True,
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    type=PathOf(exists=True, file_okay=False, path_type=Path),
     metavar="DIR",
     help="Look for dropped plugin files there too; repeatable.",
 )

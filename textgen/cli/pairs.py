@@ -7,10 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import click
-
 from textgen.cli.lazy import Several
-from textgen.cli.options import all_of, kept_option
+from textgen.cli.options import PathOf, all_of, kept_option
 from textgen.cli.texts import require_one_origin
 from textgen.errors import UsageError
 
@@ -24,7 +22,7 @@ _files = functools.partial(
     kept_option,
     cls=Several,
     multiple=True,
-    type=click.Path(path_type=Path),
+    type=PathOf(path_type=Path),
     metavar="SOURCE TARGET",
 )
 

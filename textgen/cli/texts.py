@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 import click
 
 from textgen.cli.lazy import Several
-from textgen.cli.options import all_of, kept_argument, kept_option
+from textgen.cli.options import PathOf, all_of, kept_argument, kept_option
 from textgen.errors import UsageError
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ training_texts = all_of(
             "--train",
             cls=Several,
             multiple=True,
-            type=click.Path(path_type=Path),
+            type=PathOf(path_type=Path),
             metavar="FILE...",
             help="Text to learn: files (text, .gz, csv, tsv, json, jsonl, parquet) or folders.",
         ),
@@ -40,7 +40,7 @@ training_texts = all_of(
             "--valid",
             cls=Several,
             multiple=True,
-            type=click.Path(path_type=Path),
+            type=PathOf(path_type=Path),
             metavar="FILE...",
             help="Text to judge by while it trains; without it a part of --train is held out.",
         ),
@@ -48,7 +48,7 @@ training_texts = all_of(
             "--test",
             cls=Several,
             multiple=True,
-            type=click.Path(path_type=Path),
+            type=PathOf(path_type=Path),
             metavar="FILE...",
             help="Text to measure the best weights on at the end.",
         ),
@@ -164,7 +164,7 @@ class TrainingTexts:
 
 one_text = all_of(
     [
-        kept_argument("file", required=False, type=click.Path(path_type=Path)),
+        kept_argument("file", required=False, type=PathOf(path_type=Path)),
         kept_option("--corpus", metavar="NAME", help="Instead of FILE: a split of a corpus."),
         kept_option(
             "--split",

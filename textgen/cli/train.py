@@ -15,7 +15,7 @@ from textgen.cli.pairs import TrainingPairs, training_pairs
 from textgen.cli.texts import TrainingTexts, training_texts
 from textgen.cli.training_options import Training, report, says_how_to_go_on, training_options
 from textgen.components import TASKS
-from textgen.errors import nearest
+from textgen.errors import TextgenError, nearest
 from textgen.task import Task, find_task, task_names
 
 if TYPE_CHECKING:
@@ -120,7 +120,10 @@ def _run(task: Task, read: Callable[[Any], Splits], *, as_json: bool) -> None:
     if not group.leads:
         return
     test = None if data.test is None else _measure(task, training.out, data.test)
-    report(training.out, summary, test, as_json=as_json)
+    try:
+        report(training.out, summary, test, as_json=as_json)
+    except TextgenError as error:  # standard output is closed
+        raise TextgenError(f"{error} The model in {training.out} is complete.") from None
 
 
 def _measure(task: Task, out: Path, test: Any) -> Metrics:

@@ -14,11 +14,11 @@ import click
 
 from textgen.cli.failures import complain
 from textgen.cli.lazy import Several
-from textgen.cli.options import Number, Seed, all_of, kept_option
+from textgen.cli.options import Number, PathOf, Seed, all_of, kept_option
 from textgen.cli.output import print_json
 from textgen.cli.ranks import ranks
 from textgen.cli.threads import set_threads, threads_option
-from textgen.errors import TextgenError
+from textgen.errors import TextgenError, TrainingError
 
 if TYPE_CHECKING:
     from textgen.loaded.history import TrainingHistory
@@ -33,7 +33,7 @@ training_options = all_of(
         kept_option(
             "--out",
             required=True,
-            type=click.Path(path_type=Path, file_okay=False),
+            type=PathOf(path_type=Path, file_okay=False),
             metavar="DIR",
             help="Folder for the model.",
         ),
@@ -73,13 +73,13 @@ training_options = all_of(
         ),
         kept_option(
             "--log",
-            type=click.Path(path_type=Path, dir_okay=False),
+            type=PathOf(path_type=Path, dir_okay=False),
             metavar="FILE",
             help="Write each event there as a JSON line.",
         ),
         kept_option(
             "--tensorboard",
-            type=click.Path(path_type=Path, file_okay=False),
+            type=PathOf(path_type=Path, file_okay=False),
             metavar="DIR",
             help="Write curves there for TensorBoard.",
         ),
@@ -209,8 +209,11 @@ def says_how_to_go_on(training: Training, group: Group) -> Iterator[None]:
         now = _version(weights), _version(state)
         if not group.leads:
             raise
-        if training.overwrite and now == before and before != (None, None):
+        if now == before and before != (None, None):
             complain(f"Nothing was saved: {training.out} still holds the model from before.")
+        elif isinstance(stop, TrainingError):
+            kept = f"The last good weights are kept in {training.out}." if now[0] else ""
+            complain(kept or "Nothing was saved.")
         elif isinstance(stop, KeyboardInterrupt) and now[1] is not None:
             _say_how_to_go_on(training.out, group)
         raise

@@ -19,7 +19,7 @@ from textgen.cli.failures import complain, warn
 from textgen.cli.lazy import SeveralCommand, examples
 from textgen.cli.line_reader import LineReader
 from textgen.cli.many_cores import Cores, translating_cores
-from textgen.cli.options import chosen
+from textgen.cli.options import PathOf, chosen
 from textgen.cli.output import json_lines_option, jsonl_option
 from textgen.cli.translating import (
     Models,
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from textgen.translation.crews import TranslatingCrew
     from textgen.translation.lines import Translations
 
-_FILE = click.Path(path_type=Path, dir_okay=False)
+_FILE = PathOf(path_type=Path, dir_okay=False)
 
 
 @click.command(

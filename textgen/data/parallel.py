@@ -276,13 +276,13 @@ def hold_out_pairs(source: ParallelSource, share: float) -> tuple[ParallelSource
 
 @dataclass(frozen=True)
 class Overlap:
-    """What a test part shares with the part that is trained on.
+    """What pairs to judge by share with those that are trained on.
 
     Attributes:
-        pairs: test pairs that stand in the training part as they are.
-        sources: test pairs whose source sentence stands there.
-        total: test pairs.
-        example: one such pair, or None.
+        pairs: pairs that stand in the training part as they are.
+        sources: pairs whose source sentence stands there.
+        total: pairs to judge by.
+        example: one of ``pairs``, else of ``sources``, or None.
     """
 
     pairs: int
@@ -291,12 +291,14 @@ class Overlap:
     example: Pair | None
 
     def __str__(self) -> str:
-        if not self.sources:
-            return f"None of the {self.total:,} pairs to test on is among those to train on."
+        if self.example is None:
+            return f"None of the {self.total:,} pairs is trained on."
+        source, target = self.example
+        same = f"{self.pairs:,} with the same translation, such as {source!r} → {target!r}"
+        other = f"none with the same translation; one is {source!r}"
         return (
-            f"{self.sources:,} of the {self.total:,} source sentences to test on are also trained "
-            f"on, {self.pairs:,} with the same translation, such as {_shown(self.example)}: scores "
-            "will be too good."
+            f"{self.sources:,} of the {self.total:,} source sentences are also trained on, "
+            f"{same if self.pairs else other}: scores will be too good."
         )
 
 
@@ -314,10 +316,6 @@ def find_overlap(train: ParallelSource, test: ParallelSource) -> Overlap:
     shared = [pair for pair in tested if pair.source in sources and pair.source]
     same = [pair for pair in shared if pair in found]
     return Overlap(len(same), len(shared), len(tested), next(iter(same or shared), None))
-
-
-def _shown(pair: Pair | None) -> str:
-    return "" if pair is None else f"{pair.source!r} → {pair.target!r}"
 
 
 def _pair(row: Any, source: str, target: str, where: str) -> Pair:

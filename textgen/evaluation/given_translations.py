@@ -12,7 +12,7 @@ from textgen.errors import DataError
 from textgen.evaluation.forced_alignment import LONGEST, WINDOW, force
 from textgen.loading import LoadedModel
 
-_N_BEST = re.compile(r"([0-9]{1,9}) \|\|\| (.*?)(?: \|\|\|.*)?")
+_N_BEST = re.compile(r"(-?[0-9]{1,9}) \|\|\| (.*?)(?: \|\|\|.*)?")
 
 
 @dataclass(frozen=True)
@@ -104,11 +104,12 @@ def paired_with_sources(
     lists = [_N_BEST.fullmatch(line) for line in lines]
     if lines and all(lists):
         found = [(int(each[1]), each[2]) for each in lists if each is not None]
-        if (last := max(number for number, _ in found)) >= len(sources):
-            raise DataError(
-                f"{name}: has translations of line {last}, counted from 0, but there "
-                f"are {len(sources):,} source lines."
-            )
+        for number, _ in found:
+            if not 0 <= number < len(sources):
+                raise DataError(
+                    f"{name}: has translations of line {number}, counted from 0, but there "
+                    f"are {len(sources):,} source lines."
+                )
         return [(number, sources[number], text) for number, text in found]
     if len(lines) != len(sources):
         raise DataError(

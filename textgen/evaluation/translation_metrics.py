@@ -206,9 +206,8 @@ def check_tokenizer(name: str) -> None:
         UsageError: if it has not; names those that there are.
     """
     if name not in tokenizer_names():
-        allowed = ", ".join(sorted(tokenizer_names()))
         hint = nearest(name, tokenizer_names())
-        raise UsageError(f"BLEU has no tokenizer {name!r}.{hint} Allowed: {allowed}.")
+        raise UsageError(f"BLEU has no tokenizer {name!r}.{hint}")
 
 
 def _check_lines(systems: Texts, references: Texts) -> int:
@@ -250,6 +249,16 @@ def _check_memory(options: MetricOptions, lines: int) -> None:
         )
 
 
+def _why_not(tokenizer: str, error: Exception) -> str:
+    """Why a tokenizer of sacreBLEU cannot be made, and what to do."""
+    if tokenizer in _EXTRAS:
+        return f"install it: pip install 'sacrebleu[{_EXTRAS[tokenizer]}]'."
+    reason = " ".join(str(error).split())
+    if isinstance(error, OSError):  # urllib's among them
+        return f"sacreBLEU has to download its model once, which failed ({reason})."
+    return reason
+
+
 def _make_metrics(options: MetricOptions) -> dict[str, Any]:
     """The metric objects of sacreBLEU, in the order of ``METRICS``."""
     from sacrebleu.metrics.bleu import BLEU
@@ -261,11 +270,9 @@ def _make_metrics(options: MetricOptions) -> dict[str, Any]:
         try:  # force: its own warning is ours, and better told
             made["bleu"] = BLEU(lowercase=options.lowercase, tokenize=options.tokenizer, force=True)
         except (ImportError, RuntimeError, OSError) as error:
-            extra = _EXTRAS.get(options.tokenizer)
-            remedy = f" Install it: pip install 'sacrebleu[{extra}]'." if extra else ""
             raise UsageError(
                 f"BLEU's tokenizer {options.tokenizer!r} cannot be used here: "
-                f"{' '.join(str(error).split())}{remedy}"
+                f"{_why_not(options.tokenizer, error)}"
             ) from None
     if "chrf" in options.metrics:
         made["chrf"] = CHRF(lowercase=options.lowercase, word_order=options.chrf_word_order)

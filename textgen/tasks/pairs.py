@@ -201,7 +201,7 @@ def _training_batches(
 def _overlap_notes(train: ParallelSource, valid: ParallelSource) -> Iterator[str]:
     overlap = find_overlap(train, valid)
     if overlap.sources:
-        yield str(overlap)
+        yield f"Warning: --valid: {overlap}"
 
 
 class _Validation:

@@ -66,7 +66,10 @@ class Average(ABC):
         for name, own in self.named.items():
             saved = tensors.get(prefix + name)
             if saved is None or saved.shape != own.shape:
-                raise CheckpointError(f"The average of {name} is missing or does not fit.")
+                raise CheckpointError(
+                    f"The saved average of {name} is missing or does not fit: training.average and "
+                    "training.average_last must be as they were when the training was saved."
+                )
             found.append(saved)
         return found
 

@@ -332,6 +332,5 @@ class _Loop:
             raise TrainingError(
                 f"At step {self.counters.step} loss or gradient are no longer finite "
                 f"(gradient norm {self.norm.item():g}, learning rate {self.rate:g}). "
-                "The last good weights are kept. Lower training.learning_rate or training.clip, "
-                "or set training.precision=float32."
+                "Lower training.learning_rate or training.clip, or set training.precision=float32."
             )

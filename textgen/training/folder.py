@@ -58,6 +58,8 @@ def check_folder(
     """
     if folder.exists() and not folder.is_dir():
         raise UsageError(f"{folder}: is a file; a folder is needed for the model.")
+    if folder.is_symlink() and not folder.exists():
+        raise UsageError(f"{folder}: is a link that leads nowhere.")
     if resume and overwrite:
         raise UsageError("Resume and overwrite exclude each other: keep the model or replace it.")
     recover_model(folder)

@@ -2,18 +2,45 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import threading
+from collections.abc import Iterator
 from types import FrameType, TracebackType
 from typing import Any, Self
 
 from textgen.errors import Terminated
 
-_USUAL: dict[signal.Signals, Any] = {
-    signal.SIGINT: signal.default_int_handler,
-    signal.SIGTERM: signal.SIG_DFL,
+
+def raise_terminated(number: int, frame: FrameType | None) -> None:
+    """Handle SIGTERM as Python handles Ctrl-C, so that what is half done is undone.
+
+    Raises:
+        Terminated: always.
+    """
+    del number, frame
+    raise Terminated
+
+
+_USUAL: dict[signal.Signals, tuple[Any, ...]] = {
+    signal.SIGINT: (signal.default_int_handler,),
+    signal.SIGTERM: (signal.SIG_DFL, raise_terminated),
 }
-"""Signals that are waited with, and what Python does at them."""
+"""Signals that are waited with, and what is done at them by Python and by the command line."""
+
+
+@contextlib.contextmanager
+def terminated() -> Iterator[None]:
+    """Within the block SIGTERM raises ``Terminated``, unless somebody else handles it."""
+    free = threading.current_thread() is threading.main_thread()
+    if not free or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
+        yield
+        return
+    signal.signal(signal.SIGTERM, raise_terminated)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 class Interrupts:
@@ -29,7 +56,7 @@ class Interrupts:
 
     def __init__(self) -> None:
         self._noted: int | None = None
-        self._handled: list[signal.Signals] = []
+        self._handled: dict[signal.Signals, Any] = {}
 
     def noted(self) -> bool:
         """Whether one of the signals came."""
@@ -38,9 +65,10 @@ class Interrupts:
     def __enter__(self) -> Self:
         """Handle signals from here on."""
         if threading.current_thread() is threading.main_thread():
-            self._handled = [
-                each for each, usual in _USUAL.items() if signal.getsignal(each) is usual
-            ]
+            before = {each: signal.getsignal(each) for each in _USUAL}
+            self._handled = {
+                each: handler for each, handler in before.items() if handler in _USUAL[each]
+            }
         for each in self._handled:
             signal.signal(each, self._note)
         return self
@@ -53,7 +81,7 @@ class Interrupts:
     ) -> None:
         """Python's own handling again."""
         for each in self._handled:
-            signal.signal(each, _USUAL[each])
+            signal.signal(each, self._handled[each])
         if isinstance(error, KeyboardInterrupt) and self._noted == signal.SIGTERM:
             raise Terminated from None
 

@@ -13,10 +13,14 @@ LOOKED_AT = 64
 """Pairs that tell."""
 _LONGEST = 60
 _CLEARLY = 0.5  # nats per token
+_MOST = 0.5  # share of tokens
 
 
 def look_exchanged(loaded: LoadedModel, pairs: Sequence[tuple[str, str]]) -> bool:
-    """Whether a translator finds pairs clearly likelier when their sides are exchanged.
+    """Whether pairs suit a translator clearly better when their sides are exchanged.
+
+    They do where most tokens are unknown as they are and few are then, or where the model finds
+    them likelier then.
 
     Args:
         loaded: a translator.
@@ -26,9 +30,23 @@ def look_exchanged(loaded: LoadedModel, pairs: Sequence[tuple[str, str]]) -> boo
         UsageError: if the model is no translator.
     """
     some = [tuple(side.strip() for side in pair) for pair in pairs[:LOOKED_AT]]
+    unknown = _unknown_share(loaded, some), _unknown_share(loaded, [pair[::-1] for pair in some])
+    if unknown[0] > _MOST and unknown[1] < 1 - _MOST:
+        return True
     given = _nats(loaded, [(source, target) for source, target in some])
     turned = _nats(loaded, [(target, source) for source, target in some])
     return given is not None and turned is not None and turned < given - _CLEARLY
+
+
+def _unknown_share(loaded: LoadedModel, pairs: Sequence[tuple[str, ...]]) -> float:
+    """Share of the tokens of both sides that the vocabularies lack."""
+    sides = loaded.require_source(), loaded.tokenizer
+    encoded = [
+        (own, own.encode(text)) for pair in pairs for own, text in zip(sides, pair, strict=True)
+    ]
+    count = sum(len(tokens) for _, tokens in encoded)
+    unknown = sum(tokens.count(own.marks.unknown) for own, tokens in encoded if own.marks.unknown)
+    return unknown / max(1, count)
 
 
 def _nats(loaded: LoadedModel, pairs: Sequence[tuple[str, str]]) -> float | None:
