@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import subprocess
+import sys
+import textwrap
 import threading
 from collections.abc import Callable, Generator
 
@@ -73,3 +76,27 @@ def test_an_except_clause_of_the_function_does_not_keep_it_running() -> None:
     next(items)
     items.close()
     assert ended.is_set()
+
+
+LEFT = """
+    import sys
+    from textgen.workers.streaming import streamed
+
+    def run(tell):
+        while True:
+            tell(1)
+
+    items = streamed(run)
+    sys.stdout.write(str(next(items)))
+"""
+
+
+def test_a_generator_that_is_left_open_does_not_hold_up_the_exit() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(LEFT)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.stdout, done.stderr, done.returncode) == ("1", "", 0)
