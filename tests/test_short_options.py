@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from textgen.cli.generate import command as generate
@@ -10,7 +12,7 @@ from textgen.cli.requests import read_request
 from textgen.cli.translate import command as translate
 from textgen.cli.translate_requests import OwnTranslation
 from textgen.decoding.chain import ORDER, default_registries, resolve
-from textgen.errors import ConfigError, UsageError
+from textgen.errors import ConfigError, PluginError, UsageError
 from textgen.short_options import SHORT_FORMS, Decoding, flag, short_options_of
 from textgen_decoders.greedy import Greedy
 from textgen_decoders.temperature import Temperature
@@ -71,3 +73,12 @@ def test_a_request_replaces_what_it_names_itself() -> None:
         "beam:width=3", ("temperature:2",), ()
     )
     assert Decoding(short=(("beam", 2),)).replaced_by("greedy") == Decoding("greedy")
+
+
+def test_plugins_of_further_folders(tmp_path: Path) -> None:
+    (tmp_path / "same.py").write_text(
+        "def filter():\n    return lambda log_probs, beam: log_probs\n"
+    )
+    assert str(resolve(None, "same", default_registries([str(tmp_path)]))) == "same | sample"
+    with pytest.raises(PluginError, match="There is no filter 'same'"):
+        resolve(None, "same", default_registries())

@@ -179,6 +179,17 @@ def test_perplexity_of_files_and_texts(lm: textgen.LoadedLanguageModel, tmp_path
         lm.perplexity(3)  # type: ignore[arg-type]
 
 
+def test_other_processes_score_lines(lm: textgen.LoadedLanguageModel, tmp_path: Path) -> None:
+    lines = save_language_model(tmp_path / "lines", unit="lines")
+    model = textgen.load(lines, kind=textgen.LoadedLanguageModel)
+    text = textgen.Texts(["To be, or not\nto be\nthat is"])
+    alone, together = model.perplexity(text), model.perplexity(text, processes=1)
+    assert together.nll == pytest.approx(alone.nll)
+    assert together.digest == alone.digest
+    with pytest.raises(textgen.UsageError, match="reads a text as one stream"):
+        lm.perplexity(text, processes=1)
+
+
 def test_a_model_of_bytes_streams_and_measures_bytes(tmp_path: Path) -> None:
     save_language_model(tmp_path / "bytes", kind="bytes")
     model = textgen.load(tmp_path / "bytes", kind=textgen.LoadedLanguageModel)

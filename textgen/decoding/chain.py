@@ -12,6 +12,7 @@ import dataclasses
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, NamedTuple, TypeVar, cast
 
 from textgen.arguments import whole_number
@@ -173,10 +174,16 @@ def _ready(plugin: T, method: str, given: Any) -> T:
     return cast("T", ready)
 
 
-def default_registries() -> Registries:
-    """The plugins that are installed or dropped into the standard folders."""
+def default_registries(folders: Iterable[str | Path] = ()) -> Registries:
+    """The plugins that are installed or dropped into the standard folders.
+
+    Args:
+        folders: further folders of dropped files, as ``--plugins`` names them.
+    """
+    further = tuple(map(Path, folders))
     return Registries(
-        Registry("strategy", "textgen.strategies"), Registry("filter", "textgen.filters")
+        Registry("strategy", "textgen.strategies", further),
+        Registry("filter", "textgen.filters", further),
     )
 
 

@@ -1,4 +1,4 @@
-"""Processes that translate, each with the model loaded anew and a chain of its own."""
+"""Processes that share the work out, each with the model loaded anew."""
 
 from __future__ import annotations
 
@@ -6,17 +6,22 @@ import contextlib
 import functools
 import pickle
 from collections.abc import Callable, Iterator, Mapping
+from typing import TypeVar
 
 import torch
 
 from textgen.decoding.chain import Chain
 from textgen.errors import UsageError
+from textgen.evaluation.perplexity import Scored, line_work
 from textgen.loaded.base import UsableModel, make_chain
 from textgen.loaded.keywords import FilterLike, StrategyLike
 from textgen.short_options import DEFAULT_TRANSLATING
 from textgen.translation import TranslationOptions
-from textgen.translation.crews import BatchWork, TranslatingCrew, batch_work
-from textgen.workers import processes
+from textgen.translation.crews import BatchWork, batch_work
+from textgen.workers import Crew, processes
+
+T = TypeVar("T")
+R = TypeVar("R")
 
 
 def chain_maker(
@@ -31,23 +36,23 @@ def chain_maker(
 
 
 @contextlib.contextmanager
-def translating_crew(
-    model: UsableModel,
-    make: Callable[[], Chain],
-    options: TranslationOptions,
-    count: int | None,
-) -> Iterator[TranslatingCrew | None]:
-    """Processes that translate; None without any.
+def worker_crew(
+    setup: Callable[[], Callable[[T], R]], count: int | None
+) -> Iterator[Crew[T, R] | None]:
+    """Worker processes; None without any.
+
+    Args:
+        setup: see ``textgen.workers.processes``; it holds a model, which each process loads anew.
+        count: processes; None for this one alone.
 
     Raises:
-        UsageError: if there are less than one, or a plugin cannot be sent to them.
+        UsageError: if there are less than one, or a plugin cannot be pickled.
     """
     if count is None:
         yield None
         return
     if count < 1:
         raise UsageError(f"{count} processes are asked for: allowed is 1 or more.")
-    setup = functools.partial(_work, model, make, options)
     try:
         pickle.dumps(setup)
     except (pickle.PicklingError, AttributeError, TypeError) as error:
@@ -59,7 +64,15 @@ def translating_crew(
         yield crew
 
 
-def _work(model: UsableModel, make: Callable[[], Chain], options: TranslationOptions) -> BatchWork:
+def translating_work(
+    model: UsableModel, make: Callable[[], Chain], options: TranslationOptions
+) -> BatchWork:
     """What a process does that translates."""
     torch.set_num_threads(1)
     return batch_work(model, model.binder()(make()), options)
+
+
+def scoring_work(model: UsableModel) -> Callable[[list[list[int]]], Scored]:
+    """What a process does that scores lines."""
+    torch.set_num_threads(1)
+    return line_work(model)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -182,6 +183,7 @@ class LoadedLanguageModel(UsableModel):
         held_out: bool = False,
         column: str | None = None,
         encoding: str | None = None,
+        processes: int | None = None,
         progress: bool = False,
     ) -> Perplexity:
         """Measure how well the model foretells a text.
@@ -192,18 +194,24 @@ class LoadedLanguageModel(UsableModel):
             held_out: only the part of it that the training held out.
             column: of a table.
             encoding: of the file; None is UTF-8, for a model of bytes bytes of any kind.
+            processes: that read the lines in the place of this one, for a model of lines.
             progress: show how much of it is done.
 
         Raises:
-            UsageError: if there is no such file; or nothing of this text was held out.
+            UsageError: if there is no such file, if nothing of this text was held out, or if
+                processes are asked for and the model reads a text as one stream.
             DataError: if the text is empty or cannot be read.
         """
         from textgen.evaluation.perplexity import perplexity
+        from textgen.loaded.crew import scoring_work, worker_crew
 
         use_threads_of_this_process()
         source = opened(text, column, encoding or (RAW if self.tokenizer.kind == "bytes" else UTF8))
-        with counting("tokens") if progress else contextlib.nullcontext() as show:
-            return perplexity(self, source, held_out=held_out, progress=show)
+        with (
+            worker_crew(functools.partial(scoring_work, self), processes) as crew,
+            counting("tokens") if progress else contextlib.nullcontext() as show,
+        ):
+            return perplexity(self, source, held_out=held_out, progress=show, crew=crew)
 
     evaluate = perplexity
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Unpack, overload
@@ -18,7 +19,7 @@ from textgen.loaded.base import (
     streamed_text,
     use_threads_of_this_process,
 )
-from textgen.loaded.crew import chain_maker, translating_crew
+from textgen.loaded.crew import chain_maker, translating_work, worker_crew
 from textgen.loaded.keywords import (
     FilterLike,
     StrategyLike,
@@ -137,7 +138,9 @@ class LoadedTranslator(UsableModel):
         forced = None if prefixes is None else listed(prefixes, "prefixes")
         given = listed(lines, "lines")
         with (
-            translating_crew(self, make, options, processes) as crew,
+            worker_crew(
+                functools.partial(translating_work, self, make, options), processes
+            ) as crew,
             contextlib.closing(
                 translate(self, given, chain, options, prefixes=forced, crew=crew)
             ) as translations,
@@ -269,7 +272,9 @@ class LoadedTranslator(UsableModel):
         )
         known = _references(references)
         with (
-            translating_crew(self, make, options, processes) as crew,
+            worker_crew(
+                functools.partial(translating_work, self, make, options), processes
+            ) as crew,
             counting("lines") if progress else contextlib.nullcontext() as show,
         ):
             return translate_and_score(
