@@ -5,6 +5,7 @@ import json
 import math
 import re
 import sys
+import types
 from pathlib import Path
 
 import pytest
@@ -97,6 +98,26 @@ def test_lines_where_there_is_no_terminal(
         "step 20  epoch 3  100%  loss 2.0000  2.885 bits/character  12,346 tokens/s  0:00 left",
         "step 20  validation  1.0000 nats/token  1.443 bits/character  bits_per_character 1.5",
     ]
+
+
+@pytest.mark.parametrize(
+    ("shell", "widgets", "bar"),
+    [
+        ("ZMQInteractiveShell", True, True),
+        ("ZMQInteractiveShell", False, False),
+        ("TerminalInteractiveShell", True, False),
+        (None, True, False),
+    ],
+)
+def test_a_notebook_has_a_bar_where_it_can_be_drawn_anew(
+    monkeypatch: pytest.MonkeyPatch, shell: str | None, widgets: bool, bar: bool
+) -> None:
+    module = types.ModuleType("IPython")
+    running = None if shell is None else type(shell, (), {})()
+    monkeypatch.setattr(module, "get_ipython", lambda: running, raising=False)
+    monkeypatch.setitem(sys.modules, "IPython", module)
+    monkeypatch.setattr(progress.importlib.util, "find_spec", lambda _: widgets or None)
+    assert progress._has_bar() is bar
 
 
 def test_a_bar_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import logging
+import sys
 import threading
 from collections.abc import Generator
 from pathlib import Path
@@ -74,6 +76,21 @@ def test_words_of_the_command_line_and_plugins_mean_the_same(
     cold = str(lm.generate("The ", filters="temperature:0.3", max_tokens=9))
     for filters in (["temperature:0.3"], Temperature(0.3), [Temperature(0.3)]):
         assert str(lm.generate("The ", filters=filters, max_tokens=9)) == cold
+
+
+def test_progress_is_a_bar_on_a_terminal(
+    lm: textgen.LoadedLanguageModel,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    found = lm.generate(["A", "B"], max_tokens=2, progress=True)
+    assert capsys.readouterr() == ("", ""), "nothing where there is no terminal"
+    terminal = io.StringIO()
+    monkeypatch.setattr(terminal, "isatty", lambda: True)
+    monkeypatch.setattr(sys, "stderr", terminal)
+    monkeypatch.setenv("COLUMNS", "100")
+    assert lm.generate(["A", "B"], max_tokens=2, progress=True) == found
+    assert "2 of 2 prompts" in terminal.getvalue()
 
 
 def test_stop_texts(lm: textgen.LoadedLanguageModel) -> None:

@@ -82,6 +82,15 @@ def test_data_sets_are_translated_by_two_processes(
     assert list(translated["de"]) == RIGHT * 3
 
 
+def test_data_sets_know_a_model_by_its_weights(tmp_path: Path) -> None:
+    hasher = pytest.importorskip("datasets").fingerprint.Hasher
+    first = textgen.load(save_language_model(tmp_path / "one"))
+    same = textgen.load(tmp_path / "one")
+    save_language_model(tmp_path / "one", sharpness=3.0)
+    assert hasher.hash(first) == hasher.hash(same)
+    assert hasher.hash(first) != hasher.hash(textgen.load(tmp_path / "one"))
+
+
 FORK = """
     import multiprocessing
     import sys
