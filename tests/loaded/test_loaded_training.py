@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,8 @@ import pytest
 import textgen
 from small_models import TEXT
 from textgen.cli.failures import guarded
-from textgen.training.events import Step, Stopped
+from textgen.loaded.history import TrainingHistory
+from textgen.training.events import Event, Step, Stopped
 
 TINY = {
     "training.steps": 6,
@@ -72,6 +74,27 @@ def test_several_files_a_validation_text_and_a_recipe(novel: Path, tmp_path: Pat
     )
     assert model.history.step == 2
     assert model.facts["valid"]["held_out"] is False
+
+
+def test_ctrl_c_saves_and_says_how_to_go_on(
+    novel: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    listen = TrainingHistory.listen
+
+    def stop(self: TrainingHistory, event: Event) -> None:
+        listen(self, event)
+        if isinstance(event, Step) and event.step == 4:
+            signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(TrainingHistory, "listen", stop)
+    keywords: dict[str, Any] = {"out": tmp_path / "out", "progress": False, "settings": TINY}
+    with pytest.raises(KeyboardInterrupt) as end:
+        textgen.train("char-small", novel, **keywords)
+    assert "resume=True goes on from there" in "".join(end.value.__notes__)
+    monkeypatch.undo()
+    model = textgen.train("char-small", novel, resume=True, **keywords)
+    whole = textgen.train("char-small", novel, out=tmp_path / "b", settings=TINY, progress=False)
+    assert model.checksums == whole.checksums
 
 
 def test_resume_and_overwrite(novel: Path, tmp_path: Path) -> None:

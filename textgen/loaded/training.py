@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias, overload
 
+from textgen.checkpoint import TRAINING
 from textgen.config import as_dict, structure
 from textgen.data.documents import TextSource
 from textgen.data.encodings import RAW, UTF8
@@ -120,10 +121,15 @@ def train(
     )
     history = TrainingHistory()
     with training_progress(task.display(made)) if progress else contextlib.nullcontext() as show:
-        for event in events:
-            history.listen(event)
-            if show is not None:
-                show(event)
+        try:
+            for event in events:
+                history.listen(event)
+                if show is not None:
+                    show(event)
+        except KeyboardInterrupt as stop:
+            if (Path(out) / TRAINING).is_file():
+                stop.add_note(f"Saved in {out}: the same call with resume=True goes on from there.")
+            raise
     model: UsableModel = task.loaded_class.of(load_model(str(out)), (out,), history=history)
     return model
 
