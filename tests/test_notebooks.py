@@ -10,6 +10,7 @@ import pytest
 
 from textgen.inference import Generation
 from textgen.loaded.history import TrainingHistory
+from textgen.loaded.language_model import Samples
 from textgen.notebooks import MAX_TOKENS, Curve, attention_html, curves_html
 from textgen.training.events import Improved, Step, Validated
 from textgen.translation import Candidate, Translation
@@ -70,6 +71,15 @@ def test_a_generation_is_coloured_by_surprise() -> None:
     assert "rgba(214,72,61,0.06)" in html
     assert "rgba(214,72,61,1.00)" in html
     assert "99.00 nats" in html
+
+
+def test_samples_are_a_table() -> None:
+    found = Samples([Generation(EVIL, 0, 0, EVIL, (5,), -1.0, "eos") for _ in range(2)])
+    assert found == list(found)
+    reader = read(found._repr_html_())
+    assert reader.tags.count("tr") == 3
+    assert "".join(reader.text).count("<script>") == 3
+    assert read(Samples()._repr_html_()).tags.count("tr") == 1
 
 
 def test_a_generation_without_pieces_shows_its_text() -> None:

@@ -32,12 +32,22 @@ from textgen.loaded.keywords import (
     check_keywords,
 )
 from textgen.log import logger
+from textgen.notebooks import table_html
 from textgen.progress import counting
 from textgen.short_options import DEFAULT_GENERATING, ShortOptions
 from textgen.shortfall import Shortfall
 
 if TYPE_CHECKING:
     from textgen.evaluation.perplexity import Perplexity
+
+
+class Samples(list[Generation]):
+    """The continuations of one prompt: a list that a notebook shows as a table."""
+
+    def _repr_html_(self) -> str:
+        head = (self[0].prompt if self else "", "tokens", "log-probability")
+        rows = [(each.text, str(len(each.tokens)), f"{each.log_prob:.4f}") for each in self]
+        return table_html(head, rows)
 
 
 @dataclass(frozen=True, repr=False)
@@ -125,7 +135,8 @@ class LoadedLanguageModel(UsableModel):
         with Shortfall("prompts", logger.warning) as shortfall:
             for texts in found:
                 shortfall.note(len(texts), wanted, chain.name)
-        return found[0] if isinstance(prompts, str) else found
+        lists: list[list[Generation]] = list(map(Samples, found))
+        return lists[0] if isinstance(prompts, str) else lists
 
     def stream(
         self,
