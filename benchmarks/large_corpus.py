@@ -85,7 +85,7 @@ def main() -> None:
         figures["tokens"] = len(stream)
         figures["encoded_mb_per_second"] = stream.statistics.bytes / 1e6 / spent
         figures["peak_mb_after_encoding"] = peak_memory()
-        batches = LaneBatches(stream, 64, 128, tokenizer.marks, seed=0)
+        batches = LaneBatches(stream, 64, 128, tokenizer.special, seed=0)
         seen, speed = walk(batches, options.seconds, options.share)
         figures["tokens_walked"], figures["tokens_per_second"] = seen, speed
         figures["peak_mb"] = peak_memory()

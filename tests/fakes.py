@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from textgen.testing import TOY_MARKS as MARKS
+from textgen.testing import TOY_SPECIAL as SPECIAL
 from textgen.testing import FixedRandom, all_outputs
 from textgen.testing import ToyModel as FakeModel
 from textgen.testing import ToyState as FakeState
@@ -11,8 +11,8 @@ from textgen.testing import toy_model as random_model
 from textgen.testing.toy import MEMORIES
 
 __all__ = [
-    "MARKS",
     "MEMORIES",
+    "SPECIAL",
     "FakeModel",
     "FakeState",
     "FixedRandom",

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 import pytest
 
-from fakes import MARKS, FakeModel, all_outputs, make_beam
+from fakes import SPECIAL, FakeModel, all_outputs, make_beam
 from textgen.protocols import Filter, Hypotheses
 
 Output = tuple[int, ...]
@@ -17,10 +17,10 @@ T = TypeVar("T")
 
 def exact(model: FakeModel, output: Output, filters: Sequence[Filter]) -> float:
     """Probability of an output after bos, filtered and renormalised step by step, in float64."""
-    probability, memory = 1.0, (MARKS.bos + 1) % 13
+    probability, memory = 1.0, (SPECIAL.bos + 1) % 13
     for token in output:
         scores = model.logits[0, memory].log_softmax(0)
-        scores[[MARKS.pad, MARKS.bos]] = float("-inf")
+        scores[[SPECIAL.pad, SPECIAL.bos]] = float("-inf")
         scores = scores[None, None]
         for one in filters:
             scores = one(scores, make_beam([[[]]]))

@@ -49,7 +49,7 @@ def save_language_model(
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.mul_(sharpness)
-        model.projection.bias[tokenizer.marks.eos] = -30  # one document never ends
+        model.projection.bias[tokenizer.special.eos] = -30  # one document never ends
     save_config(folder, LANGUAGE_MODEL, as_dict(recipe))
     save_tokenizer(tokenizer, folder)
     save_weights(folder, model, {})
@@ -81,7 +81,7 @@ def save_translator(
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.mul_(sharpness)
-        model.projection.bias[target.marks.eos] = 0.5
+        model.projection.bias[target.special.eos] = 0.5
         model.projection.bias[3:5] = -30.0  # neither unknown words nor line ends
     save_config(folder, TRANSLATOR, as_dict(recipe), {"target_ratio": 1.0})
     save_tokenizer(target, folder)

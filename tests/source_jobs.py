@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import torch
 
-from fakes import MARKS, FakeModel
+from fakes import SPECIAL, FakeModel
 from textgen.decoding import make_session
 from textgen.protocols import Batch, Hypotheses, Session
 
@@ -29,7 +29,7 @@ class Jobs:
             self.model,
             Batch(len(rows), source, lengths),
             [PREFIXES[row] for row in rows],
-            marks=MARKS,
+            special=SPECIAL,
             limits=[LIMITS[row] for row in rows],
             indices=list(rows),
             seed=seed,

@@ -63,7 +63,7 @@ def test_seeds_and_samples(loaded: LoadedModel) -> None:
 
 def test_log_prob_is_the_model_s_own(loaded: LoadedModel) -> None:
     (found,) = generate(loaded, [Request("To be", max_tokens=12)], chain_of("top-k:k=3"))
-    tokens = [loaded.tokenizer.marks.bos, *loaded.tokenizer.encode("To be"), *found.tokens]
+    tokens = [loaded.tokenizer.special.bos, *loaded.tokenizer.encode("To be"), *found.tokens]
     with torch.inference_mode():
         logits, _ = loaded.model(torch.tensor([tokens[:-1]]), loaded.model.begin(Batch(1)))
         logs = logits[0].log_softmax(-1)

@@ -16,7 +16,7 @@ from textgen.inference import Request, generate
 from textgen.loading import load_ensemble, load_model
 from textgen.models.config import TranslatorConfig
 from textgen.models.translator import Translator
-from textgen.protocols import Batch, Marks
+from textgen.protocols import Batch, SpecialTokens
 from textgen.translation import TranslationOptions, translate
 
 LINES = ["To be, or not to be,", "The slings", "Whether 'tis nobler in the mind"]
@@ -79,11 +79,11 @@ def test_bfloat16_decodes_with_nearly_the_same_probabilities(cell: str) -> None:
     rough = copy.deepcopy(exact).bfloat16()
     source, lengths = padded([[5, 6, 7, 2], [8, 2]], 0)
     batch, prefixes = Batch(2, source, lengths), [[1], [1, 9]]
-    marks = Marks(0, 1, 2, 3)
-    session = make_session(rough, batch, prefixes, marks=marks, limits=8, attention=True)
+    special = SpecialTokens(0, 1, 2, 3)
+    session = make_session(rough, batch, prefixes, special=special, limits=8, attention=True)
     found = resolve("beam:width=3", [], default_registries()).decode(session)
     assert found.token_log_probs.dtype == torch.float32
-    again = make_session(exact, batch, prefixes, marks=marks, limits=8)
+    again = make_session(exact, batch, prefixes, special=special, limits=8)
     torch.testing.assert_close(rescore(again, found), found.token_log_probs, atol=0.05, rtol=0.02)
     assert not torch.equal(rescore(again, found), found.token_log_probs)
 

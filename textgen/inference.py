@@ -241,7 +241,7 @@ def _generate_batch(
         loaded.model,
         Batch(len(requests)),
         prompts,
-        marks=tokenizer.marks,
+        special=tokenizer.special,
         limits=[request.max_tokens for request in requests],
         seed=[request.seed for request in requests],
         indices=[request.index or 0 for request in requests],
@@ -364,7 +364,7 @@ class _Writer:
         finished: Literal["eos", "stop", "limit"] = "limit"
         if ends:
             text, finished = text[: min(ends)], "stop"
-        elif tokens and tokens[-1] == self.tokenizer.marks.eos:
+        elif tokens and tokens[-1] == self.tokenizer.special.eos:
             finished = "eos"
         if self.on_text is not None and sample == 0:
             self.on_text(self.request.index or 0, text[len(self._written) :])

@@ -97,13 +97,13 @@ def curves_html(curves: Sequence[Curve], title: str, note: str) -> str:
     drawn = []
     for number, (curve, colour) in enumerate(zip(curves, _COLOURS, strict=False)):
         finite = [place(x, y) for x, y in curve.points if math.isfinite(x) and math.isfinite(y)]
-        marks = "".join(
+        special = "".join(
             f'<circle cx="{each.split(",")[0]}" cy="{each.split(",")[1]}" r="2" fill="{colour}"/>'
             for each in finite
         )
         line = f'<polyline fill="none" stroke="{colour}" points="{" ".join(finite)}"/>'
         name = _svg_text(width - margin, 14 + 14 * number, curve.name, "end", colour)
-        drawn.append(f"{line}{marks if len(finite) < 50 else ''}{name}")
+        drawn.append(f"{line}{special if len(finite) < 50 else ''}{name}")
     base, edge = height - margin, width - margin
     axes = f'<path d="M{margin},{margin} V{base} H{edge}" fill="none" stroke="currentColor"/>'
     labels = [

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-class Marks(NamedTuple):
+class SpecialTokens(NamedTuple):
     """The token numbers that are no text; ``unknown`` is None in an open vocabulary."""
 
     pad: int
@@ -33,11 +33,11 @@ class Tokenizer(Protocol):
 
     @property
     def size(self) -> int:
-        """Number of tokens V, marks included."""
+        """Number of tokens V, special tokens included."""
 
     @property
-    def marks(self) -> Marks:
-        """The numbers of the marks."""
+    def special(self) -> SpecialTokens:
+        """The numbers of the special tokens."""
 
     def encode(self, text: str) -> list[int]:
         """Tokens of a text, without bos and eos."""
@@ -192,7 +192,7 @@ class Beam:
         state: the model's state after the last token.
         attention: (B, K, T, S) weights of each generated token, or None.
         random: the session's random numbers.
-        marks: token numbers of pad, bos, eos.
+        special: token numbers of pad, bos, eos.
         parents: (B, K) int64: which row of its source each row was when a filter or a pick was
             called last; None where each is the row it was, and at the first step.
         log_normaliser: (B, K) float32, by which the model's logits are larger than the
@@ -213,7 +213,7 @@ class Beam:
     state: Any
     attention: Tensor | None
     random: Random
-    marks: Marks
+    special: SpecialTokens
     parents: Tensor | None = None
     log_normaliser: Tensor | None = None
 
@@ -292,7 +292,7 @@ class Session:
         prefix: (B, P) int64, right-padded, begins with bos.
         prefix_lengths: (B,) int64 ≥ 1.
         limit: (B,) int64 ≥ 0, and at least the number of forced tokens.
-        marks: token numbers of pad, bos, eos.
+        special: token numbers of pad, bos, eos.
         random: random numbers for each source.
         filters: applied in this order.
         samples: hypotheses wanted for each source.
@@ -316,7 +316,7 @@ class Session:
     prefix: Tensor
     prefix_lengths: Tensor
     limit: Tensor
-    marks: Marks
+    special: SpecialTokens
     random: Random
     filters: tuple[Filter, ...] = ()
     samples: int = 1
@@ -332,8 +332,10 @@ class Session:
     @property
     def forbidden(self) -> tuple[int, ...]:
         """Tokens that no search generates: pad, bos, and unknown where that is not allowed."""
-        unknown = () if self.allow_unknown or self.marks.unknown is None else (self.marks.unknown,)
-        return (self.marks.pad, self.marks.bos, *unknown)
+        unknown = (
+            () if self.allow_unknown or self.special.unknown is None else (self.special.unknown,)
+        )
+        return (self.special.pad, self.special.bos, *unknown)
 
 
 class Companion(Protocol):

@@ -77,7 +77,7 @@ def _finish(events: Iterator[Event]) -> None:
 def decode(work: dict[str, Any], channel: Channel) -> None:
     """Answer with what ``textgen translate`` would, all lines in one window."""
     loaded = load_model(work["model"], "cpu", work["precision"])
-    eos = loaded.tokenizer.marks.eos
+    eos = loaded.tokenizer.special.eos
     plugins = textgen.default_registries()
 
     def translate(sources: list[Any], beam: int, batch: int) -> list[list[int]]:

@@ -19,7 +19,7 @@ import numpy as np
 import textgen
 from textgen.data.batching import group
 from textgen.data.tokenizers import TextTokenizer, TokenizerConfig, save_tokenizer, train_tokenizer
-from textgen.data.tokenizers.base import MARK_NAMES
+from textgen.data.tokenizers.base import SPECIAL_NAMES
 from textgen.errors import UsageError
 
 FACTS = "data.json"
@@ -107,7 +107,7 @@ def _write(folder: Path, train: Pairs, valid: Pairs, size: int) -> dict[str, Any
     texts = (line + "\n" for line in itertools.chain(*sides))
     tokenizer = train_tokenizer(TokenizerConfig(kind="bpe", size=size), texts)
     save_tokenizer(tokenizer, folder)
-    numbers = range(len(MARK_NAMES), tokenizer.size)
+    numbers = range(len(SPECIAL_NAMES), tokenizer.size)
     _write_lines(folder / "vocabulary", [str(number) for number in numbers])
     target: list[str] = []
     for name, lines in (("train", sides), ("valid", valid.lines())):

@@ -254,7 +254,7 @@ def _corpus_curves(settings: Settings) -> list[Curve]:
     def prepare(count: int) -> Work:
         corpus = PairTexts(pairs(count, words))
         encoder = PairEncoder(corpus, tokenizer, tokenizer)
-        return lambda: PairBatches(encoder(0), 1200, tokenizer.marks, 0)
+        return lambda: PairBatches(encoder(0), 1200, tokenizer.special, 0)
 
     def translate(count: int) -> Work:
         return functools.partial(_translate_all, loaded, sentences(count, words), small.tokens)

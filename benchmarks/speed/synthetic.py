@@ -17,13 +17,13 @@ from textgen.recipes import LANGUAGE_MODEL, TRANSLATOR, LanguageModelRecipe, Tra
 
 MEAN, DEVIATION = 14.0, 4.0
 """Words of a sentence, as of Multi30k."""
-MARKS = 5
+SPECIAL = 5
 """Tokens of a word tokenizer that are no words."""
 
 
 def word_tokenizer(size: int) -> WordTokenizer:
     """A tokenizer of ``size`` tokens: w0, w1, … from the commonest on."""
-    return WordTokenizer([f"w{number}" for number in range(size - MARKS)])
+    return WordTokenizer([f"w{number}" for number in range(size - SPECIAL)])
 
 
 def character_tokenizer(size: int = 80) -> CharacterTokenizer:

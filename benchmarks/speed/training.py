@@ -25,7 +25,7 @@ from textgen.data.parallel import PairTexts
 from textgen.data.streams import stream_of
 from textgen.models.language_model import LanguageModel
 from textgen.models.translator import Translator
-from textgen.protocols import Marks
+from textgen.protocols import SpecialTokens
 from textgen.recipes import load_recipe, load_translator_recipe
 from textgen.recipes.training import TrainingConfig
 from textgen.training.events import Event, Step
@@ -160,7 +160,7 @@ def translator_job(
     tokenizer = word_tokenizer(words)
     texts = PairTexts(pairs(batches * SENTENCES, words - 5))
     encoded = PairEncoder(texts, tokenizer, tokenizer)(0)
-    made = PairBatches(encoded, SENTENCES * 15, tokenizer.marks, 0)
+    made = PairBatches(encoded, SENTENCES * 15, tokenizer.special, 0)
     model = Translator(recipe.model, words, words)
 
     def products(rows: int, lengths: tuple[int, int], tokens: int) -> list[Product]:
@@ -179,7 +179,7 @@ def language_job(name: str, precision: str, vocabulary: int, settings: Sequence[
         stream_of(tokens.astype(np.int32)),
         training.batch,
         training.window,
-        Marks(0, 1, 2, 3),
+        SpecialTokens(0, 1, 2, 3),
         0,
         reset=training.reset,
     )

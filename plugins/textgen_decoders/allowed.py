@@ -48,7 +48,7 @@ class AllowedTokens:
 
     def __call__(self, log_probs: Tensor, beam: Beam) -> Tensor:
         """(B, K, V) scores, −inf for what no allowed output can go on with."""
-        eos = beam.marks.eos
+        eos = beam.special.eos
         follow, possible = automaton(self.phrases, log_probs.shape[2], eos)
         follow, possible = follow.to(log_probs.device), possible.to(log_probs.device)
         state = torch.zeros_like(beam.lengths)  # (B, K)

@@ -82,7 +82,9 @@ class BeamSearch:
             return scores
         if beam.attention is None:
             raise UsageError("The coverage penalty needs a model with attention.")
-        seen = beam.attention.masked_fill((beam.tokens == beam.marks.pad).unsqueeze(3), 0.0).sum(2)
+        seen = beam.attention.masked_fill((beam.tokens == beam.special.pad).unsqueeze(3), 0.0).sum(
+            2
+        )
         # (B, K, S); positions that nothing ever looks at are the source's padding
         logs = torch.where(seen > 0, seen.clamp(1e-9, 1.0).log(), 0.0)
         return scores + self.coverage * logs.sum(2)
@@ -111,7 +113,7 @@ class RunningBeam:
 
     def pick(self, log_probs: Tensor, beam: Beam) -> Pick:
         """Rows that go on, then rows that end."""
-        return Pick(*continuations(log_probs, self.live(beam), self.options.width, beam.marks))
+        return Pick(*continuations(log_probs, self.live(beam), self.options.width, beam.special))
 
     def sums(self, beam: Beam) -> Tensor:
         """(B, K) ≤ 0, what rows are worth before any penalty; it never grows with a token."""

@@ -72,7 +72,7 @@ class BestOf:
     def find(self, session: Session) -> Hypotheses:
         """The candidates, (B, n), each different one once."""
         if self.candidates == "sample":
-            return different(Sample()(replace(session, samples=self.n)), session.marks)
+            return different(Sample()(replace(session, samples=self.n)), session.special)
         return BeamSearch(self.n, alpha=self.alpha, n_best=self.n)(session)
 
     def rank(self, session: Session, found: Hypotheses, others: Tensor | None = None) -> Hypotheses:
@@ -80,7 +80,7 @@ class BestOf:
         total = found.log_probs.double() if others is None else found.log_probs + others
         total = total / found.lengths.clamp(min=1).double() ** self.alpha
         wanted = session.samples if self.n_best is None else self.n_best
-        return ranked(found, total.float(), wanted, session.marks)
+        return ranked(found, total.float(), wanted, session.special)
 
 
 @dataclass(frozen=True)
@@ -147,8 +147,8 @@ class EquippedBestOf:
         targets = [source_tokens(text, writer) for text in texts]
 
         def task(row: int, tokens: tuple[int, ...]) -> Task:
-            source = source_tokens(text_of(tokens, self.tokenizer, session.marks), reader)
-            return Task([writer.marks.bos], targets[row], source)
+            source = source_tokens(text_of(tokens, self.tokenizer, session.special), reader)
+            return Task([writer.special.bos], targets[row], source)
 
         return _scored(channel, found, [
             [task(row, tokens) for tokens in rows] for row, rows in enumerate(outputs(found))
@@ -156,17 +156,17 @@ class EquippedBestOf:
 
     def fluency(self, model: Companion, session: Session, found: Hypotheses) -> Tensor:
         """(B, n) float64, log P(hypothesis' text), after the prompt if there is one."""
-        batch, marks = session.batch, model.tokenizer.marks
+        batch, special = session.batch, model.tokenizer.special
         prompts = [""] * len(session.limit)
         if batch is not None and batch.source is None:
             prompts = list(known_texts(session, f"lm={model.name}"))
-        prefixes = [[marks.bos, *model.tokenizer.encode(text)] for text in prompts]
+        prefixes = [[special.bos, *model.tokenizer.encode(text)] for text in prompts]
 
         def task(row: int, tokens: tuple[int, ...]) -> Task:
-            ends = self.options.lm_eos and tokens[-1:] == (session.marks.eos,)
-            text = text_of(tokens, self.tokenizer, session.marks)
+            ends = self.options.lm_eos and tokens[-1:] == (session.special.eos,)
+            text = text_of(tokens, self.tokenizer, session.special)
             own = model.tokenizer.encode(text)
-            return Task(prefixes[row], [*own, marks.eos] if ends else own)
+            return Task(prefixes[row], [*own, special.eos] if ends else own)
 
         return _scored(model, found, [
             [task(row, tokens) for tokens in rows] for row, rows in enumerate(outputs(found))

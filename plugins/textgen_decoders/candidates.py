@@ -11,7 +11,7 @@ from torch import Tensor
 
 from textgen.decoding import best_first, take
 from textgen.decoding.hypotheses import fit
-from textgen.protocols import Hypotheses, Marks, Tokenizer
+from textgen.protocols import Hypotheses, SpecialTokens, Tokenizer
 
 KeyT = TypeVar("KeyT")
 
@@ -42,16 +42,16 @@ def first_places(keys: Sequence[KeyT]) -> dict[KeyT, int]:
     return places
 
 
-def different(hypotheses: Hypotheses, marks: Marks) -> Hypotheses:
+def different(hypotheses: Hypotheses, special: SpecialTokens) -> Hypotheses:
     """The hypotheses with each output once, the first of equal ones; the others leave."""
     first = torch.zeros_like(hypotheses.finished)
     for row, found in enumerate(outputs(hypotheses)):
         first[row, list(first_places(found).values())] = True
     scores = hypotheses.scores.masked_fill(~first, _DEAD)
-    return best_first(dataclasses.replace(hypotheses, scores=scores), marks.pad)
+    return best_first(dataclasses.replace(hypotheses, scores=scores), special.pad)
 
 
-def beside(first: Hypotheses, second: Hypotheses, marks: Marks) -> Hypotheses:
+def beside(first: Hypotheses, second: Hypotheses, special: SpecialTokens) -> Hypotheses:
     """The hypotheses (B, K) and (B, K') of the same sources in one, (B, K + K'), in that order."""
     steps = max(first.tokens.shape[2], second.tokens.shape[2])
 
@@ -62,7 +62,7 @@ def beside(first: Hypotheses, second: Hypotheses, marks: Marks) -> Hypotheses:
         return torch.cat(pair, 1)
 
     return Hypotheses(
-        tokens=joined("tokens", marks.pad),
+        tokens=joined("tokens", special.pad),
         lengths=joined("lengths"),
         scores=joined("scores"),
         log_probs=joined("log_probs"),
@@ -72,26 +72,28 @@ def beside(first: Hypotheses, second: Hypotheses, marks: Marks) -> Hypotheses:
     )
 
 
-def ranked(hypotheses: Hypotheses, scores: Tensor, count: int, marks: Marks) -> Hypotheses:
+def ranked(
+    hypotheses: Hypotheses, scores: Tensor, count: int, special: SpecialTokens
+) -> Hypotheses:
     """The best of each source by other scores.
 
     Args:
         hypotheses: (B, K), of equally good ones the first stays first.
         scores: (B, K) float32; −inf for what leaves.
         count: hypotheses wanted; no more than K are returned.
-        marks: token numbers of pad, bos, eos.
+        special: token numbers of pad, bos, eos.
     """
     rescored = dataclasses.replace(hypotheses, scores=scores)
     order = scores.argsort(dim=1, descending=True, stable=True)
-    return best_first(take(rescored, order[:, :count]), marks.pad)
+    return best_first(take(rescored, order[:, :count]), special.pad)
 
 
-def text_of(tokens: Sequence[int], tokenizer: Tokenizer | None, marks: Marks) -> str:
-    """A text; without a tokenizer each token but the marks is a letter, and a word."""
+def text_of(tokens: Sequence[int], tokenizer: Tokenizer | None, special: SpecialTokens) -> str:
+    """A text; without a tokenizer each token but the special tokens is a letter, and a word."""
     if tokenizer is not None:
         return tokenizer.decode(tokens)
     return " ".join(
         chr(_FIRST_LETTER + token)
         for token in tokens
-        if token not in {marks.pad, marks.bos, marks.eos}
+        if token not in {special.pad, special.bos, special.eos}
     )

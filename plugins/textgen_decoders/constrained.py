@@ -10,7 +10,7 @@ from torch import Tensor
 
 from textgen.decoding import Pool, best_moves, follow, search
 from textgen.errors import UsageError
-from textgen.protocols import Beam, Hypotheses, Marks, Pick, Session, Tokenizer
+from textgen.protocols import Beam, Hypotheses, Pick, Session, SpecialTokens, Tokenizer
 from textgen_decoders.beam import (
     Alpha,
     BeamSearch,
@@ -106,7 +106,7 @@ class ConstrainedTokens:
         """
         if not self.phrases:
             return self.beam(session)
-        _require_sayable(self.phrases, session.model.vocabulary_size, session.marks)
+        _require_sayable(self.phrases, session.model.vocabulary_size, session.special)
         phrases = compiled(self.phrases, session.model.vocabulary_size)
         running = _Running(self.beam, session, phrases.to(session.limit.device))
         rest = search(session, running.pick, carry=self.beam.width, done=running.done)
@@ -121,7 +121,7 @@ class _Running(RunningBeam):
 
     def __init__(self, options: BeamSearch, session: Session, phrases: Phrases) -> None:
         super().__init__(options, session)
-        self.phrases, self.marks = phrases, session.marks
+        self.phrases, self.special = phrases, session.special
         self.effort = Pool(session, self.n_best)
         self.sources = torch.arange(len(session.limit), device=session.limit.device)
         self.before: Met | None = None  # of the rows when the pick was called last
@@ -132,7 +132,7 @@ class _Running(RunningBeam):
         self.before, self.sources = met, beam.sources
         lacking = self.phrases.missing(met)
         scores = self.live(self.complete(beam, lacking))
-        allowed = _end_when_met(log_probs, lacking, self.marks.eos)
+        allowed = _end_when_met(log_probs, lacking, self.special.eos)
         return self.choose(self.moves(allowed, scores, met))
 
     def done(self, beam: Beam) -> Tensor:
@@ -185,7 +185,7 @@ class _Running(RunningBeam):
         order = order.gather(1, banked)
         moves = _Moves(*(each.gather(1, order) for each in moves))
         alive = moves.totals > _DEAD
-        ends = alive & (moves.tokens == self.marks.eos)
+        ends = alive & (moves.tokens == self.special.eos)
         width, banks = self.options.width, self.phrases.total + 1
         usual = alive & ~ends
         last = order.shape[1] * banks  # after every turn
@@ -196,7 +196,7 @@ class _Running(RunningBeam):
         chosen = [each.topk(count, 1, largest=False) for each in (turns, end_turns)]
         turn = torch.cat([each.values for each in chosen], 1)
         row = torch.cat([each.indices for each in chosen], 1)
-        tokens = torch.where(turn < last, moves.tokens.gather(1, row), self.marks.bos)
+        tokens = torch.where(turn < last, moves.tokens.gather(1, row), self.special.bos)
         return Pick(moves.parents.gather(1, row), tokens)
 
     def result(self, rest: Hypotheses) -> Hypotheses:
@@ -209,8 +209,8 @@ class _Running(RunningBeam):
         if whole is not None:
             scores = scores.masked_fill(whole.scores[:, :1] > _DEAD, _DEAD)
         effort = replace(effort, scores=scores, finished=torch.zeros_like(effort.finished))
-        both = effort if whole is None else beside(whole, effort, self.marks)
-        return ranked(both, both.scores, self.n_best, self.marks)
+        both = effort if whole is None else beside(whole, effort, self.special)
+        return ranked(both, both.scores, self.n_best, self.special)
 
 
 class _Moves(NamedTuple):
@@ -246,10 +246,10 @@ def _end_when_met(log_probs: Tensor, lacking: Tensor, eos: int) -> Tensor:
     return rest
 
 
-def _require_sayable(phrases: tuple[Phrase, ...], size: int, marks: Marks) -> None:
+def _require_sayable(phrases: tuple[Phrase, ...], size: int, special: SpecialTokens) -> None:
     for token in {token for phrase in phrases for spelling in phrase for token in spelling}:
-        if token >= size or token in {marks.pad, marks.bos, marks.eos}:
+        if token >= size or token in {special.pad, special.bos, special.eos}:
             raise UsageError(
                 f"constrained: token #{token} cannot be in an output; the vocabulary has {size} "
-                f"tokens, of which #{marks.pad}, #{marks.bos} and #{marks.eos} are marks."
+                f"tokens, of which #{special.pad}, #{special.bos} and #{special.eos} are special."
             )

@@ -89,7 +89,7 @@ class _Groups:
     """The groups of one search: for ranking and stopping each is a source of its own."""
 
     def __init__(self, options: DiverseBeam, session: Session) -> None:
-        self.options, self.pad = options, session.marks.pad
+        self.options, self.pad = options, session.special.pad
         self.n_best = session.samples if options.n_best is None else options.n_best
         count = options.groups
         self.group = options.group(-(-self.n_best // count))
@@ -98,7 +98,7 @@ class _Groups:
 
     def pick(self, log_probs: Tensor, beam: Beam) -> Pick:
         """(B, 2K): all groups' rows that go on, then all groups' rows that end."""
-        count, width, bos = self.options.groups, self.group.width, beam.marks.bos
+        count, width, bos = self.options.groups, self.group.width, beam.special.bos
         sources, _, size = log_probs.shape
         scores = self.running.live(self._apart(beam, 1)).reshape(sources, count, -1)  # (B, G, W)
         offered = log_probs.reshape(sources, count, -1, size)  # (B, G, W, V)
@@ -106,7 +106,7 @@ class _Groups:
         all_parents, all_tokens = [], []
         for group in range(count):
             shy = offered[:, group] - self.options.strength * chosen.unsqueeze(1)
-            parents, tokens = continuations(shy, scores[:, group], width, beam.marks)
+            parents, tokens = continuations(shy, scores[:, group], width, beam.special)
             chosen = chosen.scatter_add(1, tokens, (tokens != bos).to(chosen.dtype))
             own = group * scores.shape[2]
             spare = (0, 2 * width - tokens.shape[1])

@@ -59,7 +59,7 @@ class Drafter:
         """Whether the next tokens (B, K) int64 are those proposed, in rows that go on."""
         if not self.proposed.shape[2]:
             return False
-        ended = beam.finished | (tokens == beam.marks.eos)
+        ended = beam.finished | (tokens == beam.special.eos)
         return bool((ended | (tokens == self.proposed[:, :, 0])).all())
 
     def accept(self) -> None:
@@ -102,7 +102,7 @@ class Drafter:
         return scores.index_fill_(-1, self.forbidden, _FORBIDDEN)
 
     def _filtered(self, offer: Tensor, beam: Beam) -> Tensor:
-        return apply_filters(self.filters, offer, beam, self.forbidden, beam.marks.eos)
+        return apply_filters(self.filters, offer, beam, self.forbidden, beam.special.eos)
 
 
 def _batch(companion: Companion, session: Session) -> Batch:
@@ -120,8 +120,8 @@ def _batch(companion: Companion, session: Session) -> Batch:
             "which this job does not have: use a language model of the target side as draft."
         )
     encoded = (tokenizer.encode(text)[:_MOST_SOURCE] for text in session.texts)
-    rows = [[*tokens, tokenizer.marks.eos] for tokens in encoded]
-    return Batch(size, *padded(rows, tokenizer.marks.pad, session.limit.device))
+    rows = [[*tokens, tokenizer.special.eos] for tokens in encoded]
+    return Batch(size, *padded(rows, tokenizer.special.pad, session.limit.device))
 
 
 def _imagined(beam: Beam, tokens: Tensor) -> Beam:

@@ -52,7 +52,7 @@ class Dry:
                 continue
             breaker = normalise(given)
             inside = {token for token, text in enumerate(texts) if breaker and breaker in text}
-            if not inside and tokenizer.marks.unknown not in tokenizer.encode(breaker):
+            if not inside and tokenizer.special.unknown not in tokenizer.encode(breaker):
                 raise UsageError(
                     f"dry: the breaker {breaker!r} is several tokens of this model's vocabulary; "
                     "name texts that a single token contains."

@@ -10,7 +10,7 @@ import torch
 from annotated_types import Ge
 from torch import Tensor
 
-from textgen.protocols import Hypotheses, Marks, Session, Tokenizer
+from textgen.protocols import Hypotheses, Session, SpecialTokens, Tokenizer
 from textgen_decoders.beam import BeamSearch
 from textgen_decoders.candidates import first_places, outputs, ranked, text_of
 from textgen_decoders.overlap import bleu_pairs, chrf_pairs
@@ -78,12 +78,14 @@ class BoundMBR:
         if beam:
             candidates = BeamSearch(options.width, n_best=options.width)(session)
         wanted = session.samples if options.n_best is None else options.n_best
-        scores = self.scores(candidates, references, session.marks)
-        return ranked(candidates, scores, wanted, session.marks)
+        scores = self.scores(candidates, references, session.special)
+        return ranked(candidates, scores, wanted, session.special)
 
-    def scores(self, candidates: Hypotheses, references: Hypotheses, marks: Marks) -> Tensor:
+    def scores(
+        self, candidates: Hypotheses, references: Hypotheses, special: SpecialTokens
+    ) -> Tensor:
         """(B, K) float32, each candidate's expected utility; −inf for one that came before."""
-        pairs = zip(self.texts(candidates, marks), self.texts(references, marks), strict=True)
+        pairs = zip(self.texts(candidates, special), self.texts(references, special), strict=True)
         scores = torch.full(candidates.scores.shape, float("-inf"))
         for row, (ours, theirs) in enumerate(pairs):
             places = first_places(ours)
@@ -91,10 +93,10 @@ class BoundMBR:
             scores[row, list(places.values())] = torch.tensor(values, dtype=torch.float32)
         return scores.to(candidates.scores.device)
 
-    def texts(self, hypotheses: Hypotheses, marks: Marks) -> list[list[str]]:
+    def texts(self, hypotheses: Hypotheses, special: SpecialTokens) -> list[list[str]]:
         """The texts of each source's hypotheses, which come before those that are none."""
         return [
-            [text_of(tokens, self.tokenizer, marks) for tokens in rows]
+            [text_of(tokens, self.tokenizer, special) for tokens in rows]
             for rows in outputs(hypotheses)
         ]
 

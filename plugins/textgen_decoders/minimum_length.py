@@ -32,5 +32,5 @@ class MinimumLength:
         if beam.step >= self.n:
             return log_probs
         result = log_probs.clone()
-        result[..., beam.marks.eos] = float("-inf")
+        result[..., beam.special.eos] = float("-inf")
         return result

@@ -30,7 +30,7 @@ class Prefix:
         """Put tokens in the place of the text."""
         own = number(self.text)
         tokens = tokenizer.encode(self.text) if own is None else [own]
-        unknown = tokenizer.marks.unknown
+        unknown = tokenizer.special.unknown
         if own is not None and own >= tokenizer.size:
             raise UsageError(
                 f"{self.text}: the vocabulary has {tokenizer.size} tokens, from #0 on."

@@ -40,7 +40,7 @@ class Regex:
         normalise = getattr(tokenizer, "normalise", str)
         automaton = ByteAutomaton(parse(normalise(self.pattern)))
         surfaces = read_surfaces(tokenizer)
-        return RegexTokens(TokenAutomaton(automaton, surfaces, tokenizer.marks, self.pattern))
+        return RegexTokens(TokenAutomaton(automaton, surfaces, tokenizer.special, self.pattern))
 
     def __call__(self, log_probs: Tensor, beam: Beam) -> Tensor:
         """Not without a tokenizer.

@@ -62,7 +62,7 @@ def _totals(companion: Companion, tasks: Sequence[Task]) -> list[float]:
     device = device_of(companion.model)
     batch = Batch(len(tasks))
     if companion.source_tokenizer is not None:
-        pad = companion.source_tokenizer.marks.pad
+        pad = companion.source_tokenizer.special.pad
         sources = [task.source or () for task in tasks]
         batch = Batch(len(tasks), *padded(sources, pad, device))
     prefixes, tokens = [task.prefix for task in tasks], [task.tokens for task in tasks]
@@ -85,7 +85,7 @@ def second_opinion(companion: Companion, session: Session, hypotheses: Hypothese
     if tokenizer is not None:
         texts = source_texts(session, f"model={companion.name}")
         sources = [source_tokens(text, tokenizer) for text in texts]
-        batch = Batch(len(sources), *padded(sources, tokenizer.marks.pad, device))
+        batch = Batch(len(sources), *padded(sources, tokenizer.special.pad, device))
     with torch.inference_mode():
         state = companion.model.begin(batch)
     other = replace(session, model=companion.model, state=state)
@@ -119,4 +119,4 @@ def known_texts(session: Session, what: str) -> tuple[str, ...]:
 
 def source_tokens(text: str, tokenizer: Tokenizer) -> list[int]:
     """A source as a translator reads it, eos at its end; one that is over-long is cut."""
-    return [*tokenizer.encode(text)[:_MOST_SOURCE], tokenizer.marks.eos]
+    return [*tokenizer.encode(text)[:_MOST_SOURCE], tokenizer.special.eos]

@@ -81,7 +81,7 @@ class _Running:
         parents = index.div(size, rounding_mode="floor")
         self.perturbed, self.sources = best, beam.sources
         self.log_probs = total.flatten(1).gather(1, index)
-        return Pick(parents, (index - parents * size).where(best != _DEAD, beam.marks.bos))
+        return Pick(parents, (index - parents * size).where(best != _DEAD, beam.special.bos))
 
     def done(self, beam: Beam) -> Tensor:
         """(B,) bool: sources of which all rows have ended; their hypotheses are put aside once."""

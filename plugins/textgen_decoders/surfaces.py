@@ -25,7 +25,7 @@ class Surfaces:
     Attributes:
         text: for each context all surfaces joined, uint8.
         starts: for each context (V,), where each token's surface begins.
-        lengths: for each context (V,), its bytes; −1 for the marks, which are no text.
+        lengths: for each context (V,), its bytes; −1 for the special tokens, which are no text.
         then: (V,) the context after each token.
     """
 
@@ -50,8 +50,8 @@ def read_surfaces(tokenizer: Tokenizer) -> Surfaces:
     leading spaces of SentencePiece do; tokens after which it looks as at the beginning (line ends)
     are found too.
     """
-    surface, marks = _surface(tokenizer), tokenizer.marks
-    silent = {marks.pad, marks.bos, marks.eos}
+    surface, special = _surface(tokenizer), tokenizer.special
+    silent = {special.pad, special.bos, special.eos}
     tokens = [token for token in range(tokenizer.size) if token not in silent]
     first = {token: surface(token, None) for token in tokens}
     probe = next((token for token in tokens if surface(token, token) != first[token]), None)

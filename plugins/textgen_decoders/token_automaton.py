@@ -12,7 +12,7 @@ from torch import Tensor
 
 from textgen.decoding import worth
 from textgen.errors import UsageError
-from textgen.protocols import Marks
+from textgen.protocols import SpecialTokens
 from textgen_decoders.byte_automaton import ACCEPT, ByteAutomaton, State
 from textgen_decoders.surfaces import FIRST, Surfaces
 
@@ -32,7 +32,7 @@ class TokenAutomaton:
     Args:
         automaton: over bytes.
         surfaces: of the vocabulary.
-        marks: token numbers of pad, bos, eos.
+        special: token numbers of pad, bos, eos.
         what: the expression, for the error.
 
     Attributes:
@@ -43,9 +43,9 @@ class TokenAutomaton:
     """
 
     def __init__(
-        self, automaton: ByteAutomaton, surfaces: Surfaces, marks: Marks, what: str
+        self, automaton: ByteAutomaton, surfaces: Surfaces, special: SpecialTokens, what: str
     ) -> None:
-        self._automaton, self._surfaces, self._marks = automaton, surfaces, marks
+        self._automaton, self._surfaces, self._marks = automaton, surfaces, special
         self._growing = threading.Lock()
         self._sets: list[State] = []
         self._set_numbers: dict[State, int] = {}

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from textgen.errors import UsageError
-from textgen.protocols import Marks, Tokenizer
+from textgen.protocols import SpecialTokens, Tokenizer
 
 NUMBER_SIGN = "#"
 
-_MARKS: dict[str, Callable[[Marks], int | None]] = {
-    "<unk>": lambda marks: marks.unknown,
-    "<eos>": lambda marks: marks.eos,
+_MARKS: dict[str, Callable[[SpecialTokens], int | None]] = {
+    "<unk>": lambda special: special.unknown,
+    "<eos>": lambda special: special.eos,
 }
 """Marks that are named as they are written; not where there is none of them."""
 
@@ -28,13 +28,13 @@ def spellings(text: str, tokenizer: Tokenizer) -> list[tuple[int, ...]]:
     Raises:
         UsageError: if the text is empty, or the tokenizer does not know it.
     """
-    own = _MARKS[text](tokenizer.marks) if text in _MARKS else number(text)
+    own = _MARKS[text](tokenizer.special) if text in _MARKS else number(text)
     if own is not None:
         if own >= tokenizer.size:
             raise UsageError(f"{text}: the vocabulary has {tokenizer.size} tokens, from #0 on.")
         return [(own,)]
     found = dict.fromkeys(tuple(tokenizer.encode(each)) for each in (text, f" {text}"))
-    unknown = tokenizer.marks.unknown
+    unknown = tokenizer.special.unknown
     known = [tokens for tokens in found if tokens and unknown not in tokens]
     if not text or not known:
         raise UsageError(f"{text!r} cannot be written with this model's vocabulary.")

@@ -41,7 +41,7 @@ class XTC:
         """(B, K, V) scores, −inf for top choices that are dropped."""
         acts = beam.random.uniform(beam, stream=_STREAM) < self.q  # (B, K)
         top = log_probs.softmax(-1, dtype=torch.float64) >= self.t
-        top[..., beam.marks.eos] = False
+        top[..., beam.special.eos] = False
         if self.newline is not None:
             top[..., self.newline] = False
         least = torch.where(top, log_probs, float("inf")).argmin(-1, keepdim=True)

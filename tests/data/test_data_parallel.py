@@ -26,9 +26,9 @@ from textgen.data.sequences import sequences_of
 from textgen.data.streams import StreamStatistics
 from textgen.data.tokenizers import ByteTokenizer, TokenizerConfig, train_tokenizer
 from textgen.errors import DataError
-from textgen.protocols import Marks
+from textgen.protocols import SpecialTokens
 
-MARKS = Marks(0, 1, 2, 3)
+SPECIAL = SpecialTokens(0, 1, 2, 3)
 PAIRS = [Pair("a man", "ein Mann"), Pair("a woman", "eine Frau"), Pair("", "leer")]
 
 
@@ -199,7 +199,7 @@ sentences = st.lists(st.integers(4, 9), min_size=1, max_size=9)
 def test_batches_hold_every_pair_once(
     rows: list[tuple[list[int], list[int]]], budget: int, seed: int | None
 ) -> None:
-    batches = PairBatches(encoded(rows), budget, MARKS, seed)
+    batches = PairBatches(encoded(rows), budget, SPECIAL, seed)
     found = []
     for batch in batches.iterate(0):
         assert batch.targets.numel() <= budget or len(batch.targets) == 1
@@ -209,8 +209,8 @@ def test_batches_hold_every_pair_once(
             source = batch.source[index, : batch.source_lengths[index]].tolist()
             target = batch.targets[index, : batch.lengths[index]].tolist()
             inputs = batch.inputs[index, : batch.lengths[index]].tolist()
-            assert source.pop() == target.pop() == MARKS.eos
-            assert inputs == [MARKS.bos, *target]
+            assert source.pop() == target.pop() == SPECIAL.eos
+            assert inputs == [SPECIAL.bos, *target]
             assert not batch.source[index, batch.source_lengths[index] :].any()
             found.append((source, target))
         width = batch.source.shape[1]
@@ -230,7 +230,7 @@ def natural_pairs(count: int) -> EncodedPairs:
 
 
 def test_padding_of_natural_lengths_is_small() -> None:
-    assert PairBatches(natural_pairs(12_000), 800, MARKS, seed=0).padding_ratio < 1.1
+    assert PairBatches(natural_pairs(12_000), 800, SPECIAL, seed=0).padding_ratio < 1.1
 
 
 def same(first: object, second: object) -> bool:
@@ -248,7 +248,7 @@ def test_batches_depend_on_seed_and_epoch_alone(renewed: bool) -> None:
         )
 
     def make() -> PairBatches:
-        return PairBatches(renew(0), 30, MARKS, seed=1, renew=renew if renewed else None)
+        return PairBatches(renew(0), 30, SPECIAL, seed=1, renew=renew if renewed else None)
 
     batches = make()
     whole = list(batches.iterate(3))
@@ -264,7 +264,7 @@ def test_batches_depend_on_seed_and_epoch_alone(renewed: bool) -> None:
 
 def test_an_epoch_with_fewer_pairs_keeps_the_number_of_batches() -> None:
     pairs = {0: natural_pairs(60), 1: natural_pairs(50), 2: natural_pairs(2)}
-    batches = PairBatches(pairs[0], 60, MARKS, seed=0, renew=pairs.__getitem__)
+    batches = PairBatches(pairs[0], 60, SPECIAL, seed=0, renew=pairs.__getitem__)
     assert len(list(batches.iterate(1))) == len(batches)
     assert sum(len(batch.targets) for batch in batches.iterate(1)) == 50
     with pytest.raises(DataError, match="Epoch 2 has fewer pairs"):

@@ -123,7 +123,7 @@ def test_a_stream_decoder_goes_on_from_a_prompt() -> None:
     be, newline = tokenizer.encode("be\n")
     assert StreamDecoder(tokenizer, previous=be).push(be) == " be"
     assert StreamDecoder(tokenizer, previous=newline).push(be) == "be"
-    assert StreamDecoder(tokenizer, previous=tokenizer.marks.bos).push(be) == "be"
+    assert StreamDecoder(tokenizer, previous=tokenizer.special.bos).push(be) == "be"
 
 
 @pytest.mark.parametrize("kind", ["characters", "words", *OPEN])
@@ -142,8 +142,8 @@ def test_lone_surrogates_do_no_harm(trained: dict[str, TextTokenizer], kind: str
 @pytest.mark.parametrize("kind", ["characters", "words", *OPEN])
 def test_marks_and_pieces(trained: dict[str, TextTokenizer], kind: str) -> None:
     tokenizer = trained[kind]
-    assert tokenizer.marks[:3] == (0, 1, 2)
-    assert tokenizer.marks.unknown == (None if kind == "bytes" else 3)
+    assert tokenizer.special[:3] == (0, 1, 2)
+    assert tokenizer.special.unknown == (None if kind == "bytes" else 3)
     assert tokenizer.decode([1, *tokenizer.encode("The"), 2, 0, 0]) == "The"
     pieces = [tokenizer.piece(token) for token in range(tokenizer.size)]
     assert pieces[:3] == ["<pad>", "<bos>", "<eos>"]
@@ -240,7 +240,7 @@ def test_an_existing_model_is_taken_as_it_is(tmp_path: Path) -> None:
     path.write_bytes(model.getvalue())
     config = TokenizerConfig(kind="unigram", model=str(path))
     tokenizer = train_tokenizer(config, [])
-    assert tokenizer.marks == (0, 1, 2, 3)
+    assert tokenizer.special == (0, 1, 2, 3)
     assert tokenizer.decode(tokenizer.encode("The quick dog")) == "The quick dog"
     assert tokenizer.decode(tokenizer.encode("The 漢")) == "The \ufffd"
     with pytest.raises(DataError, match="choose bpe or unigram"):

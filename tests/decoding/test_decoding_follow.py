@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from fakes import MARKS, random_model
+from fakes import SPECIAL, random_model
 from textgen.decoding import decode, follow, follow_state, make_session
 from textgen.errors import PluginError
 from textgen.protocols import Batch, Beam, Session
@@ -66,7 +66,7 @@ def test_it_follows_rows_through_any_search(strategy: Any) -> None:
         random_model(vocabulary=7, spread=2.0),
         Batch(len(LIMITS)),
         [[1], [1, 4], [1, 5, 6], [1], [1, 4]],
-        marks=MARKS,
+        special=SPECIAL,
         limits=LIMITS,
         samples=3,
         filters=[diary],
@@ -97,7 +97,7 @@ class Stubborn:
 )
 def test_a_start_that_fails_is_named(what: Any, message: str) -> None:
     session = make_session(
-        random_model(), Batch(1), [[1]], marks=MARKS, limits=3, filters=[Stubborn(what)]
+        random_model(), Batch(1), [[1]], special=SPECIAL, limits=3, filters=[Stubborn(what)]
     )
     with pytest.raises(PluginError, match=f"The filter Stubborn.*{message}"):
         decode(Sample(), session)
@@ -114,5 +114,7 @@ class Warm:
 
 
 def test_an_option_may_be_called_start() -> None:
-    session = make_session(random_model(), Batch(1), [[1]], marks=MARKS, limits=3, filters=[Warm()])
+    session = make_session(
+        random_model(), Batch(1), [[1]], special=SPECIAL, limits=3, filters=[Warm()]
+    )
     assert decode(Sample(), session).tokens.shape[0] == 1

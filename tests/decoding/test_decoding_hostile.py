@@ -16,7 +16,7 @@ from textgen.decoding import make_session
 from textgen.decoding.chain import Registries, default_registries, resolve
 from textgen.errors import PluginError
 from textgen.protocols import Batch
-from textgen.testing import TOY_MARKS, ToyTokenizer, toy_load, toy_model
+from textgen.testing import TOY_SPECIAL, ToyTokenizer, toy_load, toy_model
 
 CODE = """
 from dataclasses import dataclass, replace
@@ -198,7 +198,7 @@ def registries(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Regist
 def use(registries: Registries, decode: str) -> None:
     chain = resolve(decode, (), registries).bind(ToyTokenizer(), toy_load)
     model = toy_model(vocabulary=ToyTokenizer.size)
-    chain.decode(make_session(model, Batch(2), [[], []], marks=TOY_MARKS, limits=3))
+    chain.decode(make_session(model, Batch(2), [[], []], special=TOY_SPECIAL, limits=3))
 
 
 @pytest.mark.parametrize("name", [name for name in (*FILTERS, *STRATEGIES) if name != "good"])

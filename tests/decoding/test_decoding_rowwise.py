@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from fakes import MARKS, FixedRandom, random_model
+from fakes import SPECIAL, FixedRandom, random_model
 from textgen.decoding import decode, follow, make_session
 from textgen.decoding.binding import Binder
 from textgen.decoding.chain import Chain
@@ -82,7 +82,7 @@ def session_of(rows: Sequence[int], filters: tuple[Filter, ...], **options: Any)
         random_model(vocabulary=8, spread=2.0),
         batch,
         [PREFIXES[row] for row in rows],
-        marks=MARKS,
+        special=SPECIAL,
         limits=[LIMITS[row] for row in rows],
         seeds=[SEEDS[row] for row in rows],
         filters=filters,

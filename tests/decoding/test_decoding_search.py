@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from fakes import MARKS, FakeModel, FixedRandom, random_model
+from fakes import SPECIAL, FakeModel, FixedRandom, random_model
 from textgen.decoding import decode, make_session, rescore, score, search
 from textgen.errors import PluginError, TextgenError, UsageError
 from textgen.protocols import Batch, Beam, Hypotheses, Pick, Session, Strategy
@@ -32,7 +32,7 @@ def session_of(
     sources = torch.tensor([[row % 3, 4, 5] for row in range(len(prefixes))])
     lengths = torch.tensor([1 + row % 3 for row in range(len(prefixes))])
     batch = Batch(len(prefixes), sources, lengths)
-    return make_session(model, batch, prefixes, marks=MARKS, limits=limits, **options)
+    return make_session(model, batch, prefixes, special=SPECIAL, limits=limits, **options)
 
 
 def test_greedy_takes_the_argmax_of_each_step() -> None:
@@ -43,7 +43,7 @@ def test_greedy_takes_the_argmax_of_each_step() -> None:
         for place in range(len(tokens)):
             costs = [
                 model.log_prob(row, [*prefix, *tokens[:place]], [token])[0]
-                if token not in (MARKS.pad, MARKS.bos)
+                if token not in (SPECIAL.pad, SPECIAL.bos)
                 else -1e9
                 for token in range(6)
             ]
@@ -63,9 +63,9 @@ def test_scores_equal_a_teacher_forced_pass(strategy: object) -> None:
             if result.scores[row, k] > float("-inf"):
                 exact = sum(model.log_prob(row % 3, prefix, tokens))
                 assert float(result.log_probs[row, k]) == pytest.approx(exact, abs=1e-4)
-                ended = bool(tokens) and tokens[-1] == MARKS.eos
+                ended = bool(tokens) and tokens[-1] == SPECIAL.eos
                 assert bool(result.finished[row, k]) == ended
-            assert (result.tokens[row, k, len(tokens) :] == MARKS.pad).all()
+            assert (result.tokens[row, k, len(tokens) :] == SPECIAL.pad).all()
         assert (result.lengths[row] <= session.limit[row]).all()
 
 
@@ -104,7 +104,7 @@ def test_neighbours_order_and_batch_size_change_nothing(strategy: object) -> Non
             model,
             batch,
             [prefixes[row] for row in rows],
-            marks=MARKS,
+            special=SPECIAL,
             limits=[limits[row] for row in rows],
             seed=5,
             indices=rows,
@@ -165,7 +165,7 @@ def test_the_prefix_is_read_in_one_call_and_leavers_leave() -> None:
 def test_with_every_token_forbidden_eos_is_forced() -> None:
     def nothing_after_two(scores: Tensor, beam: Beam) -> Tensor:
         if beam.step < 2:
-            return scores.index_fill(-1, torch.tensor([MARKS.eos]), float("-inf"))
+            return scores.index_fill(-1, torch.tensor([SPECIAL.eos]), float("-inf"))
         return torch.full_like(scores, float("-inf"))
 
     for strategy in STRATEGIES:
@@ -173,21 +173,21 @@ def test_with_every_token_forbidden_eos_is_forced() -> None:
         found = decode(strategy, session)
         for row in range(2):
             assert found.lengths[row, 0] == 3
-            assert found.tokens[row, 0, 2] == MARKS.eos
+            assert found.tokens[row, 0, 2] == SPECIAL.eos
             assert found.finished[row, 0]
         torch.testing.assert_close(rescore(session, found), found.token_log_probs)
 
 
 def test_eos_at_the_limit_is_forced_when_asked_for() -> None:
     never = random_model()
-    never.logits[:, :, MARKS.eos] = -30.0
+    never.logits[:, :, SPECIAL.eos] = -30.0
     for strategy in STRATEGIES:
         cut = decode(strategy, session_of(never, [[1], [1]], [3, 5]))
         assert cut.lengths[:, 0].tolist() == [3, 5]
         assert not cut.finished[:, 0].any()
         ended = decode(strategy, session_of(never, [[1], [1]], [3, 5], eos_at_limit=True))
         assert ended.lengths[:, 0].tolist() == [3, 5]
-        assert ended.tokens[0, 0, 2] == ended.tokens[1, 0, 4] == MARKS.eos
+        assert ended.tokens[0, 0, 2] == ended.tokens[1, 0, 4] == SPECIAL.eos
         assert ended.finished[:, 0].all()
         assert (ended.log_probs[:, 0] < -25).all()
 
@@ -210,7 +210,7 @@ def test_dead_rows_stay_dead() -> None:
         index = totals.topk(4, 1).indices
         return Pick(index // 5, index % 5)
 
-    session = make_session(model, Batch(2), [[1], [1]], marks=MARKS, limits=3)
+    session = make_session(model, Batch(2), [[1], [1]], special=SPECIAL, limits=3)
     found = search(session, wide)
     assert found.scores.shape == (2, 4)
     for row in range(2):
@@ -222,7 +222,7 @@ def test_dead_rows_stay_dead() -> None:
         ]
         assert sorted(texts) == [(2,), (4, 2), (4, 4, 2), (4, 4, 4)]
         assert len(set(texts)) == len(texts)
-    one = search(make_session(model, Batch(1), [[1]], marks=MARKS, limits=1), wide)
+    one = search(make_session(model, Batch(1), [[1]], special=SPECIAL, limits=1), wide)
     assert (one.scores[0] > float("-inf")).tolist() == [True, True, False, False]
     assert one.lengths[0].tolist() == [1, 1, 0, 0]
     assert not one.finished[0, 2:].any()
@@ -236,7 +236,7 @@ def test_a_watch_stops_rows() -> None:
         return beam.tokens[:, :, -1] == 5 if beam.step >= 2 else None
 
     model = random_model()
-    model.logits[:, :, MARKS.eos] = -30.0
+    model.logits[:, :, SPECIAL.eos] = -30.0
     for strategy in STRATEGIES:
         found = decode(strategy, session_of(model, [[1], [1, 3]], 40, watch=watch))
         for row in range(2):
@@ -250,9 +250,9 @@ def test_a_watch_stops_rows() -> None:
 def test_no_sources_and_no_steps() -> None:
     model = random_model()
     for strategy in STRATEGIES:
-        none = decode(strategy, make_session(model, Batch(0), [], marks=MARKS, limits=5))
+        none = decode(strategy, make_session(model, Batch(0), [], special=SPECIAL, limits=5))
         assert none.tokens.shape[0] == 0
-        empty = decode(strategy, make_session(model, Batch(2), [[], []], marks=MARKS, limits=0))
+        empty = decode(strategy, make_session(model, Batch(2), [[], []], special=SPECIAL, limits=0))
         assert empty.tokens.shape[::2] == (2, 0)
         assert empty.scores[:, 0].tolist() == [0, 0]
         assert not empty.finished.any()
@@ -260,7 +260,7 @@ def test_no_sources_and_no_steps() -> None:
 
 def test_long_outputs_outgrow_the_first_buffers() -> None:
     model = random_model(vocabulary=9)
-    model.logits[:, :, MARKS.eos] = -40.0
+    model.logits[:, :, SPECIAL.eos] = -40.0
     for strategy in STRATEGIES:
         session = session_of(model, [[1], [1, 4]], 150)
         found = decode(strategy, session)
@@ -373,7 +373,7 @@ def test_a_model_that_says_nan_is_an_error_and_not_a_plugin() -> None:
     for filters in ((), (Temperature(0.5),)):
         for strategy in STRATEGIES:
             model = random_model()
-            model.logits[:, :, MARKS.eos] = -30.0
+            model.logits[:, :, SPECIAL.eos] = -30.0
             model.logits[:, 3:] = float("nan")
             session = session_of(model, [[1], [1, 4]], 30, filters=filters)
             with pytest.raises(TextgenError, match="not a number") as caught:
@@ -384,7 +384,7 @@ def test_a_model_that_says_nan_is_an_error_and_not_a_plugin() -> None:
 def test_the_same_fixed_number_gives_the_quantile() -> None:
     logits = torch.tensor([0.0, 0.0, 0.125, 0.125, 0.25, 0.5]).log().expand(1, 13, 6)
     for value, token in ((0.01, 2), (0.13, 3), (0.26, 4), (0.49, 4), (0.51, 5), (0.99, 5)):
-        session = make_session(FakeModel(logits), Batch(1), [[]], marks=MARKS, limits=1)
+        session = make_session(FakeModel(logits), Batch(1), [[]], special=SPECIAL, limits=1)
         found = decode(Sample(), replace(session, random=FixedRandom(value)))
         assert found.tokens.item() == token
 

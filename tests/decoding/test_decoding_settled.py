@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from fakes import MARKS, random_model
+from fakes import SPECIAL, random_model
 from textgen.decoding import decode, make_session
 from textgen.protocols import Batch, Session
 from textgen_decoders.beam import BeamSearch
@@ -46,7 +46,7 @@ def session_of(seed: int, told: Told | None, spread: float = 2.5, **options: Any
         random_model(vocabulary=7, seed=seed, spread=spread),
         Batch(len(LIMITS), sources, lengths),
         [[1, 4]] * len(LIMITS),
-        marks=MARKS,
+        special=SPECIAL,
         limits=LIMITS,
         seed=seed,
         settled=told,

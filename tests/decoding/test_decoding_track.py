@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from fakes import MARKS, random_model
+from fakes import SPECIAL, random_model
 from textgen.decoding import decode, make_session
 from textgen.decoding.track import Track
 from textgen.protocols import Batch, Beam
@@ -49,7 +49,7 @@ def test_a_beam_looked_at_late_shows_its_own_step(strategy: BeamSearch | Sample)
     at_once: list[tuple[Tensor, Tensor]] = []
     batch = Batch(3, torch.tensor([[0, 4, 5], [1, 4, 5], [2, 4, 5]]), torch.tensor([1, 2, 3]))
     session = make_session(
-        random_model(), batch, [[1]] * 3, marks=MARKS, limits=[40, 5, 40], samples=2
+        random_model(), batch, [[1]] * 3, special=SPECIAL, limits=[40, 5, 40], samples=2
     )
 
     def looks(beam: Beam) -> None:
@@ -67,7 +67,7 @@ def test_a_beam_looked_at_late_shows_its_own_step(strategy: BeamSearch | Sample)
 
 def test_a_beam_has_no_other_attributes() -> None:
     seen: list[Beam] = []
-    session = make_session(random_model(), Batch(1), [[1]], marks=MARKS, limits=3)
+    session = make_session(random_model(), Batch(1), [[1]], special=SPECIAL, limits=3)
     decode(Sample(), replace(session, watch=seen.append))
     with pytest.raises(AttributeError, match="a beam has no 'history'"):
         _ = seen[0].history  # type: ignore[attr-defined]

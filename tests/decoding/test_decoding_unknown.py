@@ -10,9 +10,9 @@ import torch
 from fakes import random_model
 from textgen.decoding.chain import default_registries, resolve
 from textgen.decoding.session import make_session
-from textgen.protocols import Batch, Marks
+from textgen.protocols import Batch, SpecialTokens
 
-MARKS = Marks(0, 1, 2, 3)
+SPECIAL = SpecialTokens(0, 1, 2, 3)
 V = 7
 STRATEGIES = [
     "greedy",
@@ -29,7 +29,7 @@ STRATEGIES = [
 class Words:
     """A tokenizer of letters for plugins that need one."""
 
-    marks, size = MARKS, V
+    special, size = SPECIAL, V
 
     def encode(self, text: str) -> list[int]:
         return [4 + "abc".index(each) for each in text if each in "abc"]
@@ -42,7 +42,7 @@ def decoded(spec: str, **options: Any) -> Any:
     torch.manual_seed(1)
     model = random_model(V, seed=5, spread=0.3)
     session = make_session(
-        Liking(model), Batch(4), [[]] * 4, marks=MARKS, limits=6, samples=3, **options
+        Liking(model), Batch(4), [[]] * 4, special=SPECIAL, limits=6, samples=3, **options
     )
     chain = resolve(spec, [], default_registries()).bind(Words())  # type: ignore[arg-type]
     return chain.decode(session)

@@ -53,7 +53,7 @@ def test_lines_are_cut_in_halves_and_keep_their_eos(lines: LoadedModel) -> None:
     pieces = cut_excerpts(lines, Texts([TEXT]), 9, 100)
     assert len(pieces) == 3
     for piece, line in zip(pieces, TEXT.splitlines(), strict=True):
-        assert piece.tokens[-1] == lines.tokenizer.marks.eos
+        assert piece.tokens[-1] == lines.tokenizer.special.eos
         assert f"{piece.prompt} {piece.text.strip()}" == lines.tokenizer.decode(
             lines.tokenizer.encode(line)
         )

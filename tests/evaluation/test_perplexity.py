@@ -22,7 +22,7 @@ def nll_of(loaded: LoadedModel, tokens: list[int]) -> float:
     model = loaded.model.double()
     state, total = model.begin(Batch(1)), 0.0
     with torch.no_grad():
-        for before, token in zip([loaded.tokenizer.marks.bos, *tokens], tokens, strict=False):
+        for before, token in zip([loaded.tokenizer.special.bos, *tokens], tokens, strict=False):
             logits, state = model(torch.tensor([[before]]), state)
             total -= float(logits[0, 0].log_softmax(-1)[token])
     model.float()
@@ -47,7 +47,7 @@ def test_a_stream(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, window: int) 
 def test_documents_are_divided_by_eos(tmp_path: Path) -> None:
     loaded = load_model(str(save_language_model(tmp_path / "m")))
     found = perplexity(loaded, Texts(["To be", "to"]))
-    tokens = [*loaded.tokenizer.encode("To be"), loaded.tokenizer.marks.eos]
+    tokens = [*loaded.tokenizer.encode("To be"), loaded.tokenizer.special.eos]
     expected = nll_of(loaded, [*tokens, *loaded.tokenizer.encode("to")])
     assert found.nll == pytest.approx(expected, rel=1e-5)
     assert found.tokens == 8
@@ -57,7 +57,7 @@ def test_documents_are_divided_by_eos(tmp_path: Path) -> None:
 def test_lines_begin_afresh_and_end_with_eos(tmp_path: Path) -> None:
     loaded = load_model(str(save_language_model(tmp_path / "m", unit="lines")))
     found = perplexity(loaded, Texts(["To be\n\nor not\nto"]))
-    eos = loaded.tokenizer.marks.eos
+    eos = loaded.tokenizer.special.eos
     lines = [[*loaded.tokenizer.encode(line), eos] for line in ("To be", "or not", "to")]
     assert found.nll == pytest.approx(sum(nll_of(loaded, line) for line in lines), rel=1e-5)
     assert found.tokens == 16

@@ -76,12 +76,12 @@ def test_attention_comes_with_the_tokens_as_text(mt: textgen.LoadedTranslator) -
 def test_unknown_words_are_replaced(tmp_path: Path) -> None:
     save_translator(tmp_path / "one")
     model = textgen.load(tmp_path / "one", kind=textgen.LoadedTranslator)
-    unknown = model.tokenizer.marks.unknown
+    unknown = model.tokenizer.special.unknown
     assert unknown is not None
 
     def unknown_words(log_probs: Tensor, beam: Beam) -> Tensor:
         best = torch.full_like(log_probs, -50.0)
-        best[..., unknown if beam.step < 2 else model.tokenizer.marks.eos] = 0.0
+        best[..., unknown if beam.step < 2 else model.tokenizer.special.eos] = 0.0
         return best
 
     source = "zebras suffer"

@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from fakes import MARKS, FakeModel, all_outputs, random_model
+from fakes import SPECIAL, FakeModel, all_outputs, random_model
 from textgen.decoding import decode, make_session
 from textgen.errors import UsageError
 from textgen.protocols import Batch, Session
@@ -26,7 +26,7 @@ def session_of(
     sources = torch.tensor([[row % 3, 4, 5] for row in range(size)])
     lengths = torch.tensor([1 + row % 3 for row in range(size)])
     batch = Batch(size, sources, lengths)
-    return make_session(model, batch, [PREFIX] * size, marks=MARKS, limits=limits, **options)
+    return make_session(model, batch, [PREFIX] * size, special=SPECIAL, limits=limits, **options)
 
 
 def penalty(kind: str, alpha: float, length: int) -> float:
@@ -142,9 +142,9 @@ def plain_beam(model: FakeModel, width: int, limit: int, row: int) -> tuple[list
             reverse=True,
         )[: 2 * width]
         for score, tokens in moves[:width]:
-            if tokens[-1] == MARKS.eos:
+            if tokens[-1] == SPECIAL.eos:
                 best = max(best, (score, tokens))
-        running = [move for move in moves if move[1][-1] != MARKS.eos][:width]
+        running = [move for move in moves if move[1][-1] != SPECIAL.eos][:width]
         if step == limit - 1:
             best = max(best, *running)
     return best[1], best[0]
@@ -174,7 +174,7 @@ def test_first_stops_with_the_first_that_finish() -> None:
 
 def test_coverage_needs_attention_and_says_so() -> None:
     model = random_model()
-    session = make_session(model, Batch(1), [[]], marks=MARKS, limits=3)
+    session = make_session(model, Batch(1), [[]], special=SPECIAL, limits=3)
     with pytest.raises(UsageError, match="attention"):
         decode(BeamSearch(coverage=0.2), session)
 

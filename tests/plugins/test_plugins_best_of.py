@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from fakes import MARKS, FakeModel, random_model
+from fakes import SPECIAL, FakeModel, random_model
 from small_models import save_language_model, save_translator
 from source_jobs import LIMITS, PREFIXES, TEXTS, Jobs, all_differ, told
 from textgen.data.tokenizers.characters import CharacterTokenizer
@@ -62,7 +62,7 @@ def ready(strategy: BestOf, tokenizer: Tokenizer = LETTERS) -> Chain:
 
 def language(other: Other, text: str) -> int:
     assert other.source_tokenizer is not None
-    first = [*other.source_tokenizer.encode(text), MARKS.eos][0]
+    first = [*other.source_tokenizer.encode(text), SPECIAL.eos][0]
     return first % len(other.model.logits)
 
 
@@ -77,11 +77,11 @@ def others(options: BestOf, row: int, tokens: Sequence[int]) -> float:
     text = LETTERS.decode(tokens)
     if options.channel:
         back = MODELS[options.channel]
-        target = [*OTHERS.encode(TEXTS[row]), MARKS.eos]
+        target = [*OTHERS.encode(TEXTS[row]), SPECIAL.eos]
         found = sum(back.model.log_prob(language(back, text), [1], target))
         total += options.channel_weight * found
     if options.lm:
-        ends = [MARKS.eos] if options.lm_eos and MARKS.eos in tokens else []
+        ends = [SPECIAL.eos] if options.lm_eos and SPECIAL.eos in tokens else []
         found = sum(MODELS[options.lm].model.log_prob(0, [1], [*OTHERS.encode(text), *ends]))
         total += options.lm_weight * found
     return total
@@ -209,7 +209,7 @@ def test_a_language_model_of_other_tokens_reads_the_prompt(tmp_path: Path) -> No
     words = second.tokenizer
     values = []
     for each in found:
-        task = Task([MARKS.bos, *words.encode(request.prompt)], words.encode(each.text))
+        task = Task([SPECIAL.bos, *words.encode(request.prompt)], words.encode(each.text))
         values.append(each.log_prob + 2 * log_probs(second, [task])[0])
     assert values == sorted(values, reverse=True)
     assert len({each.text for each in found}) == len(found) > 2

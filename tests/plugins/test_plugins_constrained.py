@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from fakes import MARKS, FakeModel, all_outputs, random_model
+from fakes import SPECIAL, FakeModel, all_outputs, random_model
 from source_jobs import LIMITS, Jobs, all_differ
 from textgen.decoding import decode, make_session
 from textgen.errors import UsageError
@@ -26,7 +26,7 @@ Phrase = tuple[tuple[int, ...], ...]
 
 def session_of(model: FakeModel, limits: object = LIMIT, **options: object) -> Session:
     batch = Batch(3, torch.tensor([[0], [1], [2]]), torch.tensor([1, 1, 1]))
-    return make_session(model, batch, [PREFIX] * 3, marks=MARKS, limits=limits, **options)
+    return make_session(model, batch, [PREFIX] * 3, special=SPECIAL, limits=limits, **options)
 
 
 def times(output: Sequence[int], phrase: Phrase) -> int:
@@ -139,7 +139,7 @@ def test_what_cannot_be_finished_is_the_best_effort_and_says_so() -> None:
 
 def test_a_filter_that_leaves_only_the_end_ends_it_unfinished() -> None:
     def two_tokens(log_probs: Tensor, beam: Beam) -> Tensor:
-        others = torch.arange(7) != MARKS.eos
+        others = torch.arange(7) != SPECIAL.eos
         return log_probs.masked_fill(others, float("-inf")) if beam.step == 2 else log_probs
 
     session = session_of(random_model(7), filters=(two_tokens,))
@@ -156,7 +156,7 @@ def test_the_session_may_force_the_end() -> None:
     for row in range(3):
         output = found.tokens[row, 0, : found.lengths[row, 0]].tolist()
         assert {5, 6} <= set(output)
-        assert output[-1] == MARKS.eos
+        assert output[-1] == SPECIAL.eos
     assert found.finished.all()
 
 
@@ -204,7 +204,7 @@ class Letters:
     """A tokenizer of five pieces after the marks."""
 
     size = 9
-    marks = MARKS
+    special = SPECIAL
     pieces = ("", "", "", "?", "a", "b", " a", " ", "ab")
 
     def encode(self, text: str) -> list[int]:

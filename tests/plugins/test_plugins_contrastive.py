@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from fakes import MARKS, FakeModel, random_model
+from fakes import SPECIAL, FakeModel, random_model
 from small_models import save_language_model, save_translator
 from textgen.decoding import decode, make_session, rescore
 from textgen.loading import load_model
@@ -34,7 +34,7 @@ def session_of(model: FakeModel, rows: list[int], **options: Any) -> Session:
             torch.tensor([1 + row % 3 for row in rows]),
         ),
         [PREFIXES[row] for row in rows],
-        marks=MARKS,
+        special=SPECIAL,
         limits=[LIMITS[row] for row in rows],
         **options,
     )
@@ -50,7 +50,7 @@ def read(model: Any, batch: Batch, tokens: list[int]) -> tuple[list[list[float]]
     with torch.inference_mode():
         features, _ = model.features(torch.tensor([tokens]), model.begin(batch))
         logits = model.output(features)[0, -1].double()
-        logits[[MARKS.pad, MARKS.bos]] = float("-inf")
+        logits[[SPECIAL.pad, SPECIAL.bos]] = float("-inf")
     return features[0].double().tolist(), logits.softmax(0).tolist()
 
 
@@ -101,8 +101,8 @@ def test_it_is_the_slow_reference(options: Contrastive, kept: int | None) -> Non
         source = Batch(1, torch.tensor([[row % 3, 4, 5]]), torch.tensor([1 + row % 3]))
         output = found.tokens[row, 0, : found.lengths[row, 0]].tolist()
         follows(model, source, PREFIXES[row], output, options, kept=kept)
-        assert output[-1:] == [MARKS.eos] or len(output) == LIMITS[row]
-        assert bool(found.finished[row, 0]) == (output[-1:] == [MARKS.eos])
+        assert output[-1:] == [SPECIAL.eos] or len(output) == LIMITS[row]
+        assert bool(found.finished[row, 0]) == (output[-1:] == [SPECIAL.eos])
         differs += output != plain.tokens[row, 0, : plain.lengths[row, 0]].tolist()
     assert differs > 1
 
@@ -110,10 +110,12 @@ def test_it_is_the_slow_reference(options: Contrastive, kept: int | None) -> Non
 @pytest.mark.parametrize("options", [Contrastive(5, 0.6), Contrastive(12, 0.3)])
 def test_it_is_the_slow_reference_on_a_language_model(tmp_path: Path, options: Contrastive) -> None:
     loaded = load_model(str(save_language_model(tmp_path / "model", sharpness=2.0)))
-    model, marks = loaded.model, loaded.tokenizer.marks
-    assert (marks.pad, marks.bos) == (MARKS.pad, MARKS.bos)
-    prefixes = [[marks.bos, *loaded.tokenizer.encode(text)] for text in ("To be", "W", "", "The s")]
-    session = make_session(model, Batch(4), prefixes, marks=marks, limits=[12, 3, 20, 9])
+    model, special = loaded.model, loaded.tokenizer.special
+    assert (special.pad, special.bos) == (SPECIAL.pad, SPECIAL.bos)
+    prefixes = [
+        [special.bos, *loaded.tokenizer.encode(text)] for text in ("To be", "W", "", "The s")
+    ]
+    session = make_session(model, Batch(4), prefixes, special=special, limits=[12, 3, 20, 9])
     found = decode(options, session)
     assert not torch.equal(found.tokens, decode(Greedy(), session).tokens)
     for row, prefix in enumerate(prefixes):
@@ -123,13 +125,13 @@ def test_it_is_the_slow_reference_on_a_language_model(tmp_path: Path, options: C
 
 def test_it_is_the_slow_reference_on_a_translator(tmp_path: Path) -> None:
     loaded = load_model(str(save_translator(tmp_path / "model")))
-    model, marks = loaded.model, loaded.tokenizer.marks
+    model, special = loaded.model, loaded.tokenizer.special
     sources = [loaded.require_source().encode(text) for text in ("to be", "the slings", "or")]
     longest = max(map(len, sources))
-    padded = torch.tensor([[*each, *[marks.pad] * (longest - len(each))] for each in sources])
+    padded = torch.tensor([[*each, *[special.pad] * (longest - len(each))] for each in sources])
     lengths = torch.tensor([len(each) for each in sources])
     session = make_session(
-        model, Batch(3, padded, lengths), [[], [6], []], marks=marks, limits=[8, 5, 9],
+        model, Batch(3, padded, lengths), [[], [6], []], special=special, limits=[8, 5, 9],
         attention=True,
     )  # fmt: skip
     options = Contrastive(6, 0.5)
@@ -137,7 +139,7 @@ def test_it_is_the_slow_reference_on_a_translator(tmp_path: Path) -> None:
     assert found.attention is not None
     assert found.attention.shape == (*found.tokens.shape, longest)
     torch.testing.assert_close(rescore(session, found), found.token_log_probs)
-    for row, prefix in enumerate(([marks.bos], [marks.bos, 6], [marks.bos])):
+    for row, prefix in enumerate(([special.bos], [special.bos, 6], [special.bos])):
         batch = Batch(1, padded[row : row + 1, : lengths[row]], lengths[row : row + 1])
         output = found.tokens[row, 0, : found.lengths[row, 0]].tolist()
         follows(model, batch, prefix, output, options)
@@ -171,7 +173,7 @@ def test_neighbours_order_batch_size_and_seeds_change_nothing() -> None:
 
 def test_it_reads_all_candidates_in_one_call() -> None:
     model = random_model(vocabulary=8, seed=3)
-    model.logits[:, :, MARKS.eos] = -30.0
+    model.logits[:, :, SPECIAL.eos] = -30.0
     session = session_of(model, [0, 2], filters=[])
     decode(Contrastive(4, 0.5), session)
     # the prefix twice, for the search and for its features, then candidates and choice in turn
@@ -192,8 +194,8 @@ def test_forbidden_tokens_are_no_candidates_and_nothing_to_do_is_done() -> None:
         output = found.tokens[row, 0, : found.lengths[row, 0]].tolist()
         assert len(output) == min(4, LIMITS[row])
         assert set(output[:3]) <= {4, 5}
-        assert output[3:] == [MARKS.eos][: max(0, len(output) - 3)]
-    none = make_session(random_model(), Batch(0), [], marks=MARKS, limits=5)
+        assert output[3:] == [SPECIAL.eos][: max(0, len(output) - 3)]
+    none = make_session(random_model(), Batch(0), [], special=SPECIAL, limits=5)
     assert decode(Contrastive(), none).tokens.shape[0] == 0
-    empty = make_session(random_model(), Batch(2), [[], []], marks=MARKS, limits=0)
+    empty = make_session(random_model(), Batch(2), [[], []], special=SPECIAL, limits=0)
     assert decode(Contrastive(), empty).tokens.shape == (2, 1, 0)

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from fakes import MARKS, FakeModel, random_model
+from fakes import SPECIAL, FakeModel, random_model
 from textgen.decoding import decode, make_session, rescore
 from textgen.errors import UsageError
 from textgen.protocols import Batch, Beam, Session
@@ -25,7 +25,7 @@ def session_of(model: FakeModel, limits: object = None, **options: object) -> Se
     lengths = torch.tensor([1 + row % 3 for row in range(5)])
     batch = Batch(5, sources, lengths)
     limits = LIMITS if limits is None else limits
-    return make_session(model, batch, PREFIXES, marks=MARKS, limits=limits, **options)
+    return make_session(model, batch, PREFIXES, special=SPECIAL, limits=limits, **options)
 
 
 def penalty(kind: str, alpha: float, length: int) -> float:
@@ -49,8 +49,8 @@ def slow(model: FakeModel, row: int, options: DiverseBeam) -> list[Found]:
                     shy = score + cost - options.strength * chosen[token]
                     moves.append((shy, score + cost, [*tokens, token]))
             moves = sorted(moves, reverse=True)[: 2 * width]
-            ends = [move for move in moves[:width] if move[2][-1] == MARKS.eos]
-            on = [move for move in moves if move[2][-1] != MARKS.eos][:width]
+            ends = [move for move in moves[:width] if move[2][-1] == SPECIAL.eos]
+            on = [move for move in moves if move[2][-1] != SPECIAL.eos][:width]
             chosen.update(move[2][-1] for move in [*ends, *on])
             running[number] = [(score, tokens) for _, score, tokens in on]
             finished = ends if step < LIMITS[row] - 1 else [*ends, *on]
@@ -122,7 +122,7 @@ def test_groups_of_one_row_are_greedy_and_shy() -> None:
         texts = []
         for _ in range(3):
             tokens, own = [], []
-            while len(tokens) < LIMITS[row] and tokens[-1:] != [MARKS.eos]:
+            while len(tokens) < LIMITS[row] and tokens[-1:] != [SPECIAL.eos]:
                 others = [each[len(own)] for each in choices if len(each) > len(own)]
                 costs = {
                     token: model.log_prob(row % 3, [*PREFIXES[row], *tokens], [token])[0]
@@ -130,7 +130,7 @@ def test_groups_of_one_row_are_greedy_and_shy() -> None:
                     for token in range(2, 9)
                 }
                 first, second = sorted(costs, key=lambda token: -costs[token])[:2]
-                own.append([first, second] if first == MARKS.eos else [first])
+                own.append([first, second] if first == SPECIAL.eos else [first])
                 tokens.append(first)
             choices.append(own)
             texts.append(tuple(tokens))
@@ -201,7 +201,7 @@ def run(strategy: DiverseBeam, rows: list[int]) -> dict[int, object]:
         model,
         Batch(len(rows), sources, torch.tensor([1 + row % 3 for row in rows])),
         [prefixes[row] for row in rows],
-        marks=MARKS,
+        special=SPECIAL,
         limits=[limits[row] for row in rows],
         attention=True,
     )
@@ -229,7 +229,7 @@ def test_neighbours_order_and_batch_size_change_nothing(stop: str) -> None:
 def test_dead_rows_forbidden_tokens_and_nothing_to_do() -> None:
     logits = torch.full((1, 13, 5), float("-inf"))
     logits[:, :, 2], logits[:, :, 4] = 0.0, 0.5
-    session = make_session(FakeModel(logits), Batch(1), [[1]], marks=MARKS, limits=3, samples=9)
+    session = make_session(FakeModel(logits), Batch(1), [[1]], special=SPECIAL, limits=3, samples=9)
     found = decode(DiverseBeam(20, 2, 0.1), session)
     texts = {tuple(tokens) for _, tokens in outputs(found, 0)}
     assert texts == {(2,), (4, 2), (4, 4, 2), (4, 4, 4)}
@@ -238,8 +238,10 @@ def test_dead_rows_forbidden_tokens_and_nothing_to_do() -> None:
         return scores if beam.step < 1 else torch.full_like(scores, float("-inf"))
 
     found = decode(DiverseBeam(), replace(session_of(random_model()), filters=(nothing,)))
-    assert (found.tokens[0, 0, found.lengths[0, 0] - 1] == MARKS.eos).all()
-    none = decode(DiverseBeam(), make_session(random_model(), Batch(0), [], marks=MARKS, limits=5))
+    assert (found.tokens[0, 0, found.lengths[0, 0] - 1] == SPECIAL.eos).all()
+    none = decode(
+        DiverseBeam(), make_session(random_model(), Batch(0), [], special=SPECIAL, limits=5)
+    )
     assert none.tokens.shape[0] == 0
     empty = decode(DiverseBeam(n_best=3), session_of(random_model(), 0))
     assert empty.tokens.shape == (5, 3, 0)
@@ -254,7 +256,7 @@ def test_groups_must_share_the_width() -> None:
 
 
 def test_coverage_needs_attention_and_says_so() -> None:
-    session = make_session(random_model(), Batch(1), [[]], marks=MARKS, limits=3)
+    session = make_session(random_model(), Batch(1), [[]], special=SPECIAL, limits=3)
     with pytest.raises(UsageError, match="attention"):
         decode(DiverseBeam(coverage=0.2), session)
     translated = session_of(random_model())

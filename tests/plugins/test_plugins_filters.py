@@ -14,12 +14,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from fakes import MARKS, FixedRandom, make_beam, random_model
+from fakes import SPECIAL, FixedRandom, make_beam, random_model
 from textgen.config import describe
 from textgen.decoding import make_session
 from textgen.decoding.chain import default_registries, resolve
 from textgen.errors import UsageError
-from textgen.protocols import Batch, Beam, Filter, Marks
+from textgen.protocols import Batch, Beam, Filter, SpecialTokens
 from textgen.testing import ToyTokenizer
 from textgen_decoders.allowed import Allowed
 from textgen_decoders.banned import Banned
@@ -165,11 +165,11 @@ def test_top_n_sigma_uses_the_population_deviation_of_what_is_possible() -> None
 
 
 def test_xtc_drops_the_top_choices_but_the_least() -> None:
-    marks = Marks(pad=0, bos=1, eos=2, unknown=None)
+    special = SpecialTokens(pad=0, bos=1, eos=2, unknown=None)
     scores = logs(0, 0, Fraction(1, 10), Fraction(4, 10), Fraction(2, 10), Fraction(3, 10))
 
     def left(one: XTC, number: float = 0.3, given: Tensor = scores) -> list[int]:
-        beam = make_beam([[[]]], random=FixedRandom(number), marks=marks)
+        beam = make_beam([[[]]], random=FixedRandom(number), special=special)
         return [
             token for token, value in enumerate(one(given, beam)[0, 0].tolist()) if value > DEAD
         ]
@@ -304,7 +304,7 @@ def test_what_allowed_generates_consists_of_its_words() -> None:
     words = ["ca", "bb", "ab"]
     chain = resolve("allowed:" + str(words).replace("'", '"'), [], default_registries())
     session = make_session(
-        random_model(vocabulary=10), Batch(6), [[]] * 6, marks=MARKS, limits=30, seed=3
+        random_model(vocabulary=10), Batch(6), [[]] * 6, special=SPECIAL, limits=30, seed=3
     )
     found = chain.bind(Letters()).decode(session)
     for row in range(6):

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 
-from fakes import MARKS, random_model
+from fakes import SPECIAL, random_model
 from textgen.data.tokenizers.characters import CharacterTokenizer
 from textgen.decoding.chain import default_registries, resolve
 from textgen.decoding.session import make_session
@@ -44,7 +44,7 @@ def decode(strategy: str, filters: list[Any]) -> None:
     chain = resolve(strategy, [], REGISTRIES)
     chain = dataclasses.replace(chain, filters=tuple(filters)).bind(LETTERS)
     session = make_session(
-        random_model(LETTERS.size, seed=3), Batch(2), [[], [4]], marks=MARKS, limits=4
+        random_model(LETTERS.size, seed=3), Batch(2), [[], [4]], special=SPECIAL, limits=4
     )
     found = chain.decode(session)
     assert not found.scores.isnan().any()

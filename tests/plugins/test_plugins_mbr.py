@@ -13,7 +13,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fakes import MARKS, FakeModel, random_model
+from fakes import SPECIAL, FakeModel, random_model
 from source_jobs import LIMITS, Jobs, all_differ
 from textgen.data.tokenizers.characters import CharacterTokenizer
 from textgen.decoding import decode, make_session
@@ -66,7 +66,7 @@ def test_many_texts_are_compared_in_several_blocks() -> None:
 
 def session_of(model: FakeModel, limits: object = 6, **options: object) -> Session:
     batch = Batch(3, torch.tensor([[0], [1], [2]]), torch.tensor([1, 1, 1]))
-    return make_session(model, batch, [[]] * 3, marks=MARKS, limits=limits, **options)
+    return make_session(model, batch, [[]] * 3, special=SPECIAL, limits=limits, **options)
 
 
 def texts_of(session: Session, strategy: object, row: int) -> list[tuple[list[int], str]]:
@@ -99,7 +99,7 @@ def test_it_is_the_definition(name: str, candidates: str) -> None:
         for k in range(alive):
             tokens = found.tokens[row, k, : found.lengths[row, k]].tolist()
             assert expected[LETTERS.decode(tokens)] == pytest.approx(best[k], abs=1e-4)
-            total = sum(model.log_prob(row, [MARKS.bos], tokens))
+            total = sum(model.log_prob(row, [SPECIAL.bos], tokens))
             assert float(found.log_probs[row, k]) == pytest.approx(total, abs=1e-4)
 
 
@@ -112,7 +112,7 @@ def test_what_is_drawn_often_weighs_more() -> None:
 
 
 def test_without_a_tokenizer_a_token_is_a_letter_and_a_word() -> None:
-    assert text_of([1, 4, 5, 4, 2], None, MARKS) == "\U00010004 \U00010005 \U00010004"
+    assert text_of([1, 4, 5, 4, 2], None, SPECIAL) == "\U00010004 \U00010005 \U00010004"
     session = session_of(random_model(8), samples=2)
     for name in ("chrf", "bleu"):
         found = decode(MBR(n=8, utility=name), session)  # type: ignore[arg-type]

@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from fakes import MARKS, MEMORIES, FakeModel, FixedRandom, make_beam, random_model
+from fakes import MEMORIES, SPECIAL, FakeModel, FixedRandom, make_beam, random_model
 from textgen.decoding import decode, make_session, search
 from textgen.decoding.chain import default_registries, resolve
 from textgen.protocols import Batch, Beam, Filter, Pick, Session
@@ -23,11 +23,11 @@ def expected_bounds(
 ) -> list[tuple[float, set[int]]]:
     """μ before each token, and what may be chosen, step by step in plain Python."""
     bound, found, memory = 2 * tau, [], 0
-    for token in [MARKS.bos, *prefix]:
+    for token in [SPECIAL.bos, *prefix]:
         memory = (5 * memory + token + 1) % MEMORIES
     for token in tokens:
         row = model.logits[0, memory].double().tolist()
-        weights = {v: math.exp(x) for v, x in enumerate(row) if v not in {MARKS.pad, MARKS.bos}}
+        weights = {v: math.exp(x) for v, x in enumerate(row) if v not in {SPECIAL.pad, SPECIAL.bos}}
         # pad and bos are forbidden: a filter sees the others, which it normalises
         total = sum(weights.values())
         surprise = {v: -math.log2(weight / total) for v, weight in weights.items()}
@@ -81,7 +81,7 @@ def test_what_is_dropped_and_that_the_likeliest_stays() -> None:
 
 def test_the_bound_follows_the_surprise() -> None:
     """Of (1/2, 1/4, 1/8, 1/8) with μ = 2 the half and the quarter are left: 2/3 and 1/3."""
-    session = make_session(random_model(4), Batch(1), [[]], marks=MARKS, limits=9)
+    session = make_session(random_model(4), Batch(1), [[]], special=SPECIAL, limits=9)
     scores = torch.tensor([[[0.5, 0.25, 0.125, 0.125]]]).log()
     running = Mirostat(tau=1.0, eta=0.5).start(session)
     running(scores, make_beam([[[]]]))
@@ -96,17 +96,17 @@ def test_the_bound_follows_the_surprise() -> None:
 
 def test_sampling_follows_the_reference_whoever_leaves() -> None:
     model = random_model(vocabulary=9, languages=1, seed=4, spread=2.0)
-    model.logits[:, :, MARKS.eos] -= 3
+    model.logits[:, :, SPECIAL.eos] -= 3
     prefixes = [[3, 4], [], [5], [4, 4, 4, 3], [8], [7, 7]]
     spy = Spy(Mirostat(tau=1.5, eta=0.4))
     session = make_session(
-        model, Batch(6), prefixes, marks=MARKS, limits=[12, 3, 12, 15, 1, 8], seed=3, samples=3,
+        model, Batch(6), prefixes, special=SPECIAL, limits=[12, 3, 12, 15, 1, 8], seed=3, samples=3,
         filters=[spy],
     )  # fmt: skip
     decode(Sample(), session)
     checked = 0
     for source, output, left in spy.left:
-        if {MARKS.pad, MARKS.bos, MARKS.eos} & set(output):
+        if {SPECIAL.pad, SPECIAL.bos, SPECIAL.eos} & set(output):
             continue  # what finished rows get is not used
         wanted = expected_bounds(model, prefixes[source], [*output, 3], 1.5, 0.4)[-1]
         assert left == wanted[1], (source, output, wanted)
@@ -119,22 +119,26 @@ def test_beams_keep_their_own_bounds() -> None:
     model = random_model(vocabulary=9, languages=1, seed=6, spread=2.0)
     spy = Spy(Mirostat(tau=1.2, eta=0.5))
     prefixes = [[3], [], [5, 6]]
-    session = make_session(model, Batch(3), prefixes, marks=MARKS, limits=[9, 4, 12], filters=[spy])
+    session = make_session(
+        model, Batch(3), prefixes, special=SPECIAL, limits=[9, 4, 12], filters=[spy]
+    )
     decode(BeamSearch(width=4), session)
     lengths = [
         len(output)
         for source, output, left in spy.left
-        if not {MARKS.eos, MARKS.bos, MARKS.pad} & set(output)
+        if not {SPECIAL.eos, SPECIAL.bos, SPECIAL.pad} & set(output)
         and left == expected_bounds(model, prefixes[source], [*output, 3], 1.2, 0.5)[-1][1]
     ]
-    asked = [each for _, each, _ in spy.left if not {MARKS.eos, MARKS.bos, MARKS.pad} & set(each)]
+    asked = [
+        each for _, each, _ in spy.left if not {SPECIAL.eos, SPECIAL.bos, SPECIAL.pad} & set(each)
+    ]
     assert len(lengths) == len(asked)
     assert max(lengths) > 5
 
 
 def test_the_mean_surprise_comes_near_the_target() -> None:
     model = random_model(vocabulary=64, languages=1, seed=8, spread=1.0)
-    model.logits[:, :, MARKS.eos] = -60.0
+    model.logits[:, :, SPECIAL.eos] = -60.0
     for tau in (2.0, 4.0):
         noted: list[float] = []
 
@@ -148,7 +152,7 @@ def test_the_mean_surprise_comes_near_the_target() -> None:
             model,
             Batch(8),
             [[]] * 8,
-            marks=MARKS,
+            special=SPECIAL,
             limits=120,
             filters=[Mirostat(tau=tau, eta=0.2)],
             seed=5,
@@ -165,7 +169,7 @@ def test_by_name_it_is_sampled_with_and_stands_last() -> None:
 
 
 def test_a_forced_end_teaches_nothing() -> None:
-    session = make_session(random_model(5), Batch(1), [[]], marks=MARKS, limits=9)
+    session = make_session(random_model(5), Batch(1), [[]], special=SPECIAL, limits=9)
     running = Mirostat().start(session)
     running(torch.full((1, 1, 5), DEAD), make_beam([[[]]], random=FixedRandom(0.5)))
     running(torch.zeros(1, 1, 5), make_beam([[[2]]]))

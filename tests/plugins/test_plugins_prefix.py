@@ -8,7 +8,7 @@ import math
 import pytest
 import torch
 
-from fakes import MARKS, make_beam, random_model
+from fakes import SPECIAL, make_beam, random_model
 from textgen.data.tokenizers.characters import CharacterTokenizer
 from textgen.data.tokenizers.words import WordTokenizer
 from textgen.decoding import decode, make_session, rescore
@@ -61,14 +61,14 @@ def test_the_output_begins_with_it_and_the_model_pays(strategy: Strategy) -> Non
     model = random_model(SIZE, seed=3)
     prefixes, limits = [[], [4, 4], [7]], [6, 1, 9]
     session = make_session(
-        model, Batch(3), prefixes, marks=MARKS, limits=limits,
+        model, Batch(3), prefixes, special=SPECIAL, limits=limits,
         filters=[Prefix("cb").bind(TOKENIZER)],
     )  # fmt: skip
     found = decode(strategy, session)
     for row, limit in enumerate(limits):
         output = found.tokens[row, 0, : int(found.lengths[row, 0])].tolist()
         assert output[:2] == [6, 5][:limit]
-        wanted = model.log_prob(0, [MARKS.bos, *prefixes[row]], output)
+        wanted = model.log_prob(0, [SPECIAL.bos, *prefixes[row]], output)
         assert float(found.log_probs[row, 0]) == pytest.approx(sum(wanted), abs=1e-4)
 
 
@@ -103,7 +103,7 @@ LIMITS = [14, 3, 8, 1, 0]
 def run(one: Filter, strategy: Strategy, rows: list[int]) -> Hypotheses:
     model = random_model(SIZE, seed=11, languages=1)
     session = make_session(
-        model, Batch(len(rows)), [PREFIXES[row] for row in rows], marks=MARKS,
+        model, Batch(len(rows)), [PREFIXES[row] for row in rows], special=SPECIAL,
         limits=[LIMITS[row] for row in rows], indices=rows, seed=7, samples=2, filters=[one],
     )  # fmt: skip
     return decode(strategy, session)
@@ -135,7 +135,7 @@ def test_neighbours_change_nothing(one: Filter, strategy: Strategy) -> None:
 def test_what_is_recorded_is_what_the_model_says(one: Filter, strategy: Strategy) -> None:
     found = run(one, strategy, [0, 1, 2, 3, 4])
     model = random_model(SIZE, seed=11, languages=1)
-    session = make_session(model, Batch(5), PREFIXES, marks=MARKS, limits=LIMITS)
+    session = make_session(model, Batch(5), PREFIXES, special=SPECIAL, limits=LIMITS)
     again = rescore(session, found)
     real = found.scores > DEAD
     assert torch.allclose(again.sum(2)[real], found.log_probs[real], atol=1e-4)
@@ -150,9 +150,11 @@ def test_where_all_else_is_forbidden_the_end_is_forced(one: Filter) -> None:
 
     model = random_model(SIZE, seed=11)
     for filters in ([nothing, one], [one, nothing]):
-        session = make_session(model, Batch(2), [[], [4]], marks=MARKS, limits=5, filters=filters)
+        session = make_session(
+            model, Batch(2), [[], [4]], special=SPECIAL, limits=5, filters=filters
+        )
         found = decode(Sample(), session)
-        assert found.tokens.tolist() == [[[MARKS.eos]]] * 2
+        assert found.tokens.tolist() == [[[SPECIAL.eos]]] * 2
 
 
 def test_all_of_them_say_what_they_are() -> None:

@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from fakes import MARKS, random_model
+from fakes import SPECIAL, random_model
 from textgen.config import describe
 from textgen.decoding import decode, make_session, rescore
 from textgen.decoding.chain import Registries, resolve
@@ -39,8 +39,8 @@ def registries(tmp_path: Path) -> Registries:
 
 def run(registries: Registries, spec: str, filters: tuple[str, ...] = ()) -> Hypotheses:
     model = random_model(vocabulary=8, spread=2.0)
-    model.logits[:, :, MARKS.eos] = -20.0
-    session = make_session(model, Batch(3), [[1], [1, 4], [1]], marks=MARKS, limits=LENGTH)
+    model.logits[:, :, SPECIAL.eos] = -20.0
+    session = make_session(model, Batch(3), [[1], [1, 4], [1]], special=SPECIAL, limits=LENGTH)
     chain = resolve(spec, filters, registries)
     found = chain.decode(session)
     torch.testing.assert_close(rescore(session, found), found.token_log_probs)
@@ -73,7 +73,7 @@ def test_the_filter_that_keeps_something(registries: Registries) -> None:
     look = Formula(registries.filters.build("fading-echo:cost=1.5,decay=0.5"))
     model = random_model(vocabulary=8, spread=2.0)
     session = make_session(
-        model, Batch(3), [[1], [1, 4], [1]], marks=MARKS, limits=[9, 30, 20], filters=[look]
+        model, Batch(3), [[1], [1, 4], [1]], special=SPECIAL, limits=[9, 30, 20], filters=[look]
     )
     decode(BeamSearch(width=4), session)
     assert look.steps > 8
@@ -126,7 +126,7 @@ def test_the_strategy_of_thirty_lines(registries: Registries) -> None:
     assert not torch.equal(slips.tokens, greedy.tokens)
     strategy = registries.strategies.build("second-best:q=0.3,tries=3")
     session = make_session(
-        random_model(vocabulary=8), Batch(5), [[1]] * 5, marks=MARKS, limits=LENGTH
+        random_model(vocabulary=8), Batch(5), [[1]] * 5, special=SPECIAL, limits=LENGTH
     )
     again = decode(strategy, session)
     torch.testing.assert_close(rescore(session, again), again.token_log_probs)

@@ -20,7 +20,7 @@ from textgen.data.tokenizers.words import WordTokenizer
 from textgen.decoding import decode, make_session
 from textgen.decoding.chain import default_registries, describe, resolve
 from textgen.errors import UsageError
-from textgen.protocols import Batch, Marks, Tokenizer
+from textgen.protocols import Batch, SpecialTokens, Tokenizer
 from textgen_decoders.beam import BeamSearch
 from textgen_decoders.regex import Regex, RegexTokens
 from textgen_decoders.sample import Sample
@@ -33,7 +33,7 @@ class Pieces:
 
     def __init__(self, *pieces: str) -> None:
         self.pieces = ("", "", "", *pieces)
-        self.size, self.marks = len(self.pieces), Marks(0, 1, 2, None)
+        self.size, self.special = len(self.pieces), SpecialTokens(0, 1, 2, None)
 
     def encode(self, text: str) -> list[int]:
         raise NotImplementedError(text)
@@ -84,8 +84,8 @@ def wanted(
 def check(pattern: str, tokenizer: Tokenizer, length: int) -> None:
     """The filter lets end what matches, and lets nothing begin that could not match."""
     one = Regex(pattern).bind(tokenizer)
-    eos = tokenizer.marks.eos
-    words = set(range(tokenizer.size)) - {tokenizer.marks.pad, tokenizer.marks.bos, eos}
+    eos = tokenizer.special.eos
+    words = set(range(tokenizer.size)) - {tokenizer.special.pad, tokenizer.special.bos, eos}
     matching = wanted(pattern, tokenizer, words, length)
     assert list(everything(one, tokenizer.size, eos, length)) == matching
     beginnings = {output[:end] for output in matching for end in range(len(output) + 1)}
@@ -167,7 +167,7 @@ def subwords(request: pytest.FixtureRequest) -> TextTokenizer:
 def test_subwords_in_every_spelling(pattern: str, subwords: TextTokenizer) -> None:
     """Every row of tokens that spells a match, bytes included, and nothing else."""
     one = Regex(pattern).bind(subwords)
-    eos = subwords.marks.eos
+    eos = subwords.special.eos
     found = set(everything(one, subwords.size, eos, 8))
     texts = {subwords.decode(output) for output in found}
     assert texts
@@ -216,7 +216,7 @@ def spellings(text: str, tokenizer: TextTokenizer) -> set[tuple[int, ...]]:
 def test_bytes_may_end_within_a_character(pattern: str, texts: list[str]) -> None:
     tokenizer = ByteTokenizer()
     one = Regex(pattern).bind(tokenizer)
-    found = list(everything(one, tokenizer.size, tokenizer.marks.eos, 8))
+    found = list(everything(one, tokenizer.size, tokenizer.special.eos, 8))
     assert sorted(found) == sorted(tuple(tokenizer.encode(text)) for text in texts)
 
 
@@ -290,7 +290,8 @@ def test_what_is_generated_matches(strategy: Sample | BeamSearch) -> None:
     pattern = r"[ab]{1,3}( c{1,2}){0,2}\."
     one = Regex(pattern).bind(tokenizer)
     session = make_session(
-        random_model(tokenizer.size), Batch(5), [[4], [], [5, 6], [8], []], marks=tokenizer.marks,
+        random_model(tokenizer.size), Batch(5), [[4], [], [5, 6], [8], []],
+        special=tokenizer.special,
         limits=[12, 12, 12, 12, 3], seed=1, samples=2, filters=[one],
     )  # fmt: skip
     found = decode(strategy, session)

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from fakes import MARKS, random_model
+from fakes import SPECIAL, random_model
 from textgen.decoding import decode
 from textgen.decoding.rowwise import rowwise
 from textgen.decoding.session import make_session
@@ -55,7 +55,7 @@ def first_step(shift: float, *filters: Any) -> tuple[Tensor, Tensor]:
     model = Shifted(random_model(V, seed=4, spread=2.0), shift)
     before, after = Watching(), Watching()
     session = make_session(
-        model, Batch(1), [PREFIX], marks=MARKS, limits=1, filters=(before, *filters, after)
+        model, Batch(1), [PREFIX], special=SPECIAL, limits=1, filters=(before, *filters, after)
     )
     decode(Greedy(), session)
     (given, normaliser, _), (found, *_) = before.seen[0], after.seen[0]
@@ -106,12 +106,12 @@ def test_filters_of_each_row_have_their_rows_normaliser() -> None:
     chains = [(RepetitionPenalty(1.5),), (Temperature(0.5),), (RepetitionPenalty(1.5),)]
     prefixes = [[4, 4], [5], [6, 7]]
     together = make_session(
-        model, Batch(3), prefixes, marks=MARKS, limits=5, filters=rowwise(chains)
+        model, Batch(3), prefixes, special=SPECIAL, limits=5, filters=rowwise(chains)
     )
     found = decode(Greedy(), together)
     for row, (chain, prefix) in enumerate(zip(chains, prefixes, strict=True)):
         alone = make_session(
-            model, Batch(1), [prefix], marks=MARKS, limits=5, filters=chain, indices=[row]
+            model, Batch(1), [prefix], special=SPECIAL, limits=5, filters=chain, indices=[row]
         )
         own = decode(Greedy(), alone)
         length = int(own.lengths[0, 0])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from fakes import MARKS, random_model
+from fakes import SPECIAL, random_model
 from frequencies import counted, probabilities, require_fit
 from textgen.decoding import decode, make_session
 from textgen.protocols import Batch, Filter
@@ -22,7 +22,7 @@ LIMIT = 3
 def test_frequencies_are_the_probabilities(filters: list[Filter]) -> None:
     model = random_model(vocabulary=6, spread=0.8, seed=2)
     session = make_session(
-        model, Batch(DRAWS // 4), [[]] * (DRAWS // 4), marks=MARKS, limits=LIMIT, seed=1,
+        model, Batch(DRAWS // 4), [[]] * (DRAWS // 4), special=SPECIAL, limits=LIMIT, seed=1,
         samples=4, filters=filters,
     )  # fmt: skip
     found = decode(Sample(), session)
@@ -38,7 +38,7 @@ def test_a_forbidden_token_is_never_drawn() -> None:
 
 def test_samples_of_one_source_differ_and_come_best_first() -> None:
     session = make_session(
-        random_model(vocabulary=9), Batch(2), [[], []], marks=MARKS, limits=12, samples=8
+        random_model(vocabulary=9), Batch(2), [[], []], special=SPECIAL, limits=12, samples=8
     )
     found = decode(Sample(), session)
     assert found.tokens.shape[:2] == (2, 8)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 
-from fakes import MARKS, FakeModel, all_outputs, random_model
+from fakes import SPECIAL, FakeModel, all_outputs, random_model
 from small_models import save_language_model, save_translator
 from textgen.decoding import decode, make_session, rescore
 from textgen.decoding.chain import default_registries, resolve
@@ -39,7 +39,7 @@ def prefix_of(row: int) -> list[int]:
 def session_of(model: Any, rows: list[int], **options: Any) -> Session:
     sources = torch.tensor([[row % 3, 4, 5] for row in rows])
     lengths = torch.tensor([1 + row % 3 for row in rows])
-    settings: dict[str, Any] = {"marks": MARKS, "limits": LIMIT, "indices": rows}
+    settings: dict[str, Any] = {"special": SPECIAL, "limits": LIMIT, "indices": rows}
     prefixes = [prefix_of(row) for row in rows]
     return make_session(model, Batch(len(rows), sources, lengths), prefixes, **settings | options)
 
@@ -102,7 +102,7 @@ def test_without_weight_it_is_beam_search(options: dict[str, Any]) -> None:
 def test_two_language_models_as_one() -> None:
     """The base may be a language model; λ = 1 with itself squares its probabilities."""
     model = random_model(7, languages=1)
-    session = make_session(model, Batch(2), [[], [4]], marks=MARKS, limits=9, samples=3)
+    session = make_session(model, Batch(2), [[], [4]], special=SPECIAL, limits=9, samples=3)
     plain = decode(BeamSearch(width=4), session)
     found = decode(fused(model, 1.0, width=4), session)
     assert torch.equal(found.tokens, plain.tokens)
@@ -131,9 +131,9 @@ def plain_beam(model: FakeModel, other: FakeModel, weight: float, width: int, ro
             reverse=True,
         )[: 2 * width]
         for score, tokens in moves[:width]:
-            if tokens[-1] == MARKS.eos:
+            if tokens[-1] == SPECIAL.eos:
                 best = max(best, (score, tokens))
-        running = [move for move in moves if move[1][-1] != MARKS.eos][:width]
+        running = [move for move in moves if move[1][-1] != SPECIAL.eos][:width]
         if step == 6:
             best = max(best, *running)
     return best
@@ -223,7 +223,7 @@ def test_fewer_moves_than_rows_and_no_sources() -> None:
     alive = found.scores > -torch.inf
     assert alive.sum(1).tolist() == [31, 31, 31]
     assert not found.lengths[~alive].any()
-    none = make_session(model, Batch(0), [], marks=MARKS, limits=4)
+    none = make_session(model, Batch(0), [], special=SPECIAL, limits=4)
     assert decode(fused(other, 0.4), none).tokens.shape[0] == 0
 
 
@@ -247,7 +247,7 @@ def test_it_is_asked_for_by_name(folders: Path) -> None:
     chain = resolve(f"shallow-fusion:{folders / 'lm'},0.5,width=3", [], default_registries())
     for model in (one.model, Ensemble([one.model, two.model]).eval()):
         session = make_session(
-            model, batch, [[], [7]], marks=one.tokenizer.marks, limits=[15, 9], attention=True
+            model, batch, [[], [7]], special=one.tokenizer.special, limits=[15, 9], attention=True
         )
         with pytest.raises(UsageError, match="is not loaded"):
             chain.decode(session)
@@ -255,7 +255,7 @@ def test_it_is_asked_for_by_name(folders: Path) -> None:
         torch.testing.assert_close(rescore(session, found), found.token_log_probs)
         lm = load_model(str(folders / "lm"))
         alone = make_session(
-            lm.model, Batch(2), [[], [7]], marks=one.tokenizer.marks, limits=[15, 9]
+            lm.model, Batch(2), [[], [7]], special=one.tokenizer.special, limits=[15, 9]
         )
         second = rescore(alone, found).sum(2)
         total = (found.token_log_probs.sum(2) + 0.5 * second) / found.lengths

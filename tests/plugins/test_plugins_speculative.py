@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from fakes import MARKS, FakeModel, random_model
+from fakes import SPECIAL, FakeModel, random_model
 from frequencies import counted, probabilities, require_fit
 from small_models import save_language_model, save_translator
 from textgen.decoding import decode, make_session, rescore
@@ -46,7 +46,7 @@ def near(model: FakeModel, noise: float) -> FakeModel:
 
 def many(model: FakeModel, filters: list[Filter], seed: int = 1) -> Session:
     return make_session(
-        model, Batch(DRAWS // 4), [[]] * (DRAWS // 4), marks=MARKS, limits=LIMIT, seed=seed,
+        model, Batch(DRAWS // 4), [[]] * (DRAWS // 4), special=SPECIAL, limits=LIMIT, seed=seed,
         samples=4, filters=filters,
     )  # fmt: skip
 
@@ -84,7 +84,7 @@ def session_of(model: Any, size: int = 4, **options: Any) -> Session:
     lengths = torch.tensor([1 + row % 3 for row in numbers])
     limits = [[30, 7, 0, 1, 12, 19][row % 6] for row in numbers]
     prefixes = [[[], [4], [5, 4, 4], [1]][row % 4] for row in numbers]
-    settings: dict[str, Any] = {"limits": limits, "indices": numbers, "marks": MARKS}
+    settings: dict[str, Any] = {"limits": limits, "indices": numbers, "special": SPECIAL}
     return make_session(
         model, Batch(len(numbers), sources, lengths), prefixes, **settings | options
     )
@@ -93,7 +93,7 @@ def session_of(model: Any, size: int = 4, **options: Any) -> Session:
 def test_a_draft_that_is_the_model_changes_nothing() -> None:
     """All is accepted: token for token what plain sampling says, in fewer calls."""
     model = random_model(vocabulary=9, languages=1)
-    model.logits[..., MARKS.eos] = -9.0
+    model.logits[..., SPECIAL.eos] = -9.0
     draft = FakeModel(model.logits)
     session = session_of(model, 6, samples=3, attention=True, filters=[TopK(5)])
     model.calls.clear()
@@ -109,17 +109,17 @@ def test_a_draft_that_is_the_model_changes_nothing() -> None:
 
 def test_a_translator_drafts_from_the_texts() -> None:
     model = random_model(vocabulary=12, spread=1.0)
-    model.logits[..., MARKS.eos] = -9.0
+    model.logits[..., SPECIAL.eos] = -9.0
     texts = ["a", "b", ".", "d"]  # tokens 4, 5, 11, 10
-    tokens = torch.tensor([[ToyTokenizer().encode(text)[0], MARKS.eos] for text in texts])
-    options = {"marks": MARKS, "limits": [20, 5, 9, 3], "texts": texts}
+    tokens = torch.tensor([[ToyTokenizer().encode(text)[0], SPECIAL.eos] for text in texts])
+    options = {"special": SPECIAL, "limits": [20, 5, 9, 3], "texts": texts}
     batch = Batch(4, tokens, torch.tensor([2, 2, 2, 2]))
     session = make_session(model, batch, [[]] * 4, **options)
     model.calls.clear()
     found = decode(drafted(model, 4, translator=True), session)
     plain = decode(Sample(), session)
     assert torch.equal(found.tokens, plain.tokens)
-    blind = make_session(model, batch, [[]] * 4, marks=MARKS, limits=3)
+    blind = make_session(model, batch, [[]] * 4, special=SPECIAL, limits=3)
     with pytest.raises(UsageError, match="small is a translator and needs the source texts"):
         decode(drafted(model, 4, translator=True), blind)
 
@@ -127,10 +127,10 @@ def test_a_translator_drafts_from_the_texts() -> None:
 @pytest.mark.parametrize("tokens", [1, 2, 4, 8])
 def test_a_better_draft_needs_fewer_calls(tokens: int) -> None:
     model = random_model(vocabulary=8, languages=1, spread=1.5, seed=3)
-    model.logits[..., MARKS.eos] = -20.0
+    model.logits[..., SPECIAL.eos] = -20.0
     calls = {}
     for noise in (0.0, 0.5, 3.0):
-        session = make_session(model, Batch(1), [[]], marks=MARKS, limits=200, seed=3)
+        session = make_session(model, Batch(1), [[]], special=SPECIAL, limits=200, seed=3)
         model.calls.clear()
         decode(drafted(near(model, noise), tokens), session)
         calls[noise] = len(model.calls)
@@ -250,21 +250,23 @@ def test_where_all_is_forbidden_it_ends() -> None:
         return torch.full_like(log_probs, -torch.inf) if beam.step == 2 else log_probs
 
     def no_end(log_probs: Tensor, _: Beam) -> Tensor:
-        return log_probs.index_fill(2, torch.tensor([MARKS.eos]), -torch.inf)
+        return log_probs.index_fill(2, torch.tensor([SPECIAL.eos]), -torch.inf)
 
     session = session_of(model, rows=[0, 4, 5], filters=[no_end, nothing], samples=2)
     found = decode(drafted(near(model, 0.5)), session)
     assert (found.lengths == 3).all()
-    assert (found.tokens[:, :, 2] == MARKS.eos).all()
+    assert (found.tokens[:, :, 2] == SPECIAL.eos).all()
 
 
 def test_no_sources_and_no_room() -> None:
     model = random_model()
-    none = decode(drafted(model), make_session(model, Batch(0), [], marks=MARKS, limits=4))
+    none = decode(drafted(model), make_session(model, Batch(0), [], special=SPECIAL, limits=4))
     assert none.tokens.shape[:2] == (0, 1)
-    empty = decode(drafted(model), make_session(model, Batch(2), [[], []], marks=MARKS, limits=0))
+    empty = decode(
+        drafted(model), make_session(model, Batch(2), [[], []], special=SPECIAL, limits=0)
+    )
     assert empty.lengths.tolist() == [[0], [0]]
-    one = make_session(model, Batch(2), [[], []], marks=MARKS, limits=1)
+    one = make_session(model, Batch(2), [[], []], special=SPECIAL, limits=1)
     assert decode(drafted(model), one).lengths.tolist() == [[1], [1]]
 
 
@@ -285,7 +287,7 @@ def test_it_is_asked_for_by_name(folders: Path) -> None:
         loaded.model,
         Batch(3),
         [[5], [6, 7], []],
-        marks=loaded.tokenizer.marks,
+        special=loaded.tokenizer.special,
         limits=25,
         samples=2,
     )
@@ -315,7 +317,7 @@ def test_an_ensemble_of_translators(folders: Path, average: Any) -> None:
     source = torch.tensor([[5, 6, 7, 2], [8, 9, 2, 0], [6, 2, 0, 0]])
     session = make_session(
         model, Batch(3, source, torch.tensor([4, 3, 2])), [[], [7], [5, 6]],
-        marks=one.tokenizer.marks, limits=[15, 9, 0], attention=True, samples=2,
+        special=one.tokenizer.special, limits=[15, 9, 0], attention=True, samples=2,
         texts=["To be", "or not", "that"],
     )  # fmt: skip
     found = decode(Drafted(two, 3).bind(one.tokenizer), session)
@@ -323,7 +325,7 @@ def test_an_ensemble_of_translators(folders: Path, average: Any) -> None:
     assert torch.equal(found.tokens, same.tokens)
     assert found.attention is not None
     assert same.attention is not None
-    said = found.tokens != one.tokenizer.marks.pad
+    said = found.tokens != one.tokenizer.special.pad
     torch.testing.assert_close(found.attention[said], same.attention[said])
     torch.testing.assert_close(rescore(session, found), found.token_log_probs)
 

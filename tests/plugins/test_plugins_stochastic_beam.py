@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from fakes import MARKS, FakeModel, all_outputs, random_model
+from fakes import SPECIAL, FakeModel, all_outputs, random_model
 from frequencies import Output, probabilities, require_fit
 from textgen.decoding import decode, make_session, rescore
 from textgen.protocols import Batch, Beam, Filter, Hypotheses, Session
@@ -26,7 +26,7 @@ def outputs(found: Hypotheses, row: int) -> list[Output]:
 
 def drawn(model: FakeModel, width: int, limit: int, filters: list[Filter]) -> list[list[Output]]:
     session = make_session(
-        model, Batch(DRAWS), [[]] * DRAWS, marks=MARKS, limits=limit, seed=11, filters=filters
+        model, Batch(DRAWS), [[]] * DRAWS, special=SPECIAL, limits=limit, seed=11, filters=filters
     )
     found = decode(StochasticBeam(width), session)
     return [outputs(found, row) for row in range(DRAWS)]
@@ -92,7 +92,7 @@ def test_a_gumbel_is_moved_to_its_new_largest() -> None:
 def test_the_largest_score_is_a_gumbel_variable() -> None:
     """log of a sum of probabilities that is 1, plus noise: P(G ≤ g) = exp(−e^−g)."""
     model = random_model(vocabulary=6, spread=1.0, seed=5)
-    session = make_session(model, Batch(DRAWS), [[]] * DRAWS, marks=MARKS, limits=2, seed=3)
+    session = make_session(model, Batch(DRAWS), [[]] * DRAWS, special=SPECIAL, limits=2, seed=3)
     largest = decode(StochasticBeam(3), session).scores[:, 0].double()
     quantiles = torch.exp(-torch.exp(-largest)).sort().values
     even = (torch.arange(DRAWS, dtype=torch.float64) + 0.5) / DRAWS
@@ -110,7 +110,7 @@ def session_of(model: FakeModel, rows: list[int], **options: object) -> Session:
             torch.tensor([1 + row % 3 for row in rows]),
         ),
         [prefixes[row] for row in rows],
-        marks=MARKS,
+        special=SPECIAL,
         limits=[limits[row] for row in rows],
         indices=rows,
         **{"seed": 5, **options},
@@ -122,7 +122,7 @@ ALL = list(range(12))
 
 def test_with_room_for_all_it_returns_all_once() -> None:
     model = random_model(vocabulary=5)
-    session = make_session(model, Batch(2), [[1], [1, 4]], marks=MARKS, limits=4, samples=40)
+    session = make_session(model, Batch(2), [[1], [1, 4]], special=SPECIAL, limits=4, samples=40)
     found = decode(StochasticBeam(), session)
     for row in range(2):
         assert sorted(outputs(found, row)) == sorted(all_outputs(5, 4))
@@ -145,7 +145,7 @@ def test_outputs_differ_come_by_score_and_have_the_models_log_probs() -> None:
         texts = outputs(found, row)
         assert len(set(texts)) == len(texts) == (1 if session.limit[row] == 0 else 6)
         for k, text in enumerate(texts):
-            ended = text[-1:] == (MARKS.eos,)
+            ended = text[-1:] == (SPECIAL.eos,)
             assert bool(found.finished[row, k]) == ended
             assert ended or len(text) == session.limit[row]
 
@@ -176,7 +176,7 @@ def test_neighbours_change_nothing_and_seeds_do() -> None:
 def test_dead_rows_forbidden_tokens_and_nothing_to_do() -> None:
     logits = torch.full((1, 13, 5), float("-inf"))
     logits[:, :, 2], logits[:, :, 4] = 0.0, 0.5
-    session = make_session(FakeModel(logits), Batch(2), [[1], [1]], marks=MARKS, limits=3)
+    session = make_session(FakeModel(logits), Batch(2), [[1], [1]], special=SPECIAL, limits=3)
     found = decode(StochasticBeam(9), session)
     assert [set(outputs(found, row)) for row in range(2)] == [
         {(2,), (4, 2), (4, 4, 2), (4, 4, 4)}
@@ -189,10 +189,10 @@ def test_dead_rows_forbidden_tokens_and_nothing_to_do() -> None:
     found = decode(StochasticBeam(3), session)
     for row in range(12):
         for text in outputs(found, row):
-            assert text == () or text[-1] == MARKS.eos or len(text) == session.limit[row] == 1
+            assert text == () or text[-1] == SPECIAL.eos or len(text) == session.limit[row] == 1
     none = decode(
-        StochasticBeam(3), make_session(random_model(), Batch(0), [], marks=MARKS, limits=5)
+        StochasticBeam(3), make_session(random_model(), Batch(0), [], special=SPECIAL, limits=5)
     )
     assert none.tokens.shape[0] == 0
-    empty = make_session(random_model(), Batch(2), [[], []], marks=MARKS, limits=0)
+    empty = make_session(random_model(), Batch(2), [[], []], special=SPECIAL, limits=0)
     assert decode(StochasticBeam(3), empty).scores[:, 0].tolist() == [0, 0]

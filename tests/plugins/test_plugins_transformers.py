@@ -151,7 +151,7 @@ def test_no_repeat_ngram_agrees(n: int, prompt: int, steps: int) -> None:
 def test_minimum_length_counts_what_is_generated(n: int, prompt: int, steps: int) -> None:
     """As their "minimum of new tokens"; their "minimum length" counts the prompt, ours never."""
     beam, scores = histories(prompt, steps), distributions("random", 1.0)
-    eos = beam.marks.eos
+    eos = beam.special.eos
     processor = transformers.MinNewTokensLengthLogitsProcessor(prompt + 1, n, eos)
     assert torch.equal(MinimumLength(n)(scores, beam), theirs(processor, scores, beam))
     whole = transformers.MinLengthLogitsProcessor(prompt + 1 + n, eos)
@@ -167,7 +167,7 @@ def test_chains_in_the_default_order_agree() -> None:
     processors = [
         transformers.RepetitionPenaltyLogitsProcessor(1.2),
         transformers.NoRepeatNGramLogitsProcessor(2),
-        transformers.MinNewTokensLengthLogitsProcessor(5, 12, beam.marks.eos),
+        transformers.MinNewTokensLengthLogitsProcessor(5, 12, beam.special.eos),
         transformers.TemperatureLogitsWarper(0.8),
         transformers.TopKLogitsWarper(20),
         transformers.TopPLogitsWarper(0.9),

@@ -17,7 +17,7 @@ from textgen.protocols import Beam, Filter, Hypotheses, Pick, Session, Tokenizer
 from textgen.testing import (
     FILTER_LAWS,
     STRATEGY_LAWS,
-    TOY_MARKS,
+    TOY_SPECIAL,
     LawBroken,
     ToyTokenizer,
     check_filter,
@@ -186,7 +186,7 @@ def divides(session: Session) -> Any:
 
 def overwrites_pad(found: Hypotheses) -> Hypotheses:
     empty = found.tokens.clone()
-    empty[found.tokens == TOY_MARKS.pad] = 6
+    empty[found.tokens == TOY_SPECIAL.pad] = 6
     return replace(found, tokens=empty.masked_fill((found.scores == DEAD).unsqueeze(2), 0))
 
 
@@ -218,7 +218,7 @@ def reads_forced_tokens_as_a_prompt(session: Session) -> Hypotheses:
     found = BeamSearch(width=4)(session)
     if session.forced is None:
         return found
-    given = (session.forced != TOY_MARKS.pad).sum(1, keepdim=True)
+    given = (session.forced != TOY_SPECIAL.pad).sum(1, keepdim=True)
     lengths = found.lengths.float()
     factor = lengths / (lengths - given).clamp(min=1)
     return replace(found, scores=(found.scores * factor).nan_to_num(nan=DEAD))

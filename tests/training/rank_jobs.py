@@ -26,7 +26,7 @@ from textgen.errors import UsageError
 from textgen.models.config import LanguageModelConfig, TranslatorConfig
 from textgen.models.language_model import LanguageModel
 from textgen.models.translator import Translator
-from textgen.protocols import Marks
+from textgen.protocols import SpecialTokens
 from textgen.recipes.training import TrainingConfig
 from textgen.training.distributed import PeerLost, joined
 from textgen.training.events import Event, Snapshot, Step, Stopped, Validated
@@ -34,7 +34,7 @@ from textgen.training.fit import fit
 from textgen.training.group import Group
 from textgen.training.state import TrainingState
 
-MARKS = Marks(0, 1, 2, None)
+SPECIAL = SpecialTokens(0, 1, 2, None)
 VOCABULARY = 12
 ROWS = [[3 + (i * j + i) % 9 for j in range(1 + i % 7)] for i in range(24)]
 
@@ -44,17 +44,17 @@ COUNTS = PairStatistics(24, 0, 0, StreamStatistics(), StreamStatistics())
 def lanes(count: int) -> LaneBatches:
     """401 tokens: the lanes' lengths differ, and the last window reaches some of them only."""
     stream = stream_of([3 + (i * i + i // 7) % 9 for i in range(401)])
-    return LaneBatches(stream, count, 8, MARKS, seed=5, reset=0.3)
+    return LaneBatches(stream, count, 8, SPECIAL, seed=5, reset=0.3)
 
 
 def sentences() -> SentenceBatches:
     """Of 7 to 8 cells: long sentences stand alone, so that the second rank has nothing."""
-    return SentenceBatches(sequences_of(ROWS), 8, MARKS, seed=5)
+    return SentenceBatches(sequences_of(ROWS), 8, SPECIAL, seed=5)
 
 
 def pairs() -> PairBatches:
     encoded = EncodedPairs(sequences_of(ROWS[::-1]), sequences_of(ROWS), COUNTS)
-    return PairBatches(encoded, 24, MARKS, seed=5)
+    return PairBatches(encoded, 24, SPECIAL, seed=5)
 
 
 def language_model(dropout: float = 0.0, **changes: Any) -> LanguageModel:

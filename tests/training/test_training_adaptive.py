@@ -21,7 +21,7 @@ from textgen.evaluation.perplexity import perplexity
 from textgen.loading import LoadedModel, load_model
 from textgen.models.adaptive_softmax import AdaptiveSoftmax
 from textgen.models.language_model import LanguageModel
-from textgen.protocols import Batch, Marks
+from textgen.protocols import Batch, SpecialTokens
 from textgen.recipes.recipe import LanguageModelRecipe
 from textgen.tasks.language_model import train_language_model
 from textgen.training.events import Event, Step, Validated
@@ -34,7 +34,7 @@ from textgen.training.update import Learner
 # word i stands at every place that i divides: small numbers are frequent, as in a text
 WORDS = [f"w{j}" for i in range(1, 160) for j in range(1, 31) if i % j == 0]
 TEXT = " ".join(WORDS)
-MARKS = Marks(0, 1, 2, 3)
+SPECIAL = SpecialTokens(0, 1, 2, 3)
 
 
 def recipe(**training: Any) -> LanguageModelRecipe:
@@ -122,7 +122,7 @@ def test_one_step_under_bfloat16_is_near_float32() -> None:
         made = recipe(precision=precision)
         model = LanguageModel(made.model, 30)
         learner = Learner(model, Arithmetic(made.training), TokenLoss())
-        learner.gradients([next(LaneBatches(stream, 4, 12, MARKS).iterate(0))])
+        learner.gradients([next(LaneBatches(stream, 4, 12, SPECIAL).iterate(0))])
         gradients[precision] = [part.grad for part in model.parameters()]
         assert all(
             part is not None and part.dtype == torch.float32 for part in gradients[precision]
@@ -169,12 +169,12 @@ def test_ranks_are_by_the_text_and_saved(trained: tuple[Path, list[Event]]) -> N
     order = [tokenizer.encode(f"w{number}")[0] for number in (1, 2, 3, 30)]
     assert ranks[order].tolist() == sorted(ranks[order].tolist())
     assert int(ranks[order[0]]) == 0  # and not 5, as the token's number
-    assert int(ranks[tokenizer.marks.pad]) >= 30  # a pad is never predicted
+    assert int(ranks[tokenizer.special.pad]) >= 30  # a pad is never predicted
 
 
 def nll_by_logits(loaded: LoadedModel, tokens: list[int]) -> float:
     model = loaded.model
-    inputs = torch.tensor([[loaded.tokenizer.marks.bos, *tokens[:-1]]])
+    inputs = torch.tensor([[loaded.tokenizer.special.bos, *tokens[:-1]]])
     with torch.no_grad():
         logits, _ = model(inputs, model.begin(Batch(1)))
         return -float(logits[0].double().log_softmax(-1)[range(len(tokens)), tokens].sum())
@@ -187,7 +187,7 @@ def test_perplexity_is_that_of_all_logits(trained: tuple[Path, list[Event]]) -> 
     expected = nll_by_logits(loaded, tokens)
     found = perplexity(loaded, Texts([TEXT]))
     assert found.nll == pytest.approx(expected, rel=1e-5)
-    batches = LaneBatches(stream_of(tokens), 1, 50, loaded.tokenizer.marks)
+    batches = LaneBatches(stream_of(tokens), 1, 50, loaded.tokenizer.special)
     nats, count = total_loss(loaded.model, batches, Arithmetic(loaded.recipe.training))
     assert (nats, count) == (pytest.approx(expected, rel=1e-5), len(tokens))
     told = [event.metrics["loss"] for event in events if isinstance(event, Validated)][-1]
@@ -225,10 +225,10 @@ def test_an_interrupted_training_goes_on_bit_for_bit(tmp_path: Path) -> None:
 
 
 def test_counts_of_targets() -> None:
-    stream = LaneBatches(stream_of([5, 4, 4, 6, 4, 5, 4]), 2, 2, MARKS, seed=1)
+    stream = LaneBatches(stream_of([5, 4, 4, 6, 4, 5, 4]), 2, 2, SPECIAL, seed=1)
     counts = count_targets(stream, 8).tolist()
     assert counts[4:] == [4, 2, 1, 0]
-    lines = SentenceBatches(sequences_of([[4, 5], [4]]), 4, MARKS)
+    lines = SentenceBatches(sequences_of([[4, 5], [4]]), 4, SPECIAL)
     assert count_targets(lines, 6)[2:].tolist() == [2, 0, 2, 1]  # eos of each line
-    long = LaneBatches(stream_of([4] * 100), 2, 10, MARKS)
+    long = LaneBatches(stream_of([4] * 100), 2, 10, SPECIAL)
     assert int(count_targets(long, 5, enough=30)[4]) == 40  # no more than is enough

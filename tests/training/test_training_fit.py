@@ -19,23 +19,23 @@ from textgen.data.streams import stream_of
 from textgen.errors import CheckpointError, ConfigError, TrainingError
 from textgen.models.config import LanguageModelConfig
 from textgen.models.language_model import LanguageModel
-from textgen.protocols import Batch, Marks
+from textgen.protocols import Batch, SpecialTokens
 from textgen.recipes.training import TrainingConfig
 from textgen.training.events import Event, Improved, Note, Snapshot, Step, Stopped, Validated
 from textgen.training.fit import fit
 from textgen.training.state import TrainingState
 
-MARKS = Marks(0, 1, 2, None)
+SPECIAL = SpecialTokens(0, 1, 2, None)
 STREAM = stream_of([3 + (i * i + i // 7) % 9 for i in range(400)])
 
 
 def lanes(window: int = 8, count: int = 4) -> LaneBatches:
-    return LaneBatches(STREAM, count, window, MARKS, seed=5)
+    return LaneBatches(STREAM, count, window, SPECIAL, seed=5)
 
 
 def sentences() -> SentenceBatches:
     rows = [[3 + (i + j) % 9 for j in range(1 + i % 7)] for i in range(40)]
-    return SentenceBatches(sequences_of(rows), 40, MARKS, seed=5)
+    return SentenceBatches(sequences_of(rows), 40, SPECIAL, seed=5)
 
 
 def make_model(cell: str = "lstm", dropout: float = 0.3, *, tied: bool = False) -> LanguageModel:
@@ -418,7 +418,7 @@ def test_values_that_are_not_finite_stop_before_the_weights_are_spoilt(
         return model
 
     config = settings(optimiser=optimiser, clip=clip, validate_every=0, steps=8)
-    batches = Poisoned(stream_of([3 + i % 7 for i in range(400)]), 4, 8, MARKS, seed=5)
+    batches = Poisoned(stream_of([3 + i % 7 for i in range(400)]), 4, 8, SPECIAL, seed=5)
     model, before = poisoned(), poisoned()
     with pytest.raises(TrainingError, match=r"step 5 .*no longer finite.*learning_rate"):
         list(fit(model, batches, None, config))

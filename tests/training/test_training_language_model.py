@@ -76,7 +76,7 @@ def exact_loss(out: Path, made: LanguageModelRecipe, text: str) -> float:
     load_weights(out, model)
     model = model.double()
     tokens = tokenizer.encode(text)
-    state, total, last = model.begin(Batch(1)), 0.0, tokenizer.marks.bos
+    state, total, last = model.begin(Batch(1)), 0.0, tokenizer.special.bos
     with torch.no_grad():
         for token in tokens:
             logits, state = model(torch.tensor([[last]]), state)
@@ -132,7 +132,7 @@ def test_tokenizer_never_sees_the_held_out_text(tmp_path: Path) -> None:
     text = TEXT[:2700] + "Ж" * 300
     list(train_language_model(recipe(), Texts([text]), None, tmp_path))
     tokenizer = load_tokenizer(tmp_path)
-    assert tokenizer.encode("Ж") == [tokenizer.marks.unknown]
+    assert tokenizer.encode("Ж") == [tokenizer.special.unknown]
 
 
 def test_validation_text_may_be_given_or_left_out(tmp_path: Path) -> None:

@@ -153,8 +153,8 @@ def test_the_same_text_has_the_same_digest_however_it_is_kept(tmp_path: Path) ->
     documents = tokenise_stream(Texts(["cat", "", "mat"]), tokenizer, cache=tmp_path / "none")
     rows = sequences_of([tokenizer.encode(each) for each in ("cat", "", "mat")])
     rows.tokens = rows.tokens.astype("u1")
-    assert rows.digest(tokenizer.marks.eos) == documents.digest
-    assert rows.digest(tokenizer.marks.eos) != sequences_of([[5, 6]]).digest(2)
+    assert rows.digest(tokenizer.special.eos) == documents.digest
+    assert rows.digest(tokenizer.special.eos) != sequences_of([[5, 6]]).digest(2)
 
 
 def test_a_folder_of_two_trainings_is_refused(tmp_path: Path) -> None:

@@ -10,11 +10,11 @@ from torch import Tensor
 
 from textgen.data.batching import LaneBatches, TrainingBatch
 from textgen.data.streams import stream_of
-from textgen.protocols import Marks
+from textgen.protocols import SpecialTokens
 from textgen.training.rows import joined_rows, own_rows
 from textgen.training.state import Counters, TrainingState, joined_parts
 
-MARKS = Marks(pad=0, bos=1, eos=2, unknown=None)
+SPECIAL = SpecialTokens(pad=0, bos=1, eos=2, unknown=None)
 
 
 @st.composite
@@ -73,7 +73,7 @@ def test_the_ranks_rows_are_together_the_batch(batch: TrainingBatch, size: int) 
 def test_lanes_that_have_ended_are_no_work(length: int, lanes: int, window: int, size: int) -> None:
     """The last window reaches some lanes only; every token stays a target of one rank."""
     stream = stream_of(np.arange(3, 3 + length))
-    made = LaneBatches(stream, lanes, window, MARKS)
+    made = LaneBatches(stream, lanes, window, SPECIAL)
     found: list[int] = []
     for batch in made.iterate(0):
         for rank in range(size):

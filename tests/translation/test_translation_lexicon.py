@@ -64,7 +64,7 @@ def test_what_a_word_becomes_is_found(loaded: LoadedModel) -> None:
 def test_rows_hold_what_the_model_learnt_best_first(loaded: LoadedModel) -> None:
     lexicon = learn_lexicon(loaded, PAIRS, rounds=3)
     source, target = loaded.require_source(), loaded.tokenizer
-    eos = source.marks.eos
+    eos = source.special.eos
     model = Model1(
         [([*source.encode(mine), eos], target.encode(theirs)) for mine, theirs in PAIRS],
         target.size,

@@ -81,7 +81,7 @@ def test_a_line_may_become_what_its_tokens_become(loaded: LoadedModel) -> None:
     always = {0, 1, 2, 3, *lexicon.frequent(2).tolist()}
     line, prefix = LINES[6], "NOBLER TO"
     expected = always | set(target.encode(prefix))
-    for token in [*source.encode(line), source.marks.eos]:
+    for token in [*source.encode(line), source.special.eos]:
         others = [to for to, _ in lexicon.row(token) if to not in always]
         expected |= set(others[:2])
     assert allowed(loaded, line, prefix) == expected
@@ -206,11 +206,13 @@ def _read(loaded: LoadedModel, translation: Translation, may: list[int]) -> list
     """The model's log-probabilities of a translation's tokens, among those that are allowed."""
     from textgen.protocols import Batch
 
-    source = torch.tensor([[*translation.source_tokens, loaded.require_source().marks.eos]])
+    source = torch.tensor([[*translation.source_tokens, loaded.require_source().special.eos]])
     tokens = list(translation.candidates[0].tokens)
     with torch.inference_mode():
         state = loaded.model.begin(Batch(1, source, torch.tensor([source.shape[1]])))
-        logits, _ = loaded.model(torch.tensor([[loaded.tokenizer.marks.bos, *tokens[:-1]]]), state)
+        logits, _ = loaded.model(
+            torch.tensor([[loaded.tokenizer.special.bos, *tokens[:-1]]]), state
+        )
     scores = torch.log_softmax(logits[0, :, may].float(), -1)
     return [float(scores[step, may.index(token)]) for step, token in enumerate(tokens)]
 

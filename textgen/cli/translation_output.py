@@ -104,7 +104,7 @@ class Writer:
         found: dict[str, Any] = {
             "index": translation.index,
             "source": translation.source,
-            "source_tokens": [*tokens, tokenizer.piece(tokenizer.marks.eos)],
+            "source_tokens": [*tokens, tokenizer.piece(tokenizer.special.eos)],
             "cut": translation.cut,
             "forced_tokens": translation.forced,
             **candidates[0],

@@ -21,7 +21,7 @@ from textgen.data.sequences import TokenSequences
 from textgen.data.streams import TokenStream
 from textgen.data.tensor_batch import TensorBatch
 from textgen.errors import DataError
-from textgen.protocols import Marks
+from textgen.protocols import SpecialTokens
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ class LaneBatches:
         stream: N tokens, not empty.
         lanes: B; no more than N are made.
         window: T, tokens between two updates (truncated back-propagation).
-        marks: of the tokenizer.
+        special: of the tokenizer.
         seed: of the lanes' beginnings; None always begins at the first token.
         reset: probability that a lane begins anew at a window; needs a seed.
 
@@ -102,14 +102,14 @@ class LaneBatches:
         stream: TokenStream,
         lanes: int,
         window: int,
-        marks: Marks,
+        special: SpecialTokens,
         seed: int | None = None,
         *,
         reset: float = 0.0,
     ) -> None:
         if not len(stream):
             raise DataError("A stream without tokens cannot be cut into lanes.")
-        self.stream, self.window, self.marks, self.seed = stream, window, marks, seed
+        self.stream, self.window, self.special, self.seed = stream, window, special, seed
         self.reset = reset
         lanes = min(lanes, len(stream))
         borders = [lane * len(stream) // lanes for lane in range(lanes + 1)]
@@ -150,19 +150,19 @@ class LaneBatches:
         begin = index * self.window
         width = min(self.window, self._longest - begin)
         # (B, T + 1): the token before the window, and the window
-        tokens = np.full((self.lanes, width + 1), self.marks.pad, dtype=np.int64)
+        tokens = np.full((self.lanes, width + 1), self.special.pad, dtype=np.int64)
         real = 0
         for lane in range(self.lanes):
             first = int(self._starts[lane]) + begin
             count = min(width, int(self._stops[lane]) - first)
             if begin == 0:
-                tokens[lane, 0] = self.marks.bos
+                tokens[lane, 0] = self.special.bos
                 tokens[lane, 1 : count + 1] = self._ring(offset + first, count)
             else:
                 tokens[lane, : count + 1] = self._ring(offset + first - 1, count + 1)
             real += count
         if fresh is not None:
-            tokens[fresh, 0] = self.marks.bos
+            tokens[fresh, 0] = self.special.bos
         both = torch.from_numpy(tokens)
         return TrainingBatch(
             inputs=both[:, :-1].contiguous(),
@@ -189,7 +189,7 @@ class SentenceBatches:
     Args:
         sequences: the sentences.
         batch_tokens: most targets in a batch, padding included; a longer sentence stands alone.
-        marks: of the tokenizer.
+        special: of the tokenizer.
         seed: of the order; None keeps one fixed order, the shortest first.
 
     Raises:
@@ -197,12 +197,16 @@ class SentenceBatches:
     """
 
     def __init__(
-        self, sequences: TokenSequences, batch_tokens: int, marks: Marks, seed: int | None = None
+        self,
+        sequences: TokenSequences,
+        batch_tokens: int,
+        special: SpecialTokens,
+        seed: int | None = None,
     ) -> None:
         if not len(sequences):
             raise DataError("There is no sentence to make batches of.")
         self.sequences, self.batch_tokens = sequences, batch_tokens
-        self.marks, self.seed = marks, seed
+        self.special, self.seed = special, seed
         self._lengths = sequences.lengths + 1  # eos, or bos
         self._borders = group(np.sort(self._lengths), batch_tokens)
 
@@ -236,8 +240,8 @@ class SentenceBatches:
     def _batch(self, chosen: NDArray[np.int64]) -> TrainingBatch:
         rows = [self.sequences[int(each)] for each in chosen]
         lengths = self._lengths[chosen]
-        inputs = pad_rows(rows, self.marks.pad, before=self.marks.bos)
-        targets = pad_rows(rows, self.marks.pad, after=self.marks.eos)
+        inputs = pad_rows(rows, self.special.pad, before=self.special.bos)
+        targets = pad_rows(rows, self.special.pad, after=self.special.eos)
         return TrainingBatch(
             inputs=inputs,
             targets=targets,
@@ -272,7 +276,7 @@ def pad_rows(
 ) -> Tensor:
     """Rows of tokens as (B, T) int64, with a mark before or after each, then pad.
 
-    T is the longest row's length, marks counted, or ``width`` where that is more.
+    T is the longest row's length, special tokens counted, or ``width`` where that is more.
     """
     extra = int(before is not None)
     width = max(width, max(len(row) for row in rows) + extra + int(after is not None))

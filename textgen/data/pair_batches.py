@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from textgen.data.batching import TrainingBatch, group, pad_rows
 from textgen.data.pairs import EncodedPairs
 from textgen.errors import DataError
-from textgen.protocols import Marks
+from textgen.protocols import SpecialTokens
 
 Renew = Callable[[int], EncodedPairs]
 
@@ -31,7 +31,7 @@ class PairBatches:
         pairs: those of epoch 0.
         batch_tokens: most target tokens in a batch, eos and padding counted; a longer target
             stands alone.
-        marks: of both tokenizers.
+        special: of both tokenizers.
         seed: of the order; None keeps one fixed order, the shortest first.
         renew: makes the pairs of an epoch where epochs differ (sampled segmentations, endless
             corpora); None takes ``pairs`` in each. The number of batches stays that of epoch 0.
@@ -48,13 +48,13 @@ class PairBatches:
         self,
         pairs: EncodedPairs,
         batch_tokens: int,
-        marks: Marks,
+        special: SpecialTokens,
         seed: int | None = None,
         renew: Renew | None = None,
     ) -> None:
         if not len(pairs):
             raise DataError("There is no pair to make batches of.")
-        self.batch_tokens, self.marks, self.seed, self.renew = batch_tokens, marks, seed, renew
+        self.batch_tokens, self.special, self.seed, self.renew = batch_tokens, special, seed, renew
         self._pairs, self._epoch = pairs, 0
         self._count = len(pairs)
         self._borders = group(np.sort(pairs.target.lengths + 1), batch_tokens)
@@ -116,15 +116,15 @@ class PairBatches:
         lengths = pairs.target.lengths[chosen] + 1
         source_lengths = pairs.source.lengths[chosen] + 1
         return TrainingBatch(
-            inputs=pad_rows(targets, self.marks.pad, before=self.marks.bos),
-            targets=pad_rows(targets, self.marks.pad, after=self.marks.eos),
+            inputs=pad_rows(targets, self.special.pad, before=self.special.bos),
+            targets=pad_rows(targets, self.special.pad, after=self.special.eos),
             lengths=torch.from_numpy(lengths),
             continues=False,
             count=int(lengths.sum()),
             source=pad_rows(
                 sources,
-                self.marks.pad,
-                after=self.marks.eos,
+                self.special.pad,
+                after=self.special.eos,
                 width=int(source_width(source_lengths.max())),
             ),
             source_lengths=torch.from_numpy(source_lengths),

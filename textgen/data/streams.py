@@ -210,7 +210,7 @@ def _encoded(
     source: TextSource, tokenizer: TextTokenizer
 ) -> Iterator[tuple[Tokens, StreamStatistics]]:
     """The tokens of each piece with its counts; eos before each document but the first."""
-    eos = np.array([tokenizer.marks.eos], dtype=np.int32)
+    eos = np.array([tokenizer.special.eos], dtype=np.int32)
     begun = ended = False
     for piece in source.pieces():
         if ended:
@@ -226,7 +226,7 @@ def count(
     """The counts of one piece and its tokens."""
     ends = piece.ends_document
     text = tokenizer.restored(piece.text, begins=begins_document, ends=ends)
-    unknown = tokenizer.marks.unknown
+    unknown = tokenizer.special.unknown
     size = len(text) if text.isascii() else len(text.encode("utf-8", "surrogateescape"))
     return StreamStatistics(
         documents=int(begins_document),

@@ -18,7 +18,7 @@ def require_same_vocabulary(companion: Companion, tokenizer: Tokenizer, what: st
         UsageError: if one token is another; says what to do.
     """
     other = companion.tokenizer
-    same = other.size == tokenizer.size and other.marks == tokenizer.marks
+    same = other.size == tokenizer.size and other.special == tokenizer.special
     if same and all(other.piece(n) == tokenizer.piece(n) for n in range(tokenizer.size)):
         return
     raise UsageError(

@@ -16,7 +16,7 @@ def said(beam: Beam) -> tuple[Tensor, Tensor]:
     """
     sources, width, steps = beam.tokens.shape
     start = beam.prefix_lengths[:, None, None]
-    room = beam.tokens.new_full((sources, width, steps), beam.marks.pad)
+    room = beam.tokens.new_full((sources, width, steps), beam.special.pad)
     row = torch.cat([beam.prefix.unsqueeze(1).expand(-1, width, -1), room], 2)
     place = torch.arange(steps, device=row.device)
     row = row.scatter(2, (start + place).expand(-1, width, -1), beam.tokens)

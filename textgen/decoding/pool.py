@@ -27,9 +27,9 @@ class Pool:
     """
 
     def __init__(self, session: Session, size: int) -> None:
-        self.marks, self.size = session.marks, size
+        self.special, self.size = session.special, size
         self.counts = torch.zeros_like(session.limit)
-        self._fills = (self.marks.pad, 0, _DEAD, _DEAD, 0.0, False, 0.0)
+        self._fills = (self.special.pad, 0, _DEAD, _DEAD, 0.0, False, 0.0)
         self._fields: list[Tensor] = []  # in the order of Hypotheses, each (B, M, …)
 
     @property
@@ -111,10 +111,10 @@ class Pool:
             finished.
         """
         if not self._fields:
-            tokens = torch.full((len(sources), steps), self.marks.pad, device=sources.device)
+            tokens = torch.full((len(sources), steps), self.special.pad, device=sources.device)
             return tokens, torch.full(sources.shape, _DEAD, device=sources.device)
         tokens, scores = self._fields[0][:, 0][sources], self._fields[_SCORES][:, 0][sources]
-        return fit(tokens, (steps,), self.marks.pad), scores
+        return fit(tokens, (steps,), self.special.pad), scores
 
     def result(self) -> Hypotheses | None:
         """The hypotheses, best first, M for each source; None if none ever finished."""
@@ -123,7 +123,7 @@ class Pool:
         tokens, lengths, scores, log_probs, token_log_probs, finished, *rest = self._fields
         return best_first(
             Hypotheses(tokens, lengths, scores, log_probs, token_log_probs, finished, *rest),
-            self.marks.pad,
+            self.special.pad,
         )
 
 
@@ -133,4 +133,4 @@ def _ended(beam: Beam) -> Tensor:
     if not beam.step:
         return early
     last = beam.tokens.gather(2, (beam.lengths - 1).clamp(min=0).unsqueeze(2)).squeeze(2)
-    return early | (last == beam.marks.eos)
+    return early | (last == beam.special.eos)

@@ -99,7 +99,7 @@ class _Search:
     """A running search; the attributes are those of ``Beam``."""
 
     def __init__(self, session: Session, width: int, carry: int | None) -> None:
-        self.session, self.model, self.marks = session, session.model, session.marks
+        self.session, self.model, self.special = session, session.model, session.special
         self.carry = carry
         self.filters = tuple(started(each, session) for each in session.filters)
         self.parents: Tensor | None = None
@@ -110,7 +110,7 @@ class _Search:
         self.size = sources
         self.sources = torch.arange(sources, device=device)
         self.forbidden = torch.tensor(session.forbidden, device=device)
-        self.unknown = unknown = -1 if self.marks.unknown is None else self.marks.unknown
+        self.unknown = unknown = -1 if self.special.unknown is None else self.special.unknown
         # forced unknown tokens cost what the model says, though nobody may choose them
         self.forced_unknown = (
             session.forced == unknown
@@ -175,7 +175,7 @@ class _Search:
             state=self.state,
             attention=self.attention.view(width) if self.attention is not None else None,
             random=self.session.random,
-            marks=self.marks,
+            special=self.special,
             parents=self.parents,
             log_normaliser=self.log_normaliser,
         )
@@ -184,10 +184,10 @@ class _Search:
     def advance(self, pick: Picker, done: Done | None) -> None:
         """One step."""
         logits = self.model.output(self.features)  # (B, K, V)
-        one = logits.select(-1, self.marks.eos).float().clone() if self.filters else None
+        one = logits.select(-1, self.special.eos).float().clone() if self.filters else None
         unfiltered = normalised(logits)
         if one is not None:
-            self.log_normaliser = one - unfiltered.select(-1, self.marks.eos)
+            self.log_normaliser = one - unfiltered.select(-1, self.special.eos)
         price = self._price_of_unknown(unfiltered)
         unfiltered.index_fill_(-1, self.forbidden, -_INFINITY)
         if price is not None:
@@ -219,18 +219,20 @@ class _Search:
         """Steps 2 and 3: what the pick may choose from, (B, K, V)."""
         allowed = unfiltered
         if self.filters:
-            allowed = apply_filters(self.filters, unfiltered, beam, self.forbidden, self.marks.eos)
+            allowed = apply_filters(
+                self.filters, unfiltered, beam, self.forbidden, self.special.eos
+            )
         if self.session.eos_at_limit and self.tokens.steps + 1 >= self.first_limit:
             last = (self.limit <= self.tokens.steps + 1)[:, None, None]
             others = last.expand_as(allowed).clone()
-            others.select(-1, self.marks.eos).fill_(value=False)
+            others.select(-1, self.special.eos).fill_(value=False)
             allowed = allowed.masked_fill(others, -_INFINITY)
             eos = torch.where(
                 last[:, :, 0],
-                unfiltered.select(-1, self.marks.eos),
-                allowed.select(-1, self.marks.eos),
+                unfiltered.select(-1, self.special.eos),
+                allowed.select(-1, self.special.eos),
             )
-            allowed.select(-1, self.marks.eos).copy_(eos)
+            allowed.select(-1, self.special.eos).copy_(eos)
         forced = self.session.forced
         if forced is not None and self.tokens.steps < forced.shape[1]:
             allowed = self._only_forced(
@@ -238,7 +240,7 @@ class _Search:
             )
         if self.some_finished:  # in place: what finished rows would have paid is not asked for
             allowed.masked_fill_(self.finished.unsqueeze(2), -_INFINITY)
-            allowed.select(-1, self.marks.pad).masked_fill_(self.finished, 0.0)
+            allowed.select(-1, self.special.pad).masked_fill_(self.finished, 0.0)
         return allowed
 
     def _only_forced(self, due: Tensor, unfiltered: Tensor, allowed: Tensor) -> Tensor:
@@ -247,7 +249,7 @@ class _Search:
         only = torch.full_like(allowed, -_INFINITY)
         place = due.expand(-1, allowed.shape[1], 1)
         only.scatter_(2, place, unfiltered.gather(2, place).to(only.dtype))
-        return torch.where(due == self.marks.pad, allowed, only)
+        return torch.where(due == self.special.pad, allowed, only)
 
     def _record(
         self, parents: Tensor | None, tokens: Tensor, unfiltered: Tensor, allowed: Tensor
@@ -270,7 +272,7 @@ class _Search:
         self.scores = self.scores + log_probs
         self.tokens.append(tokens)
         self.log_probs.append(log_probs)
-        ended = tokens == self.marks.eos
+        ended = tokens == self.special.eos
         if self.some_finished:
             self.lengths = self.lengths + ~self.finished
             ended = ended | self.finished
@@ -298,7 +300,7 @@ class _Search:
             self.scores,
             (said.buffer, paid.buffer),
             steps=said.steps,
-            eos=self.marks.eos,
+            eos=self.special.eos,
         )
         self.parents, self.scores, self.finished = parents, found.scores, found.finished
         said.went_on(found.tokens, tokens.shape[1])
@@ -429,7 +431,7 @@ class _Search:
         if bool(scores.isnan().any()):
             raise not_a_number()
         hypotheses = Hypotheses(
-            tokens=joined("tokens", self.marks.pad),
+            tokens=joined("tokens", self.special.pad),
             lengths=joined("lengths", 0),
             scores=scores,
             log_probs=scores,
@@ -437,4 +439,4 @@ class _Search:
             finished=joined("ended", fill=False),
             attention=joined("attention", 0.0) if self.attention is not None else None,
         )
-        return best_first(hypotheses, self.marks.pad)
+        return best_first(hypotheses, self.special.pad)

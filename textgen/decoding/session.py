@@ -10,7 +10,7 @@ from torch import Tensor
 
 from textgen.decoding.random import RowRandom, row_seeds
 from textgen.errors import UsageError
-from textgen.protocols import Batch, Filter, Marks, Model, Session, Settled, Watch
+from textgen.protocols import Batch, Filter, Model, Session, Settled, SpecialTokens, Watch
 
 
 def make_session(
@@ -18,7 +18,7 @@ def make_session(
     batch: Batch,
     prefixes: Sequence[Sequence[int]],
     *,
-    marks: Marks,
+    special: SpecialTokens,
     limits: int | Sequence[int],
     seed: int | Sequence[int] = 0,
     indices: Sequence[int] | None = None,
@@ -39,7 +39,7 @@ def make_session(
         model: the model.
         batch: B sources, or B and no source.
         prefixes: B lists of tokens; bos is put before those that do not begin with it.
-        marks: token numbers of pad, bos, eos.
+        special: token numbers of pad, bos, eos.
         limits: most tokens to generate, eos counted; one number, or one for each source.
         seed: of the job; one number, or one for each source.
         indices: (B) numbers of the sources in the job, which make their seeds different and keep
@@ -76,11 +76,11 @@ def make_session(
     if forced and len(forced) != batch.size:
         raise UsageError(f"{len(forced)} forced beginnings were given for {batch.size} sources.")
     _check_range([*prefixes, *forced], model.vocabulary_size)
-    rows = [row if row and row[0] == marks.bos else [marks.bos, *row] for row in prefixes]
-    prefix, lengths = padded(rows, marks.pad, device)
+    rows = [row if row and row[0] == special.bos else [special.bos, *row] for row in prefixes]
+    prefix, lengths = padded(rows, special.pad, device)
     beginning: Tensor | None = None
     if any(forced):
-        beginning, least = padded(forced, marks.pad, device)
+        beginning, least = padded(forced, special.pad, device)
         limit = limit.maximum(least)
     with torch.inference_mode():
         state = model.begin(batch)
@@ -90,7 +90,7 @@ def make_session(
         prefix=prefix,
         prefix_lengths=lengths,
         limit=limit.clamp(min=0),
-        marks=marks,
+        special=special,
         random=RowRandom(own),
         filters=tuple(filters),
         samples=samples,

@@ -60,5 +60,5 @@ def certain(beam: Beam, pool: Pool, bound: Tensor) -> tuple[Tensor, Tensor]:
     lead = torch.where(any_runs.unsqueeze(1), beam.tokens[rows, first], finished)
     same = ((beam.tokens == lead.unsqueeze(1)) | ~can_win.unsqueeze(2)).all(1)
     same &= (finished == lead) | (scores == _DEAD).unsqueeze(1)
-    same &= lead != beam.marks.pad  # after the end, or nothing is left to speak of
+    same &= lead != beam.special.pad  # after the end, or nothing is left to speak of
     return lead, same.long().cumprod(1).sum(1)

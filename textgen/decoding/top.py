@@ -16,7 +16,7 @@ from torch.nn import functional as F
 
 from textgen.decoding.guard import worth
 from textgen.native import Kernels, kernels
-from textgen.protocols import Marks
+from textgen.protocols import SpecialTokens
 
 _CHUNK = 64
 _LONG_ROW = 1024
@@ -91,7 +91,7 @@ def best_moves(log_probs: Tensor, scores: Tensor, count: int) -> Moves:
 
 
 def continuations(
-    log_probs: Tensor, scores: Tensor, width: int, marks: Marks
+    log_probs: Tensor, scores: Tensor, width: int, special: SpecialTokens
 ) -> tuple[Tensor, Tensor]:
     """The best 2 · width moves: those that go on, then those that end, each by rank.
 
@@ -99,7 +99,7 @@ def continuations(
         log_probs: (B, K, V).
         scores: (B, K) of the rows; −inf for those that do not go on.
         width: most rows that go on, and ranks among which an end counts.
-        marks: spare rows get bos, which is forbidden: they are dead.
+        special: spare rows get bos, which is forbidden: they are dead.
 
     Returns:
         (B, M) parents and (B, M) tokens of M = min(2 · width, K · V) moves; where none ends, as in
@@ -109,30 +109,30 @@ def continuations(
     if compiled is not None:
         count = min(2 * width, log_probs.shape[1] * log_probs.shape[2])
         parents, tokens, some = compiled.continuations(
-            log_probs, scores, count, width=width, eos=marks.eos, bos=marks.bos
+            log_probs, scores, count, width=width, eos=special.eos, bos=special.bos
         )
     else:
         moves = best_moves(log_probs, scores, 2 * width)
-        some = worth(moves.tokens == marks.eos)
-        parents, tokens = _apart(moves, width, marks) if some else _alive(moves, marks)
+        some = worth(moves.tokens == special.eos)
+        parents, tokens = _apart(moves, width, special) if some else _alive(moves, special)
     return (parents, tokens) if some else (parents[:, :width], tokens[:, :width])
 
 
-def _alive(moves: Moves, marks: Marks) -> tuple[Tensor, Tensor]:
+def _alive(moves: Moves, special: SpecialTokens) -> tuple[Tensor, Tensor]:
     """Parents and tokens, dead moves with bos."""
-    return moves.parents, torch.where(moves.scores != _DEAD, moves.tokens, marks.bos)
+    return moves.parents, torch.where(moves.scores != _DEAD, moves.tokens, special.bos)
 
 
-def _apart(moves: Moves, width: int, marks: Marks) -> tuple[Tensor, Tensor]:
+def _apart(moves: Moves, width: int, special: SpecialTokens) -> tuple[Tensor, Tensor]:
     """Moves (B, M), best first, as ``continuations`` gives them."""
     best, parents, tokens = moves
-    ends = tokens == marks.eos
+    ends = tokens == special.eos
     order = ends.byte().argsort(dim=1, stable=True)
     best, parents, tokens = (each.gather(1, order) for each in (best, parents, tokens))
-    ends = tokens == marks.eos
+    ends = tokens == special.eos
     place = torch.arange(order.shape[1], device=order.device)
     usable = torch.where(ends, order < width, place < width) & (best != _DEAD)
-    return parents, torch.where(usable, tokens, marks.bos)
+    return parents, torch.where(usable, tokens, special.bos)
 
 
 def draw(log_probs: Tensor, uniform: Tensor) -> Tensor:

@@ -149,7 +149,7 @@ def measure_people(
     loaded: LoadedModel, excerpts: Sequence[Excerpt], units: UnitKind = "words"
 ) -> Row:
     """The same figures of what people wrote after the prompts, scored by the same model."""
-    bos = loaded.tokenizer.marks.bos
+    bos = loaded.tokenizer.special.bos
     nll = 0.0
     for start in range(0, len(excerpts), _BATCH):
         batch = excerpts[start : start + _BATCH]
@@ -222,7 +222,7 @@ def _line_cuts(
 ) -> Iterator[Cut]:
     """First halves of lines and the rest with its eos, from all over the stream."""
     tokens = torch.from_numpy(stream.slice(0, len(stream)))
-    eos = tokenizer.marks.eos
+    eos = tokenizer.special.eos
     ends = [*(tokens == eos).nonzero().flatten().tolist(), len(tokens)]
     starts = [0, *(end + 1 for end in ends[:-1])]
     whole = [pair for pair in zip(starts, ends, strict=True) if pair[1] - pair[0] > 1]

@@ -166,10 +166,10 @@ def _force_batch(
     loaded: LoadedModel, sources: Sequence[Sequence[int]], targets: Sequence[Sequence[int]]
 ) -> list[Forced]:
     """B pairs at once."""
-    marks, eos = loaded.tokenizer.marks, loaded.require_source().marks.eos
-    source, source_lengths = padded([[*each, eos] for each in sources], marks.pad, loaded.device)
-    target, lengths = padded(targets, marks.pad, loaded.device)  # (B, T)
-    start = target.new_full((len(targets), 1), marks.bos)
+    special, eos = loaded.tokenizer.special, loaded.require_source().special.eos
+    source, source_lengths = padded([[*each, eos] for each in sources], special.pad, loaded.device)
+    target, lengths = padded(targets, special.pad, loaded.device)  # (B, T)
+    start = target.new_full((len(targets), 1), special.bos)
     inputs = torch.cat([start, target[:, :-1]], dim=1)
     with torch.inference_mode():
         state = loaded.model.begin(Batch(len(sources), source, source_lengths))
@@ -281,7 +281,7 @@ def pair_work(
     loaded: LoadedModel,
 ) -> Callable[[list[NumberedPair]], list[tuple[int, AlignedPair]]]:
     """What a worker does: pairs that are read at once, all blank or none, with their numbers."""
-    eos = loaded.tokenizer.marks.eos
+    eos = loaded.tokenizer.special.eos
 
     def read(pairs: list[NumberedPair]) -> list[tuple[int, AlignedPair]]:
         forced: Iterable[Forced | None] = itertools.repeat(None, len(pairs))

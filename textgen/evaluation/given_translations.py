@@ -63,7 +63,7 @@ def score_given(
         UsageError: if the model is no translator.
     """
     source, target = loaded.require_source(), loaded.tokenizer
-    eos, unknown = target.marks.eos, target.marks.unknown
+    eos, unknown = target.special.eos, target.special.unknown
     waiting = iter(pairs_of(pairs))
     while window := list(itertools.islice(waiting, WINDOW)):
         whole = [(source.encode(a.strip()), target.encode(b.strip())) for a, b in window]

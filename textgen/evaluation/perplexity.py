@@ -37,7 +37,7 @@ class Perplexity:
 
     Attributes:
         nll: negative log-likelihood of the whole text, nats.
-        tokens: tokens foretold, end marks included.
+        tokens: tokens foretold, end special tokens included.
         words: words of the original text between white space.
         characters: code points of the text as the tokenizer gives it back.
         bytes: bytes of it in UTF-8.
@@ -162,7 +162,7 @@ def perplexity(
         _require_held_out(loaded, source.name, stream.digest)
     pieces: Iterator[Scored]
     if lines:
-        batches = _line_batches(stream, loaded.tokenizer.marks.eos)
+        batches = _line_batches(stream, loaded.tokenizer.special.eos)
         pieces = map(line_work(loaded), batches) if crew is None else ordered(crew, batches)
     else:
         pieces = _stream_pieces(stream, loaded)
@@ -236,7 +236,7 @@ def _stream_pieces(stream: TokenStream, loaded: LoadedModel) -> Iterator[Scored]
     """All tokens in order, a window at a time."""
     model, device = loaded.model, loaded.device
     state = model.begin(Batch(1))
-    last = torch.tensor([[loaded.tokenizer.marks.bos]], device=device)
+    last = torch.tensor([[loaded.tokenizer.special.bos]], device=device)
     for start in range(0, len(stream), WINDOW):
         tokens = stream.slice(start, min(start + WINDOW, len(stream)))
         targets = torch.from_numpy(tokens).long().unsqueeze(0).to(device)
@@ -250,11 +250,11 @@ def _stream_pieces(stream: TokenStream, loaded: LoadedModel) -> Iterator[Scored]
 
 def line_work(loaded: LoadedModel) -> Callable[[list[list[int]]], Scored]:
     """What a worker does: it scores lines of one length, lists of tokens without their eos."""
-    model, marks, device = loaded.model, loaded.tokenizer.marks, loaded.device
+    model, special, device = loaded.model, loaded.tokenizer.special, loaded.device
 
     def score(lines: list[list[int]]) -> Scored:
-        targets = torch.tensor([[*line, marks.eos] for line in lines], device=device)
-        bos = targets.new_full((len(lines), 1), marks.bos)
+        targets = torch.tensor([[*line, special.eos] for line in lines], device=device)
+        bos = targets.new_full((len(lines), 1), special.bos)
         inputs = torch.cat([bos, targets[:, :-1]], dim=1)
         with torch.inference_mode():
             features, _ = model.features(inputs, model.begin(Batch(len(lines))))

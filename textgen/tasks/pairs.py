@@ -174,7 +174,7 @@ def _training_batches(
     batches = PairBatches(
         pairs,
         recipe.training.batch,
-        target.marks,
+        target.special,
         recipe.training.seed,
         encoder if encoder.varies else None,
     )
@@ -192,8 +192,8 @@ def _training_batches(
         "target_tokens": counts.target.tokens,
         "target_ratio": (counts.target.tokens + counts.pairs)
         / (counts.source.tokens + counts.pairs),
-        "source_digest": pairs.source.digest(source.marks.eos),
-        "target_digest": pairs.target.digest(target.marks.eos),
+        "source_digest": pairs.source.digest(source.special.eos),
+        "target_digest": pairs.target.digest(target.special.eos),
     }
     return batches, notes, facts
 
@@ -219,13 +219,13 @@ class _Validation:
         self.ratio = float(facts["target_ratio"])
         self.arithmetic = Arithmetic(recipe.training)
         encoder = PairEncoder(valid, self.source, self.target, _limits(recipe.data))
-        marks = self.target.marks
+        special = self.target.special
         encoded = encoder(0)
-        self.batches = PairBatches(encoded, VALIDATION_TOKENS, marks)
+        self.batches = PairBatches(encoded, VALIDATION_TOKENS, special)
         self.pairs = list(itertools.islice(valid.pairs(), recipe.judge.bleu_pairs))
         self.counts = encoded.statistics
         sides = (encoded.source, self.source), (encoded.target, self.target)
-        self.digest = digest(side.digest(own.marks.eos) for side, own in sides)
+        self.digest = digest(side.digest(own.special.eos) for side, own in sides)
 
     def notes(self) -> Iterator[str]:
         """What share of the validation pairs is judged."""

@@ -121,8 +121,8 @@ def _stream(
     if validation:
         lanes = max(1, min(VALIDATION_LANES, len(stream) // VALIDATION_LANE))
         window = VALIDATION_WINDOW
-    marks, reset = tokenizer.marks, training.reset
-    batches = LaneBatches(stream, lanes, window, marks, seed, reset=reset)
+    special, reset = tokenizer.special, training.reset
+    batches = LaneBatches(stream, lanes, window, special, seed, reset=reset)
     return batches, stream.statistics, stream.digest
 
 
@@ -133,8 +133,8 @@ def _lines(
     budget, seed = training.batch, None if validation else training.seed
     if validation:
         budget = max(budget, VALIDATION_TOKENS)
-    batches = SentenceBatches(sentences, budget, tokenizer.marks, seed)
-    return batches, sentences.statistics, sentences.digest(tokenizer.marks.eos)
+    batches = SentenceBatches(sentences, budget, tokenizer.special, seed)
+    return batches, sentences.statistics, sentences.digest(tokenizer.special.eos)
 
 
 def _validation(

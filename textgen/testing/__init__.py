@@ -10,7 +10,7 @@ from textgen.testing.laws import Law, LawBroken
 from textgen.testing.parts import check_cell, check_encoder, check_task
 from textgen.testing.strategies import STRATEGY_LAWS, check_strategy
 from textgen.testing.toy import (
-    TOY_MARKS,
+    TOY_SPECIAL,
     FixedRandom,
     ToyModel,
     ToyState,
@@ -23,7 +23,7 @@ from textgen.testing.vocabulary import ToyCompanion, ToyTokenizer, toy_load
 __all__ = [
     "FILTER_LAWS",
     "STRATEGY_LAWS",
-    "TOY_MARKS",
+    "TOY_SPECIAL",
     "FixedRandom",
     "Law",
     "LawBroken",

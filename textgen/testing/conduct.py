@@ -23,7 +23,7 @@ from textgen.testing.outcomes import (
     unlike,
     without,
 )
-from textgen.testing.toy import TOY_MARKS
+from textgen.testing.toy import TOY_SPECIAL
 
 _SAMPLES = 3
 _STEPS = 3
@@ -131,7 +131,7 @@ def _nothing_after(step: int) -> Filter:
 
     def forbid(scores: Tensor, beam: Beam) -> Tensor:
         if beam.step < step:
-            return scores.index_fill(-1, torch.tensor([TOY_MARKS.eos]), float("-inf"))
+            return scores.index_fill(-1, torch.tensor([TOY_SPECIAL.eos]), float("-inf"))
         return torch.full_like(scores, float("-inf"))
 
     return forbid
@@ -143,7 +143,7 @@ def _all_forbidden(case: StrategyCase) -> str:
             session = replace(task.session((0, 1)), filters=(_nothing_after(step),))
             for row, made in _made(case, task, (0, 1), session).items():
                 for each in made:
-                    ended = each.tokens[-1:] == [TOY_MARKS.eos]
+                    ended = each.tokens[-1:] == [TOY_SPECIAL.eos]
                     if len(each.tokens) != step + 1 or not ended:
                         return (
                             f"{task.kind}, {task.name(row)}, every token forbidden from step "
@@ -159,7 +159,7 @@ def _end_at_limit(case: StrategyCase) -> str:
             session = replace(task.session(rows), eos_at_limit=True)
             for row, made in _made(case, task, rows, session).items():
                 for each in made:
-                    ended = each.tokens[-1:] == [TOY_MARKS.eos]
+                    ended = each.tokens[-1:] == [TOY_SPECIAL.eos]
                     if limits[row] and not ended:
                         return f"{task.kind} that never ends, {task.name(row)}:\n{each}"
     return ""

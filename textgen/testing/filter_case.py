@@ -80,7 +80,7 @@ class FilterCase:
         session = replace(
             session,
             random=random or session.random,
-            prefix=F.pad(session.prefix, (0, padding), value=session.marks.pad),
+            prefix=F.pad(session.prefix, (0, padding), value=session.special.pad),
         )
         found: Rows = {}
         for call in play(self.one, session, MANNERS["scores of which some are forbidden"], script):

@@ -15,7 +15,7 @@ from textgen.protocols import Beam, Session
 from textgen.testing.laws import Law
 from textgen.testing.lines import ROWS, Task
 from textgen.testing.outcomes import Outcome, StrategyCase, outcomes
-from textgen.testing.toy import TOY_MARKS
+from textgen.testing.toy import TOY_SPECIAL
 
 _OTHER_SEEDS = (6, 7)
 _SHARES = (1.0, 0.0, 0.5, 0.8)  # of the result that is forced; the whole of it comes first
@@ -43,14 +43,14 @@ class _Trial:
         one = replace(
             self.task.session((row,)),
             attention=session.attention,
-            forced=padded([forced], TOY_MARKS.pad)[0],
+            forced=padded([forced], TOY_SPECIAL.pad)[0],
         )
         return outcomes(self.case.decode(one), 0, self.task.positions(row))[0]
 
     def best(self, session: Session, forced: Sequence[list[int]] = ()) -> list[Outcome]:
         """The best hypothesis of each line, whose outputs begin with given tokens."""
         if forced:
-            session = replace(session, forced=padded(forced, TOY_MARKS.pad)[0])
+            session = replace(session, forced=padded(forced, TOY_SPECIAL.pad)[0])
         found = self.case.decode(session)
         return [
             outcomes(found, place, self.task.positions(row))[0] for place, row in enumerate(ROWS)

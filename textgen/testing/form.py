@@ -24,7 +24,7 @@ from textgen.testing.outcomes import (
     taciturn_model,
     talkative_model,
 )
-from textgen.testing.toy import TOY_MARKS
+from textgen.testing.toy import TOY_SPECIAL
 
 _NOTHING = float("-inf")
 _SAMPLES = 3
@@ -92,11 +92,11 @@ def _padding(case: StrategyCase) -> str:
     for name, task, rows, _, found in case.usual():
         place = torch.arange(found.tokens.shape[2])
         after = place >= found.lengths.unsqueeze(2)
-        outside = after & ((found.tokens != TOY_MARKS.pad) | (found.token_log_probs != 0))
-        marks = (found.tokens == TOY_MARKS.pad) | (found.tokens == TOY_MARKS.bos)
+        outside = after & ((found.tokens != TOY_SPECIAL.pad) | (found.token_log_probs != 0))
+        special = (found.tokens == TOY_SPECIAL.pad) | (found.tokens == TOY_SPECIAL.bos)
         for wrong, said in (
             (outside, "is not pad, or costs something, after the end"),
-            (~after & marks, "is pad or bos before the end"),
+            (~after & special, "is pad or bos before the end"),
         ):
             if wrong.any():
                 source, row, at = wrong.nonzero()[0].tolist()
@@ -111,8 +111,8 @@ def _padding(case: StrategyCase) -> str:
 
 def _eos(case: StrategyCase) -> str:
     def wrong(one: Outcome, limit: int) -> str:
-        ended = bool(one.tokens) and one.tokens[-1] == TOY_MARKS.eos
-        if TOY_MARKS.eos in one.tokens[:-1]:
+        ended = bool(one.tokens) and one.tokens[-1] == TOY_SPECIAL.eos
+        if TOY_SPECIAL.eos in one.tokens[:-1]:
             return "tokens come after eos."
         if ended and not one.finished:
             return "it ends with eos and does not count as finished."
@@ -198,7 +198,7 @@ def _dead(case: StrategyCase) -> str:
             where = f"{task.kind} that can say only 4 and eos, limits {limits}, 4 samples"
             for place in rows:
                 for each in outcomes(found, place, 1):
-                    impossible = set(each.tokens) - {4, TOY_MARKS.eos}
+                    impossible = set(each.tokens) - {4, TOY_SPECIAL.eos}
                     known = bool(each.log_probs.isfinite().all())
                     if impossible or not each.tokens or not known:
                         return f"{where}, {task.name(place)}: a dead row came back:\n{each}"

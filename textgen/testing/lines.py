@@ -10,7 +10,7 @@ import torch
 
 from textgen.decoding import make_session, padded
 from textgen.protocols import Batch, Session
-from textgen.testing.toy import TOY_MARKS, ToyModel
+from textgen.testing.toy import TOY_SPECIAL, ToyModel
 from textgen.testing.vocabulary import ToyTokenizer, toy_task_model
 
 Kind: TypeAlias = Literal["language-model", "translator"]
@@ -69,8 +69,8 @@ class Task:
         return make_session(
             self.model,
             self._batch(lines) if translates else Batch(len(lines)),
-            [[TOY_MARKS.bos, *_TOKENIZER.encode(line.prefix)] for line in lines],
-            marks=TOY_MARKS,
+            [[TOY_SPECIAL.bos, *_TOKENIZER.encode(line.prefix)] for line in lines],
+            special=TOY_SPECIAL,
             limits=[line.limit for line in lines],
             seed=seed,
             indices=None if seeds else rows,
@@ -80,7 +80,9 @@ class Task:
 
     @staticmethod
     def _batch(lines: Sequence[Line]) -> Batch:
-        source, lengths = padded([_TOKENIZER.encode(line.source) for line in lines], TOY_MARKS.pad)
+        source, lengths = padded(
+            [_TOKENIZER.encode(line.source) for line in lines], TOY_SPECIAL.pad
+        )
         if not lines:
             source = torch.zeros(0, 1, dtype=torch.int64)
         return Batch(len(lines), source, lengths)

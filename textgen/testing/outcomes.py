@@ -13,7 +13,7 @@ from textgen.decoding import decode
 from textgen.protocols import Beam, Filter, Hypotheses, Session, Strategy
 from textgen.testing.laws import shown
 from textgen.testing.lines import KINDS, ROWS, Kind, Line, Task
-from textgen.testing.toy import TOY_MARKS, ToyModel
+from textgen.testing.toy import TOY_SPECIAL, ToyModel
 from textgen.testing.vocabulary import ToyTokenizer, toy_task_model
 
 TOLERANCE = 1e-4
@@ -188,7 +188,7 @@ def bare(limits: Sequence[int]) -> list[Line]:
 def talkative_model() -> ToyModel:
     """A toy model that never ends by itself."""
     model = toy_task_model()
-    model.logits[..., TOY_MARKS.eos] = -40.0
+    model.logits[..., TOY_SPECIAL.eos] = -40.0
     return model
 
 
@@ -196,7 +196,7 @@ def taciturn_model() -> ToyModel:
     """A toy model that can say nothing but "a" and the end."""
     model = toy_task_model()
     possible = torch.zeros(ToyTokenizer.size, dtype=torch.bool)
-    possible[[TOY_MARKS.eos, 4]] = True
+    possible[[TOY_SPECIAL.eos, 4]] = True
     model.logits.masked_fill_(~possible, _NOTHING)
     return model
 

@@ -9,9 +9,9 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from textgen.protocols import Batch, Beam, Marks, Random
+from textgen.protocols import Batch, Beam, Random, SpecialTokens
 
-TOY_MARKS = Marks(pad=0, bos=1, eos=2, unknown=3)
+TOY_SPECIAL = SpecialTokens(pad=0, bos=1, eos=2, unknown=3)
 MEMORIES = 13
 
 
@@ -151,7 +151,7 @@ def toy_model(
     """A toy model with normally distributed logits.
 
     Args:
-        vocabulary: number of tokens V, the four marks included.
+        vocabulary: number of tokens V, the four special tokens included.
         languages: number of tables of logits.
         seed: of the logits.
         spread: their standard deviation.
@@ -162,11 +162,11 @@ def toy_model(
 
 def all_outputs(vocabulary: int, limit: int) -> Iterator[tuple[int, ...]]:
     """Everything that can be generated: ends with eos, or is cut at the limit."""
-    marks = (TOY_MARKS.pad, TOY_MARKS.bos, TOY_MARKS.eos)
-    words = [token for token in range(vocabulary) if token not in marks]
+    special = (TOY_SPECIAL.pad, TOY_SPECIAL.bos, TOY_SPECIAL.eos)
+    words = [token for token in range(vocabulary) if token not in special]
     for length in range(limit):
         for body in itertools.product(words, repeat=length):
-            yield (*body, TOY_MARKS.eos)
+            yield (*body, TOY_SPECIAL.eos)
     yield from itertools.product(words, repeat=limit)
 
 
@@ -189,7 +189,7 @@ def toy_beam(
     prefix: Sequence[Sequence[int]] | None = None,
     limit: int = 100,
     random: Random | None = None,
-    marks: Marks = TOY_MARKS,
+    special: SpecialTokens = TOY_SPECIAL,
 ) -> Beam:
     """A beam to call a filter with: B × K rows of generated tokens, all of one length.
 
@@ -198,11 +198,11 @@ def toy_beam(
         prefix: B lists of P tokens; only bos if left out.
         limit: of all sources.
         random: random numbers; 0.5 for everybody if left out.
-        marks: token numbers of pad, bos, eos.
+        special: token numbers of pad, bos, eos.
     """
     generated = torch.tensor(tokens, dtype=torch.int64)
     sources, width, steps = generated.shape
-    prompts = torch.tensor(prefix or [[marks.bos]] * sources)
+    prompts = torch.tensor(prefix or [[special.bos]] * sources)
     return Beam(
         tokens=generated,
         log_probs=torch.zeros(sources, width, steps),
@@ -217,5 +217,5 @@ def toy_beam(
         state=None,
         attention=None,
         random=random or FixedRandom(0.5),
-        marks=marks,
+        special=special,
     )

@@ -6,8 +6,8 @@ import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from textgen.protocols import Companion, Marks
-from textgen.testing.toy import TOY_MARKS, ToyModel, toy_model
+from textgen.protocols import Companion, SpecialTokens
+from textgen.testing.toy import TOY_SPECIAL, ToyModel, toy_model
 
 _LANGUAGES = 5
 
@@ -18,12 +18,12 @@ class ToyTokenizer:
     Attributes:
         pieces: the text of each token; pad, bos and eos have none, "?" is what is unknown.
         size: number of tokens V = 12.
-        marks: the numbers of the marks.
+        special: the numbers of the special tokens.
     """
 
     pieces: tuple[str, ...] = ("", "", "", "?", "a", "b", "c", " ", "ab", "\n", "d", ".")
     size: int = len(pieces)
-    marks: Marks = TOY_MARKS
+    special: SpecialTokens = TOY_SPECIAL
 
     def encode(self, text: str) -> list[int]:
         """Tokens of a text, without bos and eos; other characters are unknown."""

@@ -93,13 +93,13 @@ def _decoded(
     settled: Settled | None = None,
 ) -> Hypotheses:
     """(B, K) hypotheses of the lines."""
-    marks, eos = loaded.tokenizer.marks, loaded.require_source().marks.eos
-    source, lengths = padded([[*line.tokens, eos] for line in batch], marks.pad, loaded.device)
+    special, eos = loaded.tokenizer.special, loaded.require_source().special.eos
+    source, lengths = padded([[*line.tokens, eos] for line in batch], special.pad, loaded.device)
     session = make_session(
         loaded.model,
         Batch(len(batch), source, lengths),
         [[] for _ in batch],
-        marks=marks,
+        special=special,
         limits=[line.limit for line in batch],
         seed=[line.lot[0] for line in batch],
         indices=[line.lot[1] for line in batch],
@@ -147,4 +147,4 @@ def _candidate(
 def _source_pieces(loaded: LoadedModel, line: Line) -> tuple[str, ...]:
     """The tokens that are attended to, as text."""
     tokenizer = loaded.require_source()
-    return tuple(map(tokenizer.piece, [*line.tokens, tokenizer.marks.eos]))
+    return tuple(map(tokenizer.piece, [*line.tokens, tokenizer.special.eos]))

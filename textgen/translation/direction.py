@@ -45,7 +45,9 @@ def _unknown_share(loaded: LoadedModel, pairs: Sequence[tuple[str, ...]]) -> flo
         (own, own.encode(text)) for pair in pairs for own, text in zip(sides, pair, strict=True)
     ]
     count = sum(len(tokens) for _, tokens in encoded)
-    unknown = sum(tokens.count(own.marks.unknown) for own, tokens in encoded if own.marks.unknown)
+    unknown = sum(
+        tokens.count(own.special.unknown) for own, tokens in encoded if own.special.unknown
+    )
     return unknown / max(1, count)
 
 
@@ -56,9 +58,9 @@ def _nats(loaded: LoadedModel, pairs: Sequence[tuple[str, str]]) -> float | None
     usable = [each for each in encoded if all(0 < len(side) <= _LONGEST for side in each)]
     if not usable:
         return None
-    marks = target.marks
-    sources = [[*tokens, source.marks.eos] for tokens, _ in usable]
-    targets = [[*tokens, marks.eos] for _, tokens in usable]
-    batch = Batch(len(usable), *padded(sources, source.marks.pad, loaded.device))
-    found = score(loaded.model, batch, [[marks.bos]] * len(usable), targets)
+    special = target.special
+    sources = [[*tokens, source.special.eos] for tokens, _ in usable]
+    targets = [[*tokens, special.eos] for _, tokens in usable]
+    batch = Batch(len(usable), *padded(sources, source.special.pad, loaded.device))
+    found = score(loaded.model, batch, [[special.bos]] * len(usable), targets)
     return -float(found.double().sum()) / sum(map(len, targets))

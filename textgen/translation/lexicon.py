@@ -130,7 +130,7 @@ def learn_lexicon(
         DataError: if no pair has text on both sides.
     """
     source, target = loaded.require_source(), loaded.tokenizer
-    eos = [source.marks.eos]
+    eos = [source.special.eos]
     encoded = (
         ([*mine, *eos], theirs)
         for mine, theirs in (

@@ -25,8 +25,8 @@ class Shortlists:
     """Makes shortlists.
 
     A line may become the best n target tokens of each of its source tokens, the 500 most frequent
-    target tokens, the marks, and what it is forced to begin with; with one vocabulary for both
-    sides its own tokens too, since names and numbers are copied.
+    target tokens, the special tokens, and what it is forced to begin with; with one vocabulary for
+    both sides its own tokens too, since names and numbers are copied.
 
     Args:
         loaded: a translator.
@@ -40,9 +40,9 @@ class Shortlists:
     ) -> None:
         source, target = loaded.require_source(), loaded.tokenizer
         self.device, self.size = loaded.device, target.size
-        self.eos, self.pad = source.marks.eos, target.marks.pad
-        marks = torch.tensor([mark for mark in target.marks if mark is not None])
-        always = torch.cat([marks, lexicon.frequent(COMMON if common is None else common)])
+        self.eos, self.pad = source.special.eos, target.special.pad
+        special = torch.tensor([mark for mark in target.special if mark is not None])
+        always = torch.cat([special, lexicon.frequent(COMMON if common is None else common)])
         rows = lexicon.without(always).best(best, self.pad)
         if source is target:
             rows = torch.cat([rows, torch.arange(source.size).unsqueeze(1)], 1)

@@ -28,7 +28,7 @@ def word_links(loaded: LoadedModel, translation: Translation, candidate: Candida
         return frozenset()
     if candidate.attention is None:
         raise UsageError(f"{loaded.name} has no attention: there is nothing to align by.")
-    target = [token for token in candidate.tokens if token != loaded.tokenizer.marks.eos]
+    target = [token for token in candidate.tokens if token != loaded.tokenizer.special.eos]
     source = translation.source_tokens
     return unite_links(
         hard_links(candidate.attention, len(source), len(target)),
@@ -57,7 +57,7 @@ def replace_unknown(
         candidate: one of its translations, with attention.
         dictionary: source words to target words.
     """
-    unknown, forced = loaded.tokenizer.marks.unknown, translation.forced
+    unknown, forced = loaded.tokenizer.special.unknown, translation.forced
     if unknown is None or candidate.attention is None or unknown not in candidate.tokens[forced:]:
         return candidate.text
     copies = _copies(loaded, translation, dictionary)
@@ -104,7 +104,7 @@ def _lacking(word: str, tokenizer: TextTokenizer) -> list[str]:
 
     Characters that are unknown; those in a row are one token of subwords.
     """
-    unknown = tokenizer.marks.unknown
+    unknown = tokenizer.special.unknown
     known = [(unknown not in tokenizer.encode(each), each) for each in tokenizer.normalise(word)]
     if tokenizer.kind == "characters":
         return [each for written, each in known if not written]

@@ -11,7 +11,7 @@ from textgen_example.tournament import Tournament
 
 from textgen.decoding import decode, make_session
 from textgen.protocols import Batch
-from textgen.testing import TOY_MARKS, check_filter, check_strategy, toy_beam, toy_model
+from textgen.testing import TOY_SPECIAL, check_filter, check_strategy, toy_beam, toy_model
 
 DRAWS = 4000
 
@@ -37,11 +37,11 @@ def test_the_temperature_falls() -> None:
 @pytest.mark.parametrize("n", [1, 2, 5])
 def test_the_likeliest_of_n_draws(n: int) -> None:
     model = toy_model(vocabulary=6)
-    session = make_session(model, Batch(DRAWS), [[]] * DRAWS, marks=TOY_MARKS, limits=1)
+    session = make_session(model, Batch(DRAWS), [[]] * DRAWS, special=TOY_SPECIAL, limits=1)
     found = decode(Tournament(n), session)
     counts = torch.bincount(found.tokens.flatten(), minlength=6)
     p = model.logits[0, 2].double()  # bos moves the memory from 0 to 2
-    p[[TOY_MARKS.pad, TOY_MARKS.bos]] = float("-inf")
+    p[[TOY_SPECIAL.pad, TOY_SPECIAL.bos]] = float("-inf")
     p = p.softmax(0)
     below = torch.stack([p[p <= each].sum() for each in p])
     wanted = below**n - (below - p) ** n

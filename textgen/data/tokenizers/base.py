@@ -19,14 +19,14 @@ from numpy.typing import NDArray
 
 from textgen.data.encodings import without_surrogates
 from textgen.errors import DataError
-from textgen.protocols import Marks
+from textgen.protocols import SpecialTokens
 
 Kind = Literal["characters", "bytes", "words", "bpe", "unigram"]
 Normalisation = Literal["NFC", "none"]
 Tokens = NDArray[np.int32]
 
 PAD, BOS, EOS, UNKNOWN = 0, 1, 2, 3
-MARK_NAMES = ("<pad>", "<bos>", "<eos>", "<unk>")
+SPECIAL_NAMES = ("<pad>", "<bos>", "<eos>", "<unk>")
 REPLACEMENT = "\N{REPLACEMENT CHARACTER}".encode()
 
 
@@ -35,7 +35,9 @@ class TokenizerConfig:
     """How text becomes tokens."""
 
     kind: Annotated[Kind, "what a token is"] = "characters"
-    size: Annotated[int | None, Ge(5), "most tokens, marks included; none: as many as occur"] = None
+    size: Annotated[
+        int | None, Ge(5), "most tokens, special tokens included; none: as many as occur"
+    ] = None
     minimum_count: Annotated[int, Ge(1), "rarer characters or words become unknown"] = 1
     normalisation: Annotated[Normalisation, "Unicode form that text is brought to"] = "NFC"
     model: Annotated[str | None, "an existing SentencePiece .model file, taken as it is"] = None
@@ -60,12 +62,12 @@ class TextTokenizer(ABC):
     @property
     @abstractmethod
     def size(self) -> int:
-        """Number of tokens V, marks included."""
+        """Number of tokens V, special tokens included."""
 
     @property
-    def marks(self) -> Marks:
-        """The numbers of the marks."""
-        return Marks(PAD, BOS, EOS, UNKNOWN)
+    def special(self) -> SpecialTokens:
+        """The numbers of the special tokens."""
+        return SpecialTokens(PAD, BOS, EOS, UNKNOWN)
 
     @abstractmethod
     def encode_array(self, text: str) -> Tokens:

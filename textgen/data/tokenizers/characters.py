@@ -10,8 +10,8 @@ import numpy as np
 
 from textgen.data.tokenizers.base import (
     EOS,
-    MARK_NAMES,
     REPLACEMENT,
+    SPECIAL_NAMES,
     UNKNOWN,
     Normalisation,
     TextTokenizer,
@@ -46,7 +46,7 @@ class CharacterTokenizer(TextTokenizer):
 
     @property
     def size(self) -> int:
-        """Number of tokens V, marks included."""
+        """Number of tokens V, special tokens included."""
         return UNKNOWN + 1 + len(self.characters)
 
     def encode_array(self, text: str) -> Tokens:
@@ -65,7 +65,7 @@ class CharacterTokenizer(TextTokenizer):
         """The character as people read it."""
         self._check(token)
         if token <= UNKNOWN:
-            return MARK_NAMES[token]
+            return SPECIAL_NAMES[token]
         return visible(self.characters[token - UNKNOWN - 1])
 
     def to_data(self) -> dict[str, Any]:

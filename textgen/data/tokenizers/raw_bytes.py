@@ -11,14 +11,14 @@ from textgen.data.encodings import without_halves
 from textgen.data.tokenizers.base import (
     BOS,
     EOS,
-    MARK_NAMES,
     PAD,
+    SPECIAL_NAMES,
     Normalisation,
     TextTokenizer,
     Tokens,
     visible,
 )
-from textgen.protocols import Marks
+from textgen.protocols import SpecialTokens
 
 _FIRST = EOS + 1
 
@@ -34,13 +34,13 @@ class ByteTokenizer(TextTokenizer):
 
     @property
     def size(self) -> int:
-        """Number of tokens V, marks included."""
+        """Number of tokens V, special tokens included."""
         return _FIRST + 256
 
     @property
-    def marks(self) -> Marks:
-        """The numbers of the marks; there is no unknown token."""
-        return Marks(PAD, BOS, EOS, None)
+    def special(self) -> SpecialTokens:
+        """The numbers of the special tokens; there is no unknown token."""
+        return SpecialTokens(PAD, BOS, EOS, None)
 
     def normalise(self, text: str) -> str:
         """The text in its Unicode form; bytes that stand for themselves (``RAW``) stay."""
@@ -63,7 +63,7 @@ class ByteTokenizer(TextTokenizer):
         """The byte as people read it: ASCII as it is, others as <0xE2>."""
         self._check(token)
         if token < _FIRST:
-            return MARK_NAMES[token]
+            return SPECIAL_NAMES[token]
         byte = token - _FIRST
         return visible(chr(byte)) if byte < 128 else f"<0x{byte:02X}>"
 

@@ -17,9 +17,9 @@ import numpy as np
 from textgen.data.tokenizers.base import (
     BOS,
     EOS,
-    MARK_NAMES,
     PAD,
     REPLACEMENT,
+    SPECIAL_NAMES,
     UNKNOWN,
     Normalisation,
     TextTokenizer,
@@ -43,7 +43,7 @@ class SubwordTokenizer(TextTokenizer):
     """Subwords of a SentencePiece model.
 
     Token numbers are the model's own if it has pad, bos, eos and unknown at 0 to 3, as models
-    trained here do. Otherwise the marks come first and the model's other pieces follow in order.
+    trained here do. Otherwise the special tokens come first and the other pieces follow in order.
 
     Args:
         model: the bytes of a SentencePiece ``.model`` file.
@@ -69,7 +69,7 @@ class SubwordTokenizer(TextTokenizer):
 
     @property
     def size(self) -> int:
-        """Number of tokens V, marks included."""
+        """Number of tokens V, special tokens included."""
         return len(self._pieces)
 
     def encode_array(self, text: str) -> Tokens:
@@ -96,7 +96,7 @@ class SubwordTokenizer(TextTokenizer):
     def piece(self, token: int) -> str:
         """The subword as people read it, its leading space as ``▁``."""
         self._check(token)
-        return MARK_NAMES[token] if token <= UNKNOWN else visible(self._pieces[token])
+        return SPECIAL_NAMES[token] if token <= UNKNOWN else visible(self._pieces[token])
 
     def to_data(self) -> dict[str, Any]:
         """The normalisation and a digest of the model."""
@@ -199,10 +199,10 @@ def train_subwords(
             bos_id=BOS,
             eos_id=EOS,
             unk_id=UNKNOWN,
-            pad_piece=MARK_NAMES[PAD],
-            bos_piece=MARK_NAMES[BOS],
-            eos_piece=MARK_NAMES[EOS],
-            unk_piece=MARK_NAMES[UNKNOWN],
+            pad_piece=SPECIAL_NAMES[PAD],
+            bos_piece=SPECIAL_NAMES[BOS],
+            eos_piece=SPECIAL_NAMES[EOS],
+            unk_piece=SPECIAL_NAMES[UNKNOWN],
             input_sentence_size=_SENTENCES,
             shuffle_input_sentence=True,
             max_sentence_length=4 * _SENTENCE,
@@ -220,7 +220,7 @@ def _reason(message: str, size: int) -> str:
     needed = re.search(r"required_chars\. \d+ vs (\d+)", message)
     if needed:
         return (
-            f"tokenizer.size is {size}, but characters, bytes and marks of this text need "
+            f"tokenizer.size is {size}, but characters, bytes and special tokens of this text need "
             f"{needed[1]}: make it larger."
         )
     return f"SentencePiece cannot be trained on this text: {message}"
@@ -261,7 +261,7 @@ def _read_pieces(processor: Any) -> tuple[list[int] | None, list[bytes], list[st
     ordinary = [n for n in numbers if not (processor.is_control(n) or processor.is_unknown(n))]
     to_own = [PAD] * len(numbers)
     to_own[processor.unk_id()] = UNKNOWN
-    surfaces, pieces = [b"", b"", b"", REPLACEMENT], list(MARK_NAMES)
+    surfaces, pieces = [b"", b"", b"", REPLACEMENT], list(SPECIAL_NAMES)
     for number in ordinary:
         piece = processor.id_to_piece(number)
         to_own[number] = len(pieces)
@@ -270,6 +270,6 @@ def _read_pieces(processor: Any) -> tuple[list[int] | None, list[bytes], list[st
             surfaces.append(bytes([int(piece[3:5], 16)]))
         else:
             surfaces.append(piece.replace(META, " ").encode())
-    marks = [processor.pad_id(), processor.bos_id(), processor.eos_id(), processor.unk_id()]
-    same = marks == [PAD, BOS, EOS, UNKNOWN] and len(ordinary) == len(numbers) - len(marks)
+    special = [processor.pad_id(), processor.bos_id(), processor.eos_id(), processor.unk_id()]
+    same = special == [PAD, BOS, EOS, UNKNOWN] and len(ordinary) == len(numbers) - len(special)
     return (None if same else to_own), surfaces, pieces

@@ -13,11 +13,11 @@ def surfaces(tokenizer: TextTokenizer, tokens: Sequence[int]) -> list[str]:
     Parts of a character become U+FFFD, so only the white space and the whole characters of these
     can be relied upon.
     """
-    marks = tokenizer.marks
+    special = tokenizer.special
     previous: int | None = None
     texts = []
     for token in tokens:
-        if token in {marks.pad, marks.bos, marks.eos}:
+        if token in {special.pad, special.bos, special.eos}:
             texts.append("")
             continue
         texts.append(tokenizer.surface(token, previous).decode("utf-8", "replace"))

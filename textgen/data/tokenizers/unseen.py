@@ -25,7 +25,7 @@ class Unseen:
 
     def noted(self, text: str) -> str:
         """The text itself, looked at; after many unknown parts no more are collected."""
-        unknown, encode = self.tokenizer.marks.unknown, self.tokenizer.encode
+        unknown, encode = self.tokenizer.special.unknown, self.tokenizer.encode
         if unknown is None or len(self._known) >= _MOST or unknown not in encode(text):
             return text
         parts = text.split() if self._words() else self.tokenizer.normalise(text)

@@ -15,7 +15,7 @@ import numpy as np
 
 from textgen.data.tokenizers.base import (
     EOS,
-    MARK_NAMES,
+    SPECIAL_NAMES,
     UNKNOWN,
     Normalisation,
     TextTokenizer,
@@ -27,7 +27,7 @@ from textgen.errors import DataError
 
 NEWLINE = UNKNOWN + 1
 _FIRST = NEWLINE + 1
-_UNKNOWN_WORD = MARK_NAMES[UNKNOWN]
+_UNKNOWN_WORD = SPECIAL_NAMES[UNKNOWN]
 _IRREGULAR = re.compile(r"  |^ | $|[^\S\n ]", re.MULTILINE)
 """White space that decoding does not give back."""
 
@@ -43,7 +43,7 @@ class WordTokenizer(TextTokenizer):
     r"""One token for each word of a vocabulary; ``\n`` is token 4; the text ``<unk>`` is unknown.
 
     Args:
-        words: the vocabulary without the marks and the line end; token 5 is the first of them.
+        words: the vocabulary without special tokens and the line end; token 5 is the first.
         normalisation: Unicode form that text is brought to.
     """
 
@@ -57,7 +57,7 @@ class WordTokenizer(TextTokenizer):
 
     @property
     def size(self) -> int:
-        """Number of tokens V, marks and line end included."""
+        """Number of tokens V, special tokens and line end included."""
         return _FIRST + len(self.words)
 
     def encode_array(self, text: str) -> Tokens:
@@ -94,7 +94,7 @@ class WordTokenizer(TextTokenizer):
         """The word as people read it."""
         self._check(token)
         if token <= UNKNOWN:
-            return MARK_NAMES[token]
+            return SPECIAL_NAMES[token]
         return visible("\n" if token == NEWLINE else self.words[token - _FIRST])
 
     def to_data(self) -> dict[str, Any]:

@@ -156,7 +156,7 @@ class LoadedClassifier(UsableModel):
         labels = self.vocabularies["label"]
         with torch.no_grad():
             logits = self.model(tokens, lengths)[0]
-        logits[[mark for mark in labels.marks if mark is not None]] = -torch.inf
+        logits[[mark for mark in labels.special if mark is not None]] = -torch.inf
         return labels.decode([int(logits.argmax())])
 
 
