@@ -26,7 +26,7 @@ from textgen.models.config import LanguageModelConfig
 from textgen.models.language_model import LanguageModel
 from textgen.recipes.training import TrainingConfig
 from textgen.training.loss import output_loss
-from textgen.training.precision import Arithmetic
+from textgen.training.precision import MixedPrecision
 
 OUTPUTS = ("full", "adaptive")
 SIZES = "4000,8000,16000,32000,64000,128000"
@@ -80,12 +80,12 @@ def training_step(model: LanguageModel, count: int) -> Callable[[], None]:
     """Output layer and loss, forward and backward, of random features; each call other targets."""
     features = torch.randn(count, model.config.hidden, requires_grad=True)
     draws = itertools.cycle([zipf(model.vocabulary_size, count) for _ in range(DRAWS)])
-    arithmetic = Arithmetic(TrainingConfig(steps=1, device="cpu"))
+    mixed_precision = MixedPrecision(TrainingConfig(steps=1, device="cpu"))
 
     def step() -> None:
         model.zero_grad(set_to_none=True)
         features.grad = None
-        with arithmetic.autocast():
+        with mixed_precision.autocast():
             loss, _ = output_loss(model, features, next(draws))
         loss.backward()  # type: ignore[no-untyped-call]
 

@@ -11,7 +11,7 @@ REGISTRIES = default_registries()
 
 # What a plugin is asked for with, for those that need options and those worth several tries.
 # A plugin that is not named here is asked for by its name alone. The toy vocabulary has the letters
-# a, b, c, d, "ab", a space, a full stop and a line end; any name of a companion will do, and one
+# a, b, c, d, "ab", a space, a full stop and a line end; any name of an auxiliary will do, and one
 # with "translator" in it is a translator.
 FILTERS: dict[str, tuple[str, ...]] = {
     "allowed": ('allowed:["a","bc"]', 'allowed:["#5"]'),

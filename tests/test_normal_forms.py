@@ -72,14 +72,17 @@ def test_prompts_stops_and_what_is_generated(model: LoadedModel) -> None:
 def test_plugins_that_name_texts(make: Any, word: str) -> None:
     other = unicodedata.normalize("NFD", word)
     assert other != word
-    left, right = (make(each).bind(TOKENIZER) for each in (word, other))
+    left, right = (make(each).setup_tokenizer(TOKENIZER) for each in (word, other))
     for plugin in (left, right):
         vars(plugin).pop("options", None)  # as they were given
     assert vars(left) == vars(right)
 
 
 def test_regular_expressions() -> None:
-    plugins = [Regex(each).bind(TOKENIZER) for each in ("dé+", unicodedata.normalize("NFD", "dé+"))]
+    plugins = [
+        Regex(each).setup_tokenizer(TOKENIZER)
+        for each in ("dé+", unicodedata.normalize("NFD", "dé+"))
+    ]
     start = plugins[0].automaton.start
     possible = [each.automaton.possible(start_of(each)) for each in plugins]
     assert start == plugins[1].automaton.start

@@ -248,7 +248,7 @@ def _generate_batch(
         samples=samples,
         watch=_watch(writers),
         texts=[request.prompt for request in requests],
-        settled=writers[0].settled if streaming else None,
+        on_stable_prefix=writers[0].on_stable_prefix if streaming else None,
         allow_unknown=chains[0].allow_unknown,
     )
     together = replace(chains[0], filters=rowwise([chain.filters for chain in chains]))
@@ -314,8 +314,8 @@ class _Writer:
         tail = self.tokenizer.decode(tokens[max(0, self.least - before) :])
         return any(stop in tail for stop in self.request.stop)
 
-    def settled(self, sources: Tensor, tokens: Tensor, lengths: Tensor) -> None:
-        """Take in what is certain of the only request; see ``textgen.protocols.Settled``."""
+    def on_stable_prefix(self, sources: Tensor, tokens: Tensor, lengths: Tensor) -> None:
+        """Take in what is certain of the only request; see ``textgen.protocols.OnStablePrefix``."""
         del sources
         for token in tokens[0, self._settled : int(lengths[0])].tolist():
             self._settled += 1

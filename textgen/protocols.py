@@ -258,7 +258,7 @@ Filter: TypeAlias = "Callable[[Tensor, Beam], Tensor]"
 
 What it gets is normalised only when it is the first; it never works in place. One that keeps
 something of its own for each row has a method ``start(session) -> Filter``, called once at the
-beginning of every search; ``textgen.decoding.follow`` lets what it keeps go with the rows.
+beginning of every search; ``textgen.decoding.reorder`` lets what it keeps go with the rows.
 One that forbids the end of short outputs has an attribute ``minimum_length``, the least number of
 tokens: stop texts do not end an output before it either.
 """
@@ -269,7 +269,7 @@ Watch: TypeAlias = "Callable[[Beam], Tensor | None]"
 The beam's ``features`` and ``state`` are then still those before the newest token is read.
 """
 
-Settled: TypeAlias = "Callable[[Tensor, Tensor, Tensor], None]"
+OnStablePrefix: TypeAlias = "Callable[[Tensor, Tensor, Tensor], None]"
 """Told during a search with what the best hypothesis of a source begins, whatever comes.
 
 Its arguments: (B',) int64 sources, (B', T) int64 generated tokens, (B',) int64 how many of these
@@ -299,9 +299,9 @@ class Session:
         watch: called after each step.
         forced: (B, T) int64, the token that each step must generate, whatever the filters forbid;
             pad where the step is free. None forces nothing.
-        settled: told the beginning of each source's output that is certain, where ``samples`` is 1
-            and the strategy can say it; None where nobody asks. A strategy that chooses among the
-            results of several searches runs them without it.
+        on_stable_prefix: told the beginning of each source's output that is certain, where
+            ``samples`` is 1 and the strategy can say it; None where nobody asks. A strategy that
+            chooses among the results of several searches runs them without it.
         attention: keep the attention of each token.
         eos_at_limit: force eos as the last token that the limit allows; else a hypothesis is cut
             there and counts as not finished.
@@ -325,7 +325,7 @@ class Session:
     eos_at_limit: bool = False
     texts: tuple[str, ...] = ()
     batch: Batch | None = None
-    settled: Settled | None = None
+    on_stable_prefix: OnStablePrefix | None = None
     forced: Tensor | None = None
     allow_unknown: bool = True
 
@@ -338,11 +338,11 @@ class Session:
         return (self.special.pad, self.special.bos, *unknown)
 
 
-class Companion(Protocol):
+class AuxiliaryModel(Protocol):
     """Another model that a plugin asks for by its folder or name.
 
-    A plugin that needs one has a method ``equip(load)`` that returns the plugin to use: ``load``
-    takes a name and gives a ``Companion``.
+    A plugin that needs one has a method ``setup_models(load)`` that returns the plugin to use:
+    ``load`` takes a name and gives a ``AuxiliaryModel``.
     """
 
     @property
@@ -366,7 +366,7 @@ class Companion(Protocol):
         """Of what it reads; None for a language model."""
 
 
-Load: TypeAlias = "Callable[[str], Companion]"
+Load: TypeAlias = "Callable[[str], AuxiliaryModel]"
 """A model's folder or name to the model."""
 
 

@@ -30,7 +30,7 @@ class Allowed:
         """One text is a list of one."""
         one_is_a_list(self, "words")
 
-    def bind(self, tokenizer: Tokenizer) -> AllowedTokens:
+    def setup_tokenizer(self, tokenizer: Tokenizer) -> AllowedTokens:
         """Put tokens in the place of texts."""
         found = [tokens for text in self.words for tokens in spellings(text, tokenizer)]
         return AllowedTokens(tuple(dict.fromkeys(found)))
@@ -49,12 +49,12 @@ class AllowedTokens:
     def __call__(self, log_probs: Tensor, beam: Beam) -> Tensor:
         """(B, K, V) scores, −inf for what no allowed output can go on with."""
         eos = beam.special.eos
-        follow, possible = automaton(self.phrases, log_probs.shape[2], eos)
-        follow, possible = follow.to(log_probs.device), possible.to(log_probs.device)
+        transitions, possible = automaton(self.phrases, log_probs.shape[2], eos)
+        transitions, possible = transitions.to(log_probs.device), possible.to(log_probs.device)
         state = torch.zeros_like(beam.lengths)  # (B, K)
-        if len(follow) > 1:
+        if len(transitions) > 1:
             for step in range(beam.step):
-                state = follow[state, beam.tokens[:, :, step]]
+                state = transitions[state, beam.tokens[:, :, step]]
         forbidden = ~possible[state]
         if beam.step == 0:
             forbidden[..., eos] = True
@@ -87,11 +87,11 @@ def automaton(phrases: tuple[tuple[int, ...], ...], size: int, eos: int) -> tupl
                 states[new] = len(states)
                 pending.append(new)
             edges[-1][token] = states[new]
-    follow = torch.zeros(len(states), size, dtype=torch.int64)
+    transitions = torch.zeros(len(states), size, dtype=torch.int64)
     possible = torch.zeros(len(states), size, dtype=torch.bool)
     for number, moves_of in enumerate(edges):
         for token, target in moves_of.items():
-            follow[number, token] = target
+            transitions[number, token] = target
             possible[number, token] = True
     possible[:, eos] = torch.tensor(whole)
-    return follow, possible
+    return transitions, possible

@@ -32,7 +32,7 @@ class Banned:
         """One text is a list of one."""
         one_is_a_list(self, "words")
 
-    def bind(self, tokenizer: Tokenizer) -> BannedTokens:
+    def setup_tokenizer(self, tokenizer: Tokenizer) -> BannedTokens:
         """Put tokens in the place of texts."""
         found = [tokens for text in self.words for tokens in spellings(text, tokenizer)]
         return BannedTokens(tuple(dict.fromkeys(found)))

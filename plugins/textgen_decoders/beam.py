@@ -9,7 +9,14 @@ import torch
 from annotated_types import Ge, Gt
 from torch import Tensor
 
-from textgen.decoding import Done, Pool, continuations, search, telling, worth
+from textgen.decoding import (
+    Done,
+    FinishedHypotheses,
+    continuations,
+    search,
+    with_stable_prefix,
+    worth,
+)
 from textgen.errors import UsageError
 from textgen.protocols import Beam, Hypotheses, Pick, Session
 
@@ -58,7 +65,7 @@ class BeamSearch:
         running = self.running(wanted)
         done: Done = running.done
         if running.n_best == 1:
-            done = telling(done, session, running.pool, running.bound)
+            done = with_stable_prefix(done, session, running.pool, running.bound)
         rest = search(wanted, running.pick, carry=self.width, done=done)
         found = running.pool.result() or rest
         return found if session.attention else replace(found, attention=None)
@@ -102,7 +109,7 @@ class RunningBeam:
     def __init__(self, options: BeamSearch, session: Session, kept: int = 0) -> None:
         self.options = options
         self.n_best = session.samples if options.n_best is None else options.n_best
-        self.pool = Pool(session, max(self.n_best, kept))
+        self.pool = FinishedHypotheses(session, max(self.n_best, kept))
         greedy = options.width == 1 and self.n_best == 1
         self.stop = "first" if greedy else options.stop
         self.over = torch.zeros_like(session.limit, dtype=torch.bool)

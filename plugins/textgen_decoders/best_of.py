@@ -11,7 +11,7 @@ from torch import Tensor
 
 from textgen.decoding import require_same_vocabulary
 from textgen.errors import UsageError
-from textgen.protocols import Companion, Hypotheses, Load, Session, Tokenizer
+from textgen.protocols import AuxiliaryModel, Hypotheses, Load, Session, Tokenizer
 from textgen_decoders.beam import BeamSearch
 from textgen_decoders.candidates import different, outputs, ranked, text_of
 from textgen_decoders.reranking import (
@@ -54,14 +54,14 @@ class BestOf:
     lm_eos: Annotated[bool, "the language model scores the end too: it knows single lines"] = True
     n_best: Annotated[int | None, Ge(1), "hypotheses returned; none: as many as samples"] = None
 
-    def equip(self, load: Load) -> BestOf | EquippedBestOf:
+    def setup_models(self, load: Load) -> BestOf | BestOfWithModels:
         """Load the models that the options name."""
         names = (self.model, self.channel, self.lm)
         if not any(names):
             return self
         found = [None if name is None else load(name) for name in names]
         model, channel, lm = found
-        return EquippedBestOf(self, model, channel, lm)
+        return BestOfWithModels(self, model, channel, lm)
 
     def __call__(self, session: Session) -> Hypotheses:
         """Decode; (B, n_best) hypotheses, at most n."""
@@ -84,7 +84,7 @@ class BestOf:
 
 
 @dataclass(frozen=True)
-class EquippedBestOf:
+class BestOfWithModels:
     """``BestOf`` with the models that it names.
 
     Attributes:
@@ -96,9 +96,9 @@ class EquippedBestOf:
     """
 
     options: BestOf
-    model: Companion | None = None
-    channel: Companion | None = None
-    lm: Companion | None = None
+    model: AuxiliaryModel | None = None
+    channel: AuxiliaryModel | None = None
+    lm: AuxiliaryModel | None = None
     tokenizer: Tokenizer | None = field(default=None, repr=False)
 
     @property
@@ -106,7 +106,7 @@ class EquippedBestOf:
         """Hypotheses returned; None: as many as samples."""
         return self.options.n_best
 
-    def bind(self, tokenizer: Tokenizer) -> EquippedBestOf:
+    def setup_tokenizer(self, tokenizer: Tokenizer) -> BestOfWithModels:
         """Learn to read the tokens, and see that the models fit.
 
         Raises:
@@ -115,14 +115,14 @@ class EquippedBestOf:
         """
         if self.model is not None:
             require_same_vocabulary(self.model, tokenizer, "best-of")
-        for option, companion, kind in (
+        for option, auxiliary, kind in (
             ("channel", self.channel, "translator"),
             ("lm", self.lm, "language-model"),
         ):
-            if companion is not None and companion.kind != kind:
+            if auxiliary is not None and auxiliary.kind != kind:
                 raise UsageError(
-                    f"best-of: {option} must be a {kind}, but {companion.name} is a "
-                    f"{companion.kind}."
+                    f"best-of: {option} must be a {kind}, but {auxiliary.name} is a "
+                    f"{auxiliary.kind}."
                 )
         return replace(self, tokenizer=tokenizer)
 
@@ -138,7 +138,7 @@ class EquippedBestOf:
             others += self.options.lm_weight * self.fluency(self.lm, session, found)
         return self.options.rank(session, found, others)
 
-    def back(self, channel: Companion, session: Session, found: Hypotheses) -> Tensor:
+    def back(self, channel: AuxiliaryModel, session: Session, found: Hypotheses) -> Tensor:
         """(B, n) float64, log P(source text | hypothesis' text)."""
         texts = source_texts(session, f"channel={channel.name}")
         reader, writer = channel.source_tokenizer, channel.tokenizer
@@ -154,7 +154,7 @@ class EquippedBestOf:
             [task(row, tokens) for tokens in rows] for row, rows in enumerate(outputs(found))
         ])  # fmt: skip
 
-    def fluency(self, model: Companion, session: Session, found: Hypotheses) -> Tensor:
+    def fluency(self, model: AuxiliaryModel, session: Session, found: Hypotheses) -> Tensor:
         """(B, n) float64, log P(hypothesis' text), after the prompt if there is one."""
         batch, special = session.batch, model.tokenizer.special
         prompts = [""] * len(session.limit)
@@ -173,10 +173,10 @@ class EquippedBestOf:
         ])  # fmt: skip
 
 
-def _scored(companion: Companion, found: Hypotheses, tasks: list[list[Task]]) -> Tensor:
+def _scored(auxiliary: AuxiliaryModel, found: Hypotheses, tasks: list[list[Task]]) -> Tensor:
     """(B, n) float64, log-probabilities of the tasks of each source's hypotheses."""
     flat = [task for rows in tasks for task in rows]
-    values = iter(log_probs(companion, flat))
+    values = iter(log_probs(auxiliary, flat))
     scores = torch.zeros(found.scores.shape, dtype=torch.float64)
     for row, rows in enumerate(tasks):
         scores[row, : len(rows)] = torch.tensor([next(values) for _ in rows], dtype=torch.float64)

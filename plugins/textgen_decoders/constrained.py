@@ -8,7 +8,7 @@ from typing import Annotated, NamedTuple
 import torch
 from torch import Tensor
 
-from textgen.decoding import Pool, best_moves, follow, search
+from textgen.decoding import FinishedHypotheses, best_moves, reorder, search
 from textgen.errors import UsageError
 from textgen.protocols import Beam, Hypotheses, Pick, Session, SpecialTokens, Tokenizer
 from textgen_decoders.beam import (
@@ -59,7 +59,7 @@ class Constrained:
         """One text is a list of one."""
         one_is_a_list(self, "phrases")
 
-    def bind(self, tokenizer: Tokenizer) -> ConstrainedTokens:
+    def setup_tokenizer(self, tokenizer: Tokenizer) -> ConstrainedTokens:
         """Put tokens in the place of texts."""
         found = [tuple(spellings(text, tokenizer)) for text in self.phrases]
         return ConstrainedTokens(self.beam(), tuple(found))
@@ -122,7 +122,7 @@ class _Running(RunningBeam):
     def __init__(self, options: BeamSearch, session: Session, phrases: Phrases) -> None:
         super().__init__(options, session)
         self.phrases, self.special = phrases, session.special
-        self.effort = Pool(session, self.n_best)
+        self.effort = FinishedHypotheses(session, self.n_best)
         self.sources = torch.arange(len(session.limit), device=session.limit.device)
         self.before: Met | None = None  # of the rows when the pick was called last
 
@@ -143,7 +143,7 @@ class _Running(RunningBeam):
         """What the rows (B, K) of a beam have of the phrases."""
         if self.before is None or not beam.step:
             return self.phrases.start(beam.lengths)
-        before = Met(*(follow(values, self.sources, beam) for values in self.before))
+        before = Met(*(reorder(values, self.sources, beam) for values in self.before))
         return self.phrases.after(before, beam.tokens[:, :, -1])
 
     def complete(self, beam: Beam, lacking: Tensor) -> Beam:

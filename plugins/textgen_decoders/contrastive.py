@@ -10,7 +10,7 @@ from annotated_types import Ge, Le
 from torch import Tensor
 from torch.nn import functional as F
 
-from textgen.decoding import Track, best_moves, search
+from textgen.decoding import TokenBuffer, best_moves, search
 from textgen.protocols import Beam, Hypotheses, Pick, Session
 from textgen_decoders.greedy import Greedy
 
@@ -54,7 +54,7 @@ class _Running:
 
     def __init__(self, options: Contrastive, session: Session) -> None:
         self.options, self.session = options, session
-        self.said: Track | None = None
+        self.said: TokenBuffer | None = None
 
     def pick(self, log_probs: Tensor, beam: Beam) -> Pick:
         """Each row goes on with the best of its k candidates."""
@@ -74,7 +74,7 @@ class _Running:
             place = torch.arange(features.shape[1], device=features.device)
             self.real = (place < lengths.unsqueeze(1)).unsqueeze(1)
             self.given = _directions(features).masked_fill(~self.real.transpose(1, 2), 0.0)
-            self.said = Track(_directions(beam.features))
+            self.said = TokenBuffer(_directions(beam.features))
             self.sources = beam.sources
             return
         if len(self.sources) != len(beam.sources):

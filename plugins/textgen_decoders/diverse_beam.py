@@ -116,8 +116,8 @@ class _Groups:
 
     def done(self, beam: Beam) -> Tensor:
         """(B,) bool: sources of which all groups are settled."""
-        settled = self.running.done(self._apart(beam, 2))
-        return settled.view(-1, self.options.groups).all(1)
+        ended = self.running.done(self._apart(beam, 2))
+        return ended.view(-1, self.options.groups).all(1)
 
     def _apart(self, beam: Beam, parts: int) -> Beam:
         """The beam with every group as a source: B·G sources × K/G rows, or twice as many.

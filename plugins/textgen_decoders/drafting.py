@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from textgen.decoding import draw, padded
-from textgen.decoding.guard import apply_filters
+from textgen.decoding.validation import apply_filters
 from textgen.errors import UsageError
-from textgen.protocols import Batch, Beam, Companion, Session
+from textgen.protocols import AuxiliaryModel, Batch, Beam, Session
 
 _FORBIDDEN = float("-inf")
 _MOST_SOURCE = 1000  # tokens of a source that a draft looks at
@@ -24,15 +24,15 @@ class Drafter:
     each row: these may be asked only about what is certain.
 
     Args:
-        companion: the draft model.
+        auxiliary: the draft model.
         session: of the model that decodes.
 
     Attributes:
         proposed: (B, K, M) int64, tokens proposed to follow those that are certain.
     """
 
-    def __init__(self, companion: Companion, session: Session) -> None:
-        self.companion, self.model, self.session = companion, companion.model, session
+    def __init__(self, auxiliary: AuxiliaryModel, session: Session) -> None:
+        self.auxiliary, self.model, self.session = auxiliary, auxiliary.model, session
         self.filters = [
             each for each in session.filters if not callable(getattr(each, "start", None))
         ]
@@ -83,7 +83,7 @@ class Drafter:
     def _begin(self, width: int) -> None:
         """Read the prefixes."""
         prefix, lengths = self.session.prefix, self.session.prefix_lengths
-        begun = self.model.begin(_batch(self.companion, self.session))
+        begun = self.model.begin(_batch(self.auxiliary, self.session))
         features, state = self.model.features(prefix, begun, lengths)
         last = features[self.sources, lengths - 1].unsqueeze(1)  # (B, 1, F)
         self._states = [state.select(lengths.new_zeros(len(lengths), width))]
@@ -105,18 +105,18 @@ class Drafter:
         return apply_filters(self.filters, offer, beam, self.forbidden, beam.special.eos)
 
 
-def _batch(companion: Companion, session: Session) -> Batch:
+def _batch(auxiliary: AuxiliaryModel, session: Session) -> Batch:
     """What the draft is begun with: a translator reads the source texts with its own tokenizer.
 
     Raises:
         UsageError: if it reads sources and the session has no texts.
     """
-    tokenizer, size = companion.source_tokenizer, len(session.limit)
+    tokenizer, size = auxiliary.source_tokenizer, len(session.limit)
     if tokenizer is None:
         return Batch(size)
     if not session.texts:
         raise UsageError(
-            f"speculative: the draft {companion.name} is a translator and needs the source texts, "
+            f"speculative: the draft {auxiliary.name} is a translator and needs the source texts, "
             "which this job does not have: use a language model of the target side as draft."
         )
     encoded = (tokenizer.encode(text)[:_MOST_SOURCE] for text in session.texts)

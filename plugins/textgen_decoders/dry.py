@@ -42,7 +42,7 @@ class Dry:
         """One text is a list of one."""
         one_is_a_list(self, "breakers")
 
-    def bind(self, tokenizer: Tokenizer) -> DryTokens:
+    def setup_tokenizer(self, tokenizer: Tokenizer) -> DryTokens:
         """Learn which tokens contain a breaker."""
         texts = [tokenizer.decode([token]) for token in range(tokenizer.size)]
         found = {each for each in map(number, self.breakers) if each is not None}

@@ -24,7 +24,7 @@ class LogitBias:
 
     biases: Annotated[dict[str, float], "nats to add to each token, by text or #NUMBER"]
 
-    def bind(self, tokenizer: Tokenizer) -> LogitBias:
+    def setup_tokenizer(self, tokenizer: Tokenizer) -> LogitBias:
         """Put numbers in the place of texts."""
         found: dict[str, float] = {}
         for text, bias in self.biases.items():

@@ -46,7 +46,7 @@ class MBR:
     width: Annotated[int, Ge(2), "hypotheses of the beam, with candidates=beam"] = 5
     n_best: Annotated[int | None, Ge(1), "hypotheses returned; none: as many as samples"] = None
 
-    def bind(self, tokenizer: Tokenizer) -> BoundMBR:
+    def setup_tokenizer(self, tokenizer: Tokenizer) -> BoundMBR:
         """Learn to read the tokens."""
         return BoundMBR(self, tokenizer)
 
@@ -71,7 +71,7 @@ class BoundMBR:
         """Decode; (B, n_best) hypotheses, at most as many as there are candidates."""
         options = self.options
         beam = options.candidates == "beam"
-        session = replace(session, settled=None)  # neither search has the last word
+        session = replace(session, on_stable_prefix=None)  # neither search has the last word
         drawing = replace(session, samples=options.n, attention=session.attention and not beam)
         references = Sample()(drawing)
         candidates = references

@@ -10,7 +10,7 @@ import torch
 from annotated_types import Gt
 from torch import Tensor
 
-from textgen.decoding import follow
+from textgen.decoding import reorder
 from textgen.protocols import Beam, Filter, Session
 
 _ROUNDING = 1e-6  # of float32 log-probabilities: a surprise that equals the bound is within it
@@ -69,7 +69,7 @@ class _Running:
         if self.bound is None:
             return torch.full_like(beam.scores, 2 * tau, dtype=torch.float64)
         bound, bits, mass = (
-            follow(each, self.sources, beam) for each in (self.bound, self.bits, self.mass)
+            reorder(each, self.sources, beam) for each in (self.bound, self.bits, self.mass)
         )
         surprise = bits.gather(2, beam.tokens[:, :, -1:]).squeeze(2) + mass.log2()
         return bound - self.options.eta * torch.where(surprise.isfinite(), surprise - tau, 0.0)

@@ -39,7 +39,7 @@ class Phrases:
     Attributes:
         tokens: (m,) int64, the tokens that occur in phrases.
         symbol: (V,) int64, 1 + place in ``tokens``; 0 for all other tokens.
-        follow: (nodes, m + 1) int64, the state after a symbol; 0 is the beginning.
+        transitions: (nodes, m + 1) int64, the state after a symbol; 0 is the beginning.
         ends: (nodes, C) int64, 1 where an occurrence ends.
         wanting: (nodes, C) int64 ≥ 1, tokens until the next occurrence can end.
         needed: (C,) int64, how often each must occur.
@@ -48,7 +48,7 @@ class Phrases:
 
     tokens: Tensor
     symbol: Tensor
-    follow: Tensor
+    transitions: Tensor
     ends: Tensor
     wanting: Tensor
     needed: Tensor
@@ -66,7 +66,7 @@ class Phrases:
 
     def after(self, met: Met, tokens: Tensor) -> Met:
         """What is met after one more token (B, …)."""
-        node = self.follow[met.node, self.symbol[tokens]]
+        node = self.transitions[met.node, self.symbol[tokens]]
         return Met(node, torch.minimum(met.counts + self.ends[node], self.needed))
 
     def missing(self, met: Met) -> Tensor:
@@ -94,10 +94,10 @@ def compiled(phrases: tuple[Phrase, ...], size: int) -> Phrases:
     beginnings = {spelling[:length] for spelling in every for length in range(len(spelling) + 1)}
     nodes = sorted(beginnings, key=lambda node: (len(node), node))
     number = {node: place for place, node in enumerate(nodes)}
-    follow = torch.zeros(len(nodes), len(tokens) + 1, dtype=torch.int64)
+    transitions = torch.zeros(len(nodes), len(tokens) + 1, dtype=torch.int64)
     for place, node in enumerate(nodes):
         for column, token in enumerate(tokens, start=1):
-            follow[place, column] = number[_longest_end((*node, token), number)]
+            transitions[place, column] = number[_longest_end((*node, token), number)]
     symbol = torch.zeros(size, dtype=torch.int64)
     symbol[tokens] = torch.arange(1, len(tokens) + 1)
     ends = [[any(_ends(node, each) for each in phrase) for phrase in spellings] for node in nodes]
@@ -107,7 +107,7 @@ def compiled(phrases: tuple[Phrase, ...], size: int) -> Phrases:
     return Phrases(
         tokens=torch.tensor(tokens),
         symbol=symbol,
-        follow=follow,
+        transitions=transitions,
         ends=torch.tensor(ends, dtype=torch.int64),
         wanting=torch.tensor(wanting),
         needed=torch.tensor(list(needed.values())),

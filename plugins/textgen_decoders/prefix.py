@@ -26,7 +26,7 @@ class Prefix:
 
     text: Annotated[str, "how the output begins, or #NUMBER"]
 
-    def bind(self, tokenizer: Tokenizer) -> PrefixTokens:
+    def setup_tokenizer(self, tokenizer: Tokenizer) -> PrefixTokens:
         """Put tokens in the place of the text."""
         own = number(self.text)
         tokens = tokenizer.encode(self.text) if own is None else [own]

@@ -8,7 +8,7 @@ from typing import Annotated
 import torch
 from torch import Tensor
 
-from textgen.decoding import follow
+from textgen.decoding import reorder
 from textgen.errors import UsageError
 from textgen.protocols import Beam, Filter, Session, Tokenizer
 from textgen_decoders.byte_automaton import ByteAutomaton
@@ -34,7 +34,7 @@ class Regex:
 
     pattern: Annotated[str, "what the output must match, in Python's syntax"]
 
-    def bind(self, tokenizer: Tokenizer) -> RegexTokens:
+    def setup_tokenizer(self, tokenizer: Tokenizer) -> RegexTokens:
         """Read the expression and the vocabulary."""
         # in the Unicode form in which the model writes
         normalise = getattr(tokenizer, "normalise", str)
@@ -79,7 +79,7 @@ class _Running:
     def __call__(self, log_probs: Tensor, beam: Beam) -> Tensor:
         """(B, K, V) scores, −inf for what no match can go on with."""
         if self.step >= 0 and beam.step == self.step + 1:
-            states = follow(self.states, self.sources, beam)
+            states = reorder(self.states, self.sources, beam)
             states = self.automaton.after(states, beam.tokens[:, :, -1])
         else:
             states = torch.full_like(beam.lengths, self.automaton.start)

@@ -11,7 +11,7 @@ from torch import Tensor
 from textgen.decoding import padded, rescore, score
 from textgen.decoding.session import device_of
 from textgen.errors import UsageError
-from textgen.protocols import Batch, Companion, Hypotheses, Session, Tokenizer
+from textgen.protocols import AuxiliaryModel, Batch, Hypotheses, Session, Tokenizer
 
 _POSITIONS = 1 << 15
 _MOST_SOURCE = 1000  # tokens of a source that are read, as in translating
@@ -37,7 +37,7 @@ class Task:
         return len(self.prefix) + len(self.tokens) + len(self.source or ())
 
 
-def log_probs(companion: Companion, tasks: Sequence[Task]) -> list[float]:
+def log_probs(auxiliary: AuxiliaryModel, tasks: Sequence[Task]) -> list[float]:
     """Log-probability of each task's tokens, nats; like lengths are read together."""
     found = [0.0] * len(tasks)
     waiting = sorted(range(len(tasks)), key=lambda at: (tasks[at].positions, at))
@@ -52,26 +52,26 @@ def log_probs(companion: Companion, tasks: Sequence[Task]) -> list[float]:
             default=1,
         )
         here, waiting = waiting[:count], waiting[count:]
-        totals = _totals(companion, [tasks[at] for at in here])
+        totals = _totals(auxiliary, [tasks[at] for at in here])
         for at, total in zip(here, totals, strict=True):
             found[at] = total
     return found
 
 
-def _totals(companion: Companion, tasks: Sequence[Task]) -> list[float]:
-    device = device_of(companion.model)
+def _totals(auxiliary: AuxiliaryModel, tasks: Sequence[Task]) -> list[float]:
+    device = device_of(auxiliary.model)
     batch = Batch(len(tasks))
-    if companion.source_tokenizer is not None:
-        pad = companion.source_tokenizer.special.pad
+    if auxiliary.source_tokenizer is not None:
+        pad = auxiliary.source_tokenizer.special.pad
         sources = [task.source or () for task in tasks]
         batch = Batch(len(tasks), *padded(sources, pad, device))
     prefixes, tokens = [task.prefix for task in tasks], [task.tokens for task in tasks]
-    found = score(companion.model, batch, prefixes, tokens).double().sum(1)
+    found = score(auxiliary.model, batch, prefixes, tokens).double().sum(1)
     totals: list[float] = found.tolist()
     return totals
 
 
-def second_opinion(companion: Companion, session: Session, hypotheses: Hypotheses) -> Tensor:
+def second_opinion(auxiliary: AuxiliaryModel, session: Session, hypotheses: Hypotheses) -> Tensor:
     """(B, K) float64, log-probabilities under another model of the same vocabulary.
 
     Raises:
@@ -81,14 +81,14 @@ def second_opinion(companion: Companion, session: Session, hypotheses: Hypothese
     batch = Batch(len(session.limit))
     if not batch.size:
         return hypotheses.log_probs.double()
-    tokenizer = companion.source_tokenizer
+    tokenizer = auxiliary.source_tokenizer
     if tokenizer is not None:
-        texts = source_texts(session, f"model={companion.name}")
+        texts = source_texts(session, f"model={auxiliary.name}")
         sources = [source_tokens(text, tokenizer) for text in texts]
         batch = Batch(len(sources), *padded(sources, tokenizer.special.pad, device))
     with torch.inference_mode():
-        state = companion.model.begin(batch)
-    other = replace(session, model=companion.model, state=state)
+        state = auxiliary.model.begin(batch)
+    other = replace(session, model=auxiliary.model, state=state)
     return rescore(other, hypotheses).double().sum(2)
 
 

@@ -11,7 +11,16 @@ from torch import Tensor
 
 from textgen.decoding import follow_state, require_same_vocabulary
 from textgen.errors import UsageError
-from textgen.protocols import Batch, Beam, Companion, Hypotheses, Load, Pick, Session, Tokenizer
+from textgen.protocols import (
+    AuxiliaryModel,
+    Batch,
+    Beam,
+    Hypotheses,
+    Load,
+    Pick,
+    Session,
+    Tokenizer,
+)
 from textgen_decoders.beam import (
     Alpha,
     BeamSearch,
@@ -52,16 +61,16 @@ class ShallowFusion:
     stop: Stop = "provable"
     patience: Patience = 1.0
 
-    def equip(self, load: Load) -> FusedBeam:
+    def setup_models(self, load: Load) -> FusedBeam:
         """Load the language model.
 
         Raises:
             UsageError: if it is none.
         """
-        companion = load(self.lm)
-        if companion.kind != "language-model":
+        auxiliary = load(self.lm)
+        if auxiliary.kind != "language-model":
             raise UsageError(
-                f"shallow-fusion: {self.lm} is a {companion.kind}, but a language model is needed. "
+                f"shallow-fusion: {self.lm} is a {auxiliary.kind}, but a language model is needed. "
                 "`textgen train lm` makes one."
             )
         return FusedBeam(
@@ -72,7 +81,7 @@ class ShallowFusion:
             n_best=self.n_best,
             stop=self.stop,
             patience=self.patience,
-            lm=companion,
+            lm=auxiliary,
             weight=self.weight,
         )
 
@@ -80,12 +89,12 @@ class ShallowFusion:
         """Refuse: the language model is not there.
 
         Raises:
-            UsageError: always; ``equip`` gives what decodes.
+            UsageError: always; ``setup_models`` gives what decodes.
         """
         del session
         raise UsageError(
             f"shallow-fusion: the language model {self.lm} is not loaded; give the chain a way to "
-            "load models, as in chain.bind(tokenizer, load_model)."
+            "load models, as in chain.setup(tokenizer, load_model)."
         )
 
 
@@ -93,10 +102,10 @@ class ShallowFusion:
 class FusedBeam(BeamSearch):
     """``ShallowFusion`` with its language model."""
 
-    lm: Companion
+    lm: AuxiliaryModel
     weight: float = 0.2
 
-    def bind(self, tokenizer: Tokenizer) -> FusedBeam:
+    def setup_tokenizer(self, tokenizer: Tokenizer) -> FusedBeam:
         """See that the language model speaks the same tokens."""
         require_same_vocabulary(self.lm, tokenizer, "shallow-fusion")
         return self

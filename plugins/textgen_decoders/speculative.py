@@ -11,7 +11,7 @@ from torch import Tensor
 
 from textgen.decoding import draw, require_same_vocabulary, search
 from textgen.errors import UsageError
-from textgen.protocols import Beam, Companion, Hypotheses, Load, Pick, Session, Tokenizer
+from textgen.protocols import AuxiliaryModel, Beam, Hypotheses, Load, Pick, Session, Tokenizer
 from textgen_decoders.drafting import Drafter
 from textgen_decoders.reading_ahead import AheadModel, AheadState, Plan, begun
 
@@ -40,7 +40,7 @@ class Speculative:
     draft: Annotated[str, "folder or name of the draft model, of the same vocabulary"]
     tokens: Annotated[int, Ge(1), "tokens γ that are read in one call"] = 4
 
-    def equip(self, load: Load) -> Drafted:
+    def setup_models(self, load: Load) -> Drafted:
         """Load the draft model."""
         return Drafted(load(self.draft), self.tokens)
 
@@ -48,12 +48,12 @@ class Speculative:
         """Refuse: the draft model is not there.
 
         Raises:
-            UsageError: always; ``equip`` gives what decodes.
+            UsageError: always; ``setup_models`` gives what decodes.
         """
         del session
         raise UsageError(
             f"speculative: the draft model {self.draft} is not loaded; give the chain a way to "
-            "load models, as in chain.bind(tokenizer, load_model)."
+            "load models, as in chain.setup(tokenizer, load_model)."
         )
 
 
@@ -61,10 +61,10 @@ class Speculative:
 class Drafted:
     """``Speculative`` with its draft model."""
 
-    draft: Companion
+    draft: AuxiliaryModel
     tokens: int = 4
 
-    def bind(self, tokenizer: Tokenizer) -> Drafted:
+    def setup_tokenizer(self, tokenizer: Tokenizer) -> Drafted:
         """See that the draft speaks the same tokens."""
         require_same_vocabulary(self.draft, tokenizer, "speculative")
         return self

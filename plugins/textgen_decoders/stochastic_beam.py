@@ -9,7 +9,7 @@ import torch
 from annotated_types import Ge
 from torch import Tensor
 
-from textgen.decoding import Pool, follow, search
+from textgen.decoding import FinishedHypotheses, reorder, search
 from textgen.protocols import Beam, Hypotheses, Pick, Session
 
 _DEAD = float("-inf")
@@ -57,7 +57,7 @@ class _Running:
     """
 
     def __init__(self, session: Session, width: int) -> None:
-        self.width, self.pool = width, Pool(session, width)
+        self.width, self.pool = width, FinishedHypotheses(session, width)
         self.perturbed = torch.zeros_like(session.limit, dtype=torch.float64).unsqueeze(1)
         self.log_probs = self.perturbed
         self.sources = torch.arange(len(session.limit), device=session.limit.device)
@@ -67,8 +67,8 @@ class _Running:
         """The K continuations with the largest G; spare rows get bos, which is forbidden: dead."""
         size = log_probs.shape[2]
         here = replace(beam, parents=None)  # the values are those of the rows as they are now
-        before = follow(self.perturbed, self.sources, here)
-        total = follow(self.log_probs, self.sources, here).unsqueeze(2)
+        before = reorder(self.perturbed, self.sources, here)
+        total = reorder(self.log_probs, self.sources, here).unsqueeze(2)
         total = total + torch.log_softmax(log_probs, -1, dtype=torch.float64)  # (B, K, V)
         # by its number among those that can be: what cannot be depends on the batch's shortlist
         number = (log_probs != _DEAD).cumsum(2).sub_(1).clamp_(min=0)

@@ -30,7 +30,7 @@ class XTC:
     t: Annotated[float, Gt(0), Le(0.5), "least probability t of a top choice"] = 0.1
     newline: Annotated[int | None, "number of the line end; none: the model's own"] = None
 
-    def bind(self, tokenizer: Tokenizer) -> XTC:
+    def setup_tokenizer(self, tokenizer: Tokenizer) -> XTC:
         """Learn which token ends a line."""
         tokens = tokenizer.encode("\n")
         if self.newline is not None or len(tokens) != 1:

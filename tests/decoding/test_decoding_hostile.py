@@ -55,21 +55,21 @@ class Raising:
 
 @dataclass(frozen=True)
 class Unbound:
-    def bind(self, tokenizer):
+    def setup_tokenizer(self, tokenizer):
         return tokenizer.no_such_method("x")
     def __call__(self, scores, beam):
         return scores
 
 @dataclass(frozen=True)
 class BindsToNothing:
-    def bind(self, tokenizer):
+    def setup_tokenizer(self, tokenizer):
         return None
     def __call__(self, scores, beam):
         return scores
 
 @dataclass(frozen=True)
 class Unequipped:
-    def equip(self, load):
+    def setup_models(self, load):
         return load("x").no_such_attribute
     def __call__(self, scores, beam):
         return scores
@@ -147,9 +147,12 @@ FILTERS = {
     "nan": ("hostile:not_a_number", "it returned NaN or +∞"),
     "infinite": ("hostile:infinite", "it returned NaN or +∞"),
     "raising": ("hostile:Raising", "it raised KeyError: 'lost'"),
-    "unbound": ("hostile:Unbound", "its bind raised AttributeError"),
-    "bound-to-nothing": ("hostile:BindsToNothing", "its bind gave NoneType, not a plugin"),
-    "unequipped": ("hostile:Unequipped", "its equip raised AttributeError"),
+    "unbound": ("hostile:Unbound", "its setup_tokenizer raised AttributeError"),
+    "bound-to-nothing": (
+        "hostile:BindsToNothing",
+        "its setup_tokenizer gave NoneType, not a plugin",
+    ),
+    "unequipped": ("hostile:Unequipped", "its setup_models raised AttributeError"),
     "no-start": ("hostile:NoStart", "its start raised IndexError: no start"),
 }
 STRATEGIES = {
@@ -196,7 +199,7 @@ def registries(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Regist
 
 
 def use(registries: Registries, decode: str) -> None:
-    chain = resolve(decode, (), registries).bind(ToyTokenizer(), toy_load)
+    chain = resolve(decode, (), registries).setup(ToyTokenizer(), toy_load)
     model = toy_model(vocabulary=ToyTokenizer.size)
     chain.decode(make_session(model, Batch(2), [[], []], special=TOY_SPECIAL, limits=3))
 

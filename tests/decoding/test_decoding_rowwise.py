@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from fakes import SPECIAL, FixedRandom, random_model
-from textgen.decoding import decode, follow, make_session
+from textgen.decoding import decode, make_session, reorder
 from textgen.decoding.binding import Binder
 from textgen.decoding.chain import Chain
 from textgen.decoding.rowwise import Rowwise, part_of, rowwise
@@ -56,7 +56,7 @@ class Tally:
             self.counts = torch.zeros_like(log_probs)
         else:
             new = torch.nn.functional.one_hot(beam.tokens[:, :, -1], log_probs.shape[2])
-            self.counts = follow(self.counts, self.sources, beam) + new
+            self.counts = reorder(self.counts, self.sources, beam) + new
         self.sources = beam.sources
         return log_probs - self.cost * self.counts
 
@@ -213,10 +213,10 @@ class Bindable:
     words: tuple[str, ...] = ()
     table: Any = None
 
-    def bind(self, tokenizer: Any) -> Bindable:
+    def setup_tokenizer(self, tokenizer: Any) -> Bindable:
         return replace(self, words=(*self.words, type(tokenizer).__name__))
 
-    def equip(self, load: Any) -> Bindable:
+    def setup_models(self, load: Any) -> Bindable:
         return replace(self, words=(*self.words, load("x")))
 
     def __call__(self, log_probs: Tensor, beam: Beam) -> Tensor:

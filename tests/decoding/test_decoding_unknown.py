@@ -44,7 +44,7 @@ def decoded(spec: str, **options: Any) -> Any:
     session = make_session(
         Liking(model), Batch(4), [[]] * 4, special=SPECIAL, limits=6, samples=3, **options
     )
-    chain = resolve(spec, [], default_registries()).bind(Words())  # type: ignore[arg-type]
+    chain = resolve(spec, [], default_registries()).setup(Words())  # type: ignore[arg-type]
     return chain.decode(session)
 
 

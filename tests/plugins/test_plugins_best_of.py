@@ -18,7 +18,7 @@ from textgen.decoding.chain import Chain, default_registries, resolve
 from textgen.errors import UsageError
 from textgen.inference import Request, generate
 from textgen.loading import load_model
-from textgen.protocols import Companion, Hypotheses, Session, Tokenizer
+from textgen.protocols import AuxiliaryModel, Hypotheses, Session, Tokenizer
 from textgen.registry import Registry
 from textgen.translation import translate
 from textgen_decoders.beam import BeamSearch
@@ -35,7 +35,7 @@ MANY = 12
 
 @dataclass(frozen=True)
 class Other:
-    """A companion that is a toy."""
+    """A auxiliary that is a toy."""
 
     name: str
     kind: str
@@ -52,12 +52,12 @@ MODELS = {
 }
 
 
-def load(name: str) -> Companion:
+def load(name: str) -> AuxiliaryModel:
     return MODELS[name]
 
 
 def ready(strategy: BestOf, tokenizer: Tokenizer = LETTERS) -> Chain:
-    return Chain(strategy, (), []).bind(tokenizer, load)
+    return Chain(strategy, (), []).setup(tokenizer, load)
 
 
 def language(other: Other, text: str) -> int:

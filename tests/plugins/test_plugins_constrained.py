@@ -196,7 +196,7 @@ def test_the_automaton_counts_as_one_counts_by_hand() -> None:
         lacking = int(tables.missing(met))
         assert (lacking == 0) == holds(output, phrases)
     assert tables.total == 2 + 2 + 1 + 3
-    begun = Met(torch.tensor([int(tables.follow[0, 1])]), torch.zeros(1, 3, dtype=torch.int64))
+    begun = Met(torch.tensor([int(tables.transitions[0, 1])]), torch.zeros(1, 3, dtype=torch.int64))
     assert 0 < int(tables.missing(begun)) <= tables.total
 
 
@@ -224,7 +224,7 @@ class Letters:
 
 def test_texts_appear_in_the_text() -> None:
     model, letters = random_model(9), Letters()
-    strategy = Constrained(["a b", "ab", "#5"], width=30).bind(letters)
+    strategy = Constrained(["a b", "ab", "#5"], width=30).setup_tokenizer(letters)
     assert ((4, 7, 5), (6, 7, 5)) in strategy.phrases
     found = decode(strategy, session_of(model, 12))
     for row in range(3):
@@ -234,7 +234,7 @@ def test_texts_appear_in_the_text() -> None:
         assert "ab" in text
         assert 5 in output
     with pytest.raises(UsageError, match="cannot be written"):
-        Constrained(["xyz"]).bind(letters)
+        Constrained(["xyz"]).setup_tokenizer(letters)
 
 
 @pytest.mark.parametrize("token", ["#2", "#0", "#9"])

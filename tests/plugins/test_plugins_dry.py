@@ -130,13 +130,18 @@ def test_it_is_its_definition(
 
 def test_breakers_are_learnt_from_texts() -> None:
     characters = CharacterTokenizer("ab\n:")
-    assert Dry().bind(characters).breakers == (6, 7)  # no quote, no star in the vocabulary
+    assert Dry().setup_tokenizer(characters).breakers == (
+        6,
+        7,
+    )  # no quote, no star in the vocabulary
     words = WordTokenizer(["yes", "said:", '"No', "no"])
-    assert Dry().bind(words).breakers == (4, 6, 7)
-    assert Dry(breakers=["#5", "no"]).bind(words).breakers == (5, 8)
-    assert Dry().bind(ByteTokenizer()).breakers == tuple(3 + ord(each) for each in '\n"*:')
+    assert Dry().setup_tokenizer(words).breakers == (4, 6, 7)
+    assert Dry(breakers=["#5", "no"]).setup_tokenizer(words).breakers == (5, 8)
+    assert Dry().setup_tokenizer(ByteTokenizer()).breakers == tuple(
+        3 + ord(each) for each in '\n"*:'
+    )
     with pytest.raises(UsageError, match="several tokens"):
-        Dry(breakers=["ab"]).bind(characters)
+        Dry(breakers=["ab"]).setup_tokenizer(characters)
 
 
 def test_without_a_tokenizer_only_numbers_break() -> None:

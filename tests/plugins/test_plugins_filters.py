@@ -256,33 +256,33 @@ class Letters(ToyTokenizer):
 
 
 def test_logit_bias_names_tokens_by_text_or_number() -> None:
-    bias = LogitBias({"a": 2.0, "#9": DEAD, "ab": -1.0}).bind(Letters())
+    bias = LogitBias({"a": 2.0, "#9": DEAD, "ab": -1.0}).setup_tokenizer(Letters())
     assert bias(torch.zeros(1, 1, 10), BEAM).tolist() == [[[0, 0, 0, 0, 2, 0, 0, 0, -1, DEAD]]]
     with pytest.raises(UsageError, match="several tokens"):
-        LogitBias({"bc": 1.0}).bind(Letters())
+        LogitBias({"bc": 1.0}).setup_tokenizer(Letters())
     with pytest.raises(UsageError, match="cannot be written"):
-        LogitBias({"z": 1.0}).bind(Letters())
+        LogitBias({"z": 1.0}).setup_tokenizer(Letters())
     with pytest.raises(UsageError, match="10 tokens"):
-        LogitBias({"#10": 1.0}).bind(Letters())
+        LogitBias({"#10": 1.0}).setup_tokenizer(Letters())
     with pytest.raises(UsageError, match="needs a tokenizer"):
         LogitBias({"a": 1.0})(HALVES, BEAM)
 
 
 def test_banned_forbids_what_would_complete_a_phrase() -> None:
     # a = 4, b = 5, c = 6, space = 7, ab = 8
-    banned = Banned(["ca", "abc", "b"]).bind(Letters())
+    banned = Banned(["ca", "abc", "b"]).setup_tokenizer(Letters())
     assert forbidden(banned, make_beam([[[4, 6]], [[4, 8]], [[4, 4]]]), 10) == [[4, 5], [5, 6], [5]]
     begun = make_beam([[[]], [[]]], prefix=[[1, 6], [1, 8]])
     assert forbidden(banned, begun, 10) == [[4, 5], [5, 6]]
     assert forbidden(banned, BEAM, 10) == [[5]]
-    assert forbidden(Banned([]).bind(Letters()), BEAM, 10) == [[]]
+    assert forbidden(Banned([]).setup_tokenizer(Letters()), BEAM, 10) == [[]]
     assert forbidden(Banned(["#4"]), BEAM, 10) == [[4]]
     with pytest.raises(UsageError, match="cannot be written"):
-        Banned([""]).bind(Letters())
+        Banned([""]).setup_tokenizer(Letters())
 
 
 def test_allowed_lets_only_whole_phrases_through() -> None:
-    allowed = Allowed(["ca", "caab", "b"]).bind(Letters())
+    allowed = Allowed(["ca", "caab", "b"]).setup_tokenizer(Letters())
 
     def possible(*output: int) -> list[int]:
         rows = forbidden(allowed, make_beam([[list(output)]]), 10)
@@ -306,7 +306,7 @@ def test_what_allowed_generates_consists_of_its_words() -> None:
     session = make_session(
         random_model(vocabulary=10), Batch(6), [[]] * 6, special=SPECIAL, limits=30, seed=3
     )
-    found = chain.bind(Letters()).decode(session)
+    found = chain.setup(Letters()).decode(session)
     for row in range(6):
         text = Letters().decode(found.tokens[row, 0].tolist())
         whole = text if found.finished[row, 0] else text[: max(len(text) - 3, 0)]
@@ -315,8 +315,8 @@ def test_what_allowed_generates_consists_of_its_words() -> None:
 
 
 def test_xtc_learns_the_line_end() -> None:
-    assert XTC().bind(Letters()).newline == 9
-    assert XTC(newline=4).bind(Letters()).newline == 4
+    assert XTC().setup_tokenizer(Letters()).newline == 9
+    assert XTC(newline=4).setup_tokenizer(Letters()).newline == 4
 
 
 TRUNCATING = [

@@ -42,7 +42,7 @@ def fields(kind: str) -> list[tuple[str, str]]:
 def decode(strategy: str, filters: list[Any]) -> None:
     """A few steps of a toy; filters are plugins."""
     chain = resolve(strategy, [], REGISTRIES)
-    chain = dataclasses.replace(chain, filters=tuple(filters)).bind(LETTERS)
+    chain = dataclasses.replace(chain, filters=tuple(filters)).setup(LETTERS)
     session = make_session(
         random_model(LETTERS.size, seed=3), Batch(2), [[], [4]], special=SPECIAL, limits=4
     )

@@ -83,7 +83,7 @@ def test_it_is_the_definition(name: str, candidates: str) -> None:
     model = random_model(LETTERS.size, seed=4, spread=2.0)
     session = session_of(model, [6, 9, 2], filters=(Epsilon(0.05),))
     strategy = MBR(n=24, utility=name, candidates=candidates, width=6, n_best=4)  # type: ignore[arg-type]
-    found = decode(strategy.bind(LETTERS), session)
+    found = decode(strategy.setup_tokenizer(LETTERS), session)
     for row in range(3):
         references = [text for _, text in texts_of(replace(session, samples=24), Sample(), row)]
         pool = texts_of(replace(session, samples=24), Sample(), row)
@@ -104,7 +104,7 @@ def test_it_is_the_definition(name: str, candidates: str) -> None:
 
 
 def test_what_is_drawn_often_weighs_more() -> None:
-    strategy = MBR(n=4).bind(LETTERS)
+    strategy = MBR(n=4).setup_tokenizer(LETTERS)
     values = strategy.expected(["ab", "ca"], Counter({"ab": 3, "ca": 1}))
     cross = utility("chrf", "ab", "ca")
     assert values == pytest.approx([75 + cross / 4, 25 + 3 * cross / 4])

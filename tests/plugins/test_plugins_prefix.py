@@ -30,30 +30,30 @@ SIZE = TOKENIZER.size
 
 
 def test_only_the_token_that_is_due_may_come() -> None:
-    prefix = Prefix("ba").bind(TOKENIZER)
+    prefix = Prefix("ba").setup_tokenizer(TOKENIZER)
     scores = torch.arange(SIZE).float().expand(1, 2, SIZE)
     for output, due in (([], 5), ([5], 4)):
         result = prefix(scores, make_beam([[output, output]]))
         assert result[0, 1].tolist() == [v if v == due else DEAD for v in range(SIZE)]
     later = make_beam([[[5, 4], [5, 4]]])
     assert torch.equal(prefix(scores, later), scores)
-    assert torch.equal(Prefix("").bind(TOKENIZER)(scores, later), scores)
+    assert torch.equal(Prefix("").setup_tokenizer(TOKENIZER)(scores, later), scores)
     by_number = Prefix("#6")(scores, make_beam([[[], []]]))
     assert (by_number > DEAD).nonzero()[:, 2].tolist() == [6, 6]
 
 
 def test_what_cannot_be_written_is_refused() -> None:
     with pytest.raises(UsageError, match="prefix: 'ax' cannot be written"):
-        Prefix("ax").bind(TOKENIZER)
+        Prefix("ax").setup_tokenizer(TOKENIZER)
     with pytest.raises(UsageError, match="8 tokens"):
-        Prefix("#8").bind(TOKENIZER)
+        Prefix("#8").setup_tokenizer(TOKENIZER)
     with pytest.raises(UsageError, match="needs a tokenizer"):
         Prefix("a")(torch.zeros(1, 1, SIZE), make_beam([[[]]]))
 
 
 def test_words_are_cut_as_the_tokenizer_cuts_them() -> None:
     tokenizer = WordTokenizer(["to", "be", "or"])
-    assert Prefix("to be\nor").bind(tokenizer) == PrefixTokens((5, 6, 4, 7))
+    assert Prefix("to be\nor").setup_tokenizer(tokenizer) == PrefixTokens((5, 6, 4, 7))
 
 
 @pytest.mark.parametrize("strategy", [Greedy(), Sample(), BeamSearch(width=3)])
@@ -62,7 +62,7 @@ def test_the_output_begins_with_it_and_the_model_pays(strategy: Strategy) -> Non
     prefixes, limits = [[], [4, 4], [7]], [6, 1, 9]
     session = make_session(
         model, Batch(3), prefixes, special=SPECIAL, limits=limits,
-        filters=[Prefix("cb").bind(TOKENIZER)],
+        filters=[Prefix("cb").setup_tokenizer(TOKENIZER)],
     )  # fmt: skip
     found = decode(strategy, session)
     for row, limit in enumerate(limits):
@@ -89,8 +89,8 @@ def test_flags_stand_between_what_forces_and_mirostat() -> None:
 
 FILTERS: list[Filter] = [
     PrefixTokens((6, 5)),
-    Regex("[ab]*c(d|ab?)*").bind(TOKENIZER),
-    Regex("a{1,3}|[bc]{2}d*").bind(TOKENIZER),
+    Regex("[ab]*c(d|ab?)*").setup_tokenizer(TOKENIZER),
+    Regex("a{1,3}|[bc]{2}d*").setup_tokenizer(TOKENIZER),
     Mirostat(tau=0.8, eta=0.5),
     DryTokens(Dry(m=2.0, allowed=1), (7,)),
     DynamicTemperature(0.3, 2.0),

@@ -83,7 +83,7 @@ def wanted(
 
 def check(pattern: str, tokenizer: Tokenizer, length: int) -> None:
     """The filter lets end what matches, and lets nothing begin that could not match."""
-    one = Regex(pattern).bind(tokenizer)
+    one = Regex(pattern).setup_tokenizer(tokenizer)
     eos = tokenizer.special.eos
     words = set(range(tokenizer.size)) - {tokenizer.special.pad, tokenizer.special.bos, eos}
     matching = wanted(pattern, tokenizer, words, length)
@@ -166,7 +166,7 @@ def subwords(request: pytest.FixtureRequest) -> TextTokenizer:
 )
 def test_subwords_in_every_spelling(pattern: str, subwords: TextTokenizer) -> None:
     """Every row of tokens that spells a match, bytes included, and nothing else."""
-    one = Regex(pattern).bind(subwords)
+    one = Regex(pattern).setup_tokenizer(subwords)
     eos = subwords.special.eos
     found = set(everything(one, subwords.size, eos, 8))
     texts = {subwords.decode(output) for output in found}
@@ -215,7 +215,7 @@ def spellings(text: str, tokenizer: TextTokenizer) -> set[tuple[int, ...]]:
 )
 def test_bytes_may_end_within_a_character(pattern: str, texts: list[str]) -> None:
     tokenizer = ByteTokenizer()
-    one = Regex(pattern).bind(tokenizer)
+    one = Regex(pattern).setup_tokenizer(tokenizer)
     found = list(everything(one, tokenizer.size, tokenizer.special.eos, 8))
     assert sorted(found) == sorted(tuple(tokenizer.encode(text)) for text in texts)
 
@@ -255,7 +255,7 @@ def test_random_expressions(pattern: str) -> None:
     tokenizer = CharacterTokenizer("ab")
     accepted = wanted(pattern, tokenizer, [3, 4, 5], 5)  # an unknown token is a character too
     try:
-        one = Regex(pattern).bind(tokenizer)
+        one = Regex(pattern).setup_tokenizer(tokenizer)
     except UsageError:
         assert not accepted
         return
@@ -265,18 +265,21 @@ def test_random_expressions(pattern: str) -> None:
 
 def test_nothing_is_begun_that_the_vocabulary_cannot_end() -> None:
     tokenizer = Pieces("a", "b", "ab")
-    assert allowed(Regex("ac|ab").bind(tokenizer), 6, [()]) == [{3, 5}]
-    assert allowed(Regex("(a|b)é|ab").bind(tokenizer), 6, [(), ()]) == [{3, 5}] * 2
-    assert allowed(Regex("(aa|b)*").bind(Pieces("aaa", "b", "a")), 6, [(3,), (5,)]) == [
+    assert allowed(Regex("ac|ab").setup_tokenizer(tokenizer), 6, [()]) == [{3, 5}]
+    assert allowed(Regex("(a|b)é|ab").setup_tokenizer(tokenizer), 6, [(), ()]) == [{3, 5}] * 2
+    assert allowed(Regex("(aa|b)*").setup_tokenizer(Pieces("aaa", "b", "a")), 6, [(3,), (5,)]) == [
         {3, 5},
         {3, 5},
     ]
-    assert allowed(Regex("(aa)*b").bind(Pieces("aaa", "b")), 5, [(3,), (4,)]) == [{3}, {2}]
-    assert allowed(Regex("(aa)*").bind(Pieces("aaa")), 4, [()]) == [{2, 3}]
-    assert allowed(Regex("a|aaaa").bind(Pieces("aa", "a")), 5, [(3,)]) == [{3, 4}]
+    assert allowed(Regex("(aa)*b").setup_tokenizer(Pieces("aaa", "b")), 5, [(3,), (4,)]) == [
+        {3},
+        {2},
+    ]
+    assert allowed(Regex("(aa)*").setup_tokenizer(Pieces("aaa")), 4, [()]) == [{2, 3}]
+    assert allowed(Regex("a|aaaa").setup_tokenizer(Pieces("aa", "a")), 5, [(3,)]) == [{3, 4}]
     for pattern in ("c", "[^ab]+", "a(?:c|d)", "é"):
         with pytest.raises(UsageError, match=r"nothing that matches .* can be written"):
-            Regex(pattern).bind(tokenizer)
+            Regex(pattern).setup_tokenizer(tokenizer)
 
 
 def test_it_needs_a_tokenizer() -> None:
@@ -288,7 +291,7 @@ def test_it_needs_a_tokenizer() -> None:
 def test_what_is_generated_matches(strategy: Sample | BeamSearch) -> None:
     tokenizer = CharacterTokenizer("abc .")
     pattern = r"[ab]{1,3}( c{1,2}){0,2}\."
-    one = Regex(pattern).bind(tokenizer)
+    one = Regex(pattern).setup_tokenizer(tokenizer)
     session = make_session(
         random_model(tokenizer.size), Batch(5), [[4], [], [5, 6], [8], []],
         special=tokenizer.special,
@@ -306,7 +309,7 @@ def test_what_is_generated_matches(strategy: Sample | BeamSearch) -> None:
 
 def test_the_state_is_kept_or_replayed_alike() -> None:
     tokenizer = CharacterTokenizer("abc")
-    one = Regex("(ab|ba|c)*").bind(tokenizer)
+    one = Regex("(ab|ba|c)*").setup_tokenizer(tokenizer)
     running = one.start(None)  # type: ignore[arg-type]
     rows = [[4, 5, 6, 5, 4], [6, 6, 5, 4, 6], [5, 4, 4, 5, 6]]
     for step in range(6):

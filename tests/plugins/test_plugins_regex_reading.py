@@ -26,18 +26,18 @@ from textgen_decoders.regex import Regex
 )  # fmt: skip
 def test_what_no_automaton_can_follow_is_refused(pattern: str, words: str) -> None:
     with pytest.raises(UsageError, match=f"has .*{words}.* at position"):
-        Regex(pattern).bind(CharacterTokenizer("ab"))
+        Regex(pattern).setup_tokenizer(CharacterTokenizer("ab"))
 
 
 @pytest.mark.parametrize("pattern", ["(", "a)", "*a", "[b-a]", "a{3,2}", "\\", "a**", r"\p{L}"])
 def test_what_is_no_expression_is_refused(pattern: str) -> None:
     with pytest.raises(UsageError, match="no regular expression"):
-        Regex(pattern).bind(CharacterTokenizer("ab"))
+        Regex(pattern).setup_tokenizer(CharacterTokenizer("ab"))
 
 
 def test_what_is_too_large_is_refused_at_once() -> None:
     with pytest.raises(UsageError, match="too large"):
-        Regex("((a{1,1000}){1000}){1000}").bind(CharacterTokenizer("ab"))
+        Regex("((a{1,1000}){1000}){1000}").setup_tokenizer(CharacterTokenizer("ab"))
 
 
 @pytest.mark.parametrize("atom", [r"\w", r"\d", r"\s", r"\W", ".", "[^a-z]", "[ß-ÿ]", "é", r"\x41"])

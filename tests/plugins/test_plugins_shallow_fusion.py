@@ -16,7 +16,7 @@ from textgen.errors import ConfigError, UsageError
 from textgen.loading import load_model
 from textgen.models.ensemble import Ensemble
 from textgen.protocols import Batch, Hypotheses, Session
-from textgen.testing import ToyCompanion, ToyTokenizer
+from textgen.testing import ToyAuxiliaryModel, ToyTokenizer
 from textgen_decoders.beam import BeamSearch
 from textgen_decoders.minimum_length import MinimumLength
 from textgen_decoders.shallow_fusion import FusedBeam
@@ -24,12 +24,12 @@ from textgen_decoders.shallow_fusion import FusedBeam
 LIMIT = 4
 
 
-def companion(model: FakeModel) -> ToyCompanion:
-    return ToyCompanion("small", "language-model", model, ToyTokenizer())
+def auxiliary(model: FakeModel) -> ToyAuxiliaryModel:
+    return ToyAuxiliaryModel("small", "language-model", model, ToyTokenizer())
 
 
 def fused(model: FakeModel, weight: float, **options: Any) -> FusedBeam:
-    return FusedBeam(lm=companion(model), weight=weight, **options)
+    return FusedBeam(lm=auxiliary(model), weight=weight, **options)
 
 
 def prefix_of(row: int) -> list[int]:
@@ -251,7 +251,7 @@ def test_it_is_asked_for_by_name(folders: Path) -> None:
         )
         with pytest.raises(UsageError, match="is not loaded"):
             chain.decode(session)
-        found = chain.bind(one.tokenizer, load_model).decode(session)
+        found = chain.setup(one.tokenizer, load_model).decode(session)
         torch.testing.assert_close(rescore(session, found), found.token_log_probs)
         lm = load_model(str(folders / "lm"))
         alone = make_session(
@@ -273,7 +273,7 @@ def test_a_model_that_does_not_fit_is_refused(folders: Path, lm: str, message: s
     loaded = load_model(str(folders / "letters1"))
     chain = resolve(f"shallow-fusion:lm={folders / lm}", [], default_registries())
     with pytest.raises(UsageError, match=message):
-        chain.bind(loaded.tokenizer, load_model)
+        chain.setup(loaded.tokenizer, load_model)
 
 
 def test_a_negative_weight_is_refused() -> None:

@@ -19,7 +19,7 @@ from textgen.errors import UsageError
 from textgen.loading import load_model
 from textgen.models.ensemble import Ensemble
 from textgen.protocols import Batch, Beam, Filter, Hypotheses, Session
-from textgen.testing import ToyCompanion, ToyTokenizer
+from textgen.testing import ToyAuxiliaryModel, ToyTokenizer
 from textgen_decoders.greedy import Greedy
 from textgen_decoders.nucleus import Nucleus
 from textgen_decoders.sample import Sample
@@ -35,7 +35,7 @@ LIMIT = 3
 def drafted(model: FakeModel, tokens: int = 4, *, translator: bool = False) -> Drafted:
     kind = "translator" if translator else "language-model"
     source = ToyTokenizer() if translator else None
-    return Drafted(ToyCompanion("small", kind, model, ToyTokenizer(), source), tokens)
+    return Drafted(ToyAuxiliaryModel("small", kind, model, ToyTokenizer(), source), tokens)
 
 
 def near(model: FakeModel, noise: float) -> FakeModel:
@@ -296,7 +296,7 @@ def test_it_is_asked_for_by_name(folders: Path) -> None:
         chain = resolve(f"speculative:draft={folders / draft}", [], default_registries())
         with pytest.raises(UsageError, match="is not loaded"):
             chain.decode(session)
-        found[draft] = chain.bind(loaded.tokenizer, load_model).decode(session)
+        found[draft] = chain.setup(loaded.tokenizer, load_model).decode(session)
         torch.testing.assert_close(rescore(session, found[draft]), found[draft].token_log_probs)
     assert torch.equal(found["one"].tokens, decode(Sample(), session).tokens)
     assert not torch.equal(found["one"].tokens, found["soft"].tokens)
@@ -306,7 +306,7 @@ def test_another_vocabulary_is_refused(folders: Path) -> None:
     loaded = load_model(str(folders / "one"))
     chain = resolve(f"speculative:{folders / 'foreign'}", [], default_registries())
     with pytest.raises(UsageError, match=r"speculative: .*foreign must have the same vocabulary"):
-        chain.bind(loaded.tokenizer, load_model)
+        chain.setup(loaded.tokenizer, load_model)
 
 
 @pytest.mark.parametrize("average", ["probabilities", "log-probabilities"])
@@ -320,7 +320,7 @@ def test_an_ensemble_of_translators(folders: Path, average: Any) -> None:
         special=one.tokenizer.special, limits=[15, 9, 0], attention=True, samples=2,
         texts=["To be", "or not", "that"],
     )  # fmt: skip
-    found = decode(Drafted(two, 3).bind(one.tokenizer), session)
+    found = decode(Drafted(two, 3).setup_tokenizer(one.tokenizer), session)
     same = decode(Drafted(two, 1), session)
     assert torch.equal(found.tokens, same.tokens)
     assert found.attention is not None

@@ -30,7 +30,7 @@ ALONE = TranslationOptions(batch_tokens=24, max_length=MaxLength(0, 7), seed=3)
 
 @pytest.fixture(scope="module")
 def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A translator, and the companions that the specs name."""
+    """A translator, and the auxiliary_models that the specs name."""
     folder = tmp_path_factory.mktemp("models")
     for seed, name in enumerate(("model", "translator", "toy-translator")):
         save_translator(folder / name, kind="characters", texts=(TEXT, TEXT), seed=seed)
@@ -82,7 +82,7 @@ def test_an_automaton_grows_by_one_thread_at_a_time(monkeypatch: pytest.MonkeyPa
     walks = [random.Random(seed).choices(range(tokenizer.size), k=60) for seed in range(12)]
 
     def automaton() -> TokenAutomaton:
-        return Regex("([abc]{1,9}[. ]){3,20}d{5}|[ab]{2,80}").bind(tokenizer).automaton
+        return Regex("([abc]{1,9}[. ]){3,20}d{5}|[ab]{2,80}").setup_tokenizer(tokenizer).automaton
 
     def walk(shared: TokenAutomaton, tokens: list[int]) -> list[list[bool]]:
         state, seen = torch.tensor([shared.start]), []

@@ -10,8 +10,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from textgen.decoding import follow, search, take
-from textgen.decoding.blame import title
+from textgen.decoding import reorder, search, take
+from textgen.decoding.plugin_errors import title
 from textgen.errors import PluginError, UsageError
 from textgen.protocols import Beam, Filter, Hypotheses, Pick, Session, Tokenizer
 from textgen.testing import (
@@ -118,7 +118,7 @@ class Forgetful:
             self.counts = torch.zeros(beam.scores.shape)
         else:
             told = beam if self.follows else replace(beam, parents=None)
-            kept = follow(self.counts, self.sources, told)
+            kept = reorder(self.counts, self.sources, told)
             self.counts = kept + (beam.tokens[:, :, -1] % 2 == 0)
         self.sources = beam.sources
         return scores / (1 + self.counts.unsqueeze(2))
@@ -251,11 +251,11 @@ def overrules(session: Session) -> Session:
 
 
 def tells_tales(session: Session) -> Session:
-    if session.settled is not None:
+    if session.on_stable_prefix is not None:
         size = len(session.limit)
         tokens, ones = torch.full((size, 1), 7), torch.ones(size, dtype=torch.int64)
-        session.settled(torch.arange(size), tokens, ones)
-    return replace(session, settled=None)
+        session.on_stable_prefix(torch.arange(size), tokens, ones)
+    return replace(session, on_stable_prefix=None)
 
 
 def of_the_global_generator(session: Session) -> Hypotheses:
@@ -396,10 +396,10 @@ class Spelt:
     token: int = -1
     loaded: str = ""
 
-    def equip(self, load: Any) -> Spelt:
+    def setup_models(self, load: Any) -> Spelt:
         return replace(self, loaded=load("toy").kind)
 
-    def bind(self, tokenizer: Tokenizer) -> Spelt:
+    def setup_tokenizer(self, tokenizer: Tokenizer) -> Spelt:
         assert self.loaded == "language-model"
         (token,) = tokenizer.encode(self.text)
         return replace(self, token=token)
@@ -412,7 +412,7 @@ class Spelt:
 
 def test_plugins_are_made_ready_before_they_are_tried() -> None:
     check_filter(Spelt("ab"))
-    with pytest.raises(PluginError, match=r"plugin Spelt, .*its bind raised ValueError"):
+    with pytest.raises(PluginError, match=r"plugin Spelt, .*its setup_tokenizer raised ValueError"):
         check_filter(Spelt("ba"))
 
 

@@ -31,7 +31,7 @@ from textgen.recipes.training import TrainingConfig
 from textgen.training.distributed import PeerLost, joined
 from textgen.training.events import Event, Snapshot, Step, Stopped, Validated
 from textgen.training.fit import fit
-from textgen.training.group import Group
+from textgen.training.group import ProcessGroup
 from textgen.training.state import TrainingState
 
 SPECIAL = SpecialTokens(0, 1, 2, None)
@@ -126,7 +126,7 @@ def curve(events: list[Event]) -> dict[str, list[Any]]:
     }
 
 
-def run(job: Job, group: Group | None = None) -> tuple[nn.Module, list[Event]]:
+def run(job: Job, group: ProcessGroup | None = None) -> tuple[nn.Module, list[Event]]:
     model = job.model()
     return model, list(fit(model, job.batches(), rising, job.config, group=group))
 
@@ -142,7 +142,7 @@ class Recorder:
         (self.folder / f"{name}.{self.rank}.json").write_text(json.dumps(facts))
 
 
-def train_all(group: Group, record: Recorder) -> None:
+def train_all(group: ProcessGroup, record: Recorder) -> None:
     """The jobs, a training with dropout, and one whose clocks differ."""
     for name, job in JOBS.items():
         model, events = run(job, group)
@@ -156,7 +156,7 @@ def train_all(group: Group, record: Recorder) -> None:
     record.save("clocks", curve(events))
 
 
-def interrupt_and_go_on(group: Group, record: Recorder) -> None:
+def interrupt_and_go_on(group: ProcessGroup, record: Recorder) -> None:
     """The last rank is interrupted after 6 steps; all stop, save, and go on to the end."""
     job = Job(lambda: language_model(0.5), lambda: lanes(5), settings())
     asked = iter(range(100))
@@ -183,7 +183,7 @@ def interrupt_and_go_on(group: Group, record: Recorder) -> None:
     record.save("resumed", curve(rest), weights_of(resumed))
 
 
-def talk(group: Group, record: Recorder) -> None:
+def talk(group: ProcessGroup, record: Recorder) -> None:
     """Each thing that ranks tell each other."""
     order = record.folder / "order"
     with group.in_turn(), order.open("a") as file:
@@ -211,7 +211,7 @@ def talk(group: Group, record: Recorder) -> None:
     record.save("talk", facts)
 
 
-def lose(group: Group) -> Iterator[str]:
+def lose(group: ProcessGroup) -> Iterator[str]:
     """The last rank leaves, and the others notice."""
     if group.rank == group.size - 1:
         return

@@ -28,8 +28,8 @@ from textgen.training.events import Event, Step, Validated
 from textgen.training.frequency import count_targets
 from textgen.training.loss import output_loss
 from textgen.training.objective import TokenLoss, total_loss
-from textgen.training.precision import Arithmetic
-from textgen.training.update import Learner
+from textgen.training.precision import MixedPrecision
+from textgen.training.update import TrainStep
 
 # word i stands at every place that i divides: small numbers are frequent, as in a text
 WORDS = [f"w{j}" for i in range(1, 160) for j in range(1, 31) if i % j == 0]
@@ -121,8 +121,8 @@ def test_one_step_under_bfloat16_is_near_float32() -> None:
         torch.manual_seed(0)
         made = recipe(precision=precision)
         model = LanguageModel(made.model, 30)
-        learner = Learner(model, Arithmetic(made.training), TokenLoss())
-        learner.gradients([next(LaneBatches(stream, 4, 12, SPECIAL).iterate(0))])
+        train_step = TrainStep(model, MixedPrecision(made.training), TokenLoss())
+        train_step.gradients([next(LaneBatches(stream, 4, 12, SPECIAL).iterate(0))])
         gradients[precision] = [part.grad for part in model.parameters()]
         assert all(
             part is not None and part.dtype == torch.float32 for part in gradients[precision]
@@ -188,7 +188,7 @@ def test_perplexity_is_that_of_all_logits(trained: tuple[Path, list[Event]]) -> 
     found = perplexity(loaded, Texts([TEXT]))
     assert found.nll == pytest.approx(expected, rel=1e-5)
     batches = LaneBatches(stream_of(tokens), 1, 50, loaded.tokenizer.special)
-    nats, count = total_loss(loaded.model, batches, Arithmetic(loaded.recipe.training))
+    nats, count = total_loss(loaded.model, batches, MixedPrecision(loaded.recipe.training))
     assert (nats, count) == (pytest.approx(expected, rel=1e-5), len(tokens))
     told = [event.metrics["loss"] for event in events if isinstance(event, Validated)][-1]
     assert nats / count == pytest.approx(told, rel=1e-5)

@@ -22,10 +22,10 @@ from textgen.checkpoint import load_training_state, weights_of
 from textgen.cli.ranks import ranks
 from textgen.errors import CheckpointError, ConfigError, Terminated, TrainingError, UsageError
 from textgen.training import distributed
-from textgen.training.distributed import PeerLost, Place, Ranks, joined
+from textgen.training.distributed import DistributedGroup, PeerLost, Place, joined
 from textgen.training.events import Step
 from textgen.training.fit import fit
-from textgen.training.group import Group
+from textgen.training.group import ProcessGroup
 from textgen.training.state import TrainingState
 
 SCRIPT = Path(rank_jobs.__file__)
@@ -34,7 +34,7 @@ SIZE = 2
 
 def free_port() -> int:
     with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
+        probe.setup_tokenizer(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port
 
@@ -173,7 +173,7 @@ def test_one_process_is_a_group_of_its_own(monkeypatch: pytest.MonkeyPatch) -> N
     for value in ("1", ""):
         monkeypatch.setenv("WORLD_SIZE", value)
         with joined() as group:
-            assert type(group) is Group
+            assert type(group) is ProcessGroup
             assert (group.rank, group.size, group.leads) == (0, 1, True)
 
 
@@ -212,8 +212,8 @@ def test_a_rendezvous_that_fails_is_told(port: str, monkeypatch: pytest.MonkeyPa
 def test_each_rank_needs_a_gpu_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
     cuda = torch.device("cuda")
-    Ranks(Place(rank=4, size=8, local_rank=0)).require_device(cuda)
-    second = Ranks(Place(rank=5, size=8, local_rank=1))
+    DistributedGroup(Place(rank=4, size=8, local_rank=0)).require_device(cuda)
+    second = DistributedGroup(Place(rank=5, size=8, local_rank=1))
     second.require_device(torch.device("cpu"))
     with pytest.raises(ConfigError, match="at most 1 with --nproc-per-node"):
         second.require_device(cuda)
@@ -221,8 +221,8 @@ def test_each_rank_needs_a_gpu_of_its_own(monkeypatch: pytest.MonkeyPatch) -> No
 
 def pretending(rank: int) -> Callable[[], Any]:
     @contextmanager
-    def stand_in() -> Iterator[Group]:
-        yield Ranks(Place(rank, SIZE, rank))
+    def stand_in() -> Iterator[ProcessGroup]:
+        yield DistributedGroup(Place(rank, SIZE, rank))
 
     return stand_in
 

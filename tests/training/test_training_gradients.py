@@ -15,19 +15,19 @@ from textgen.data.batching import Batches
 from textgen.models.config import LanguageModelConfig, TranslatorConfig
 from textgen.models.language_model import LanguageModel
 from textgen.models.translator import Translator
-from textgen.training.group import Group
+from textgen.training.group import ProcessGroup
 from textgen.training.objective import TokenLoss
-from textgen.training.precision import Arithmetic
-from textgen.training.update import Learner
+from textgen.training.precision import MixedPrecision
+from textgen.training.update import TrainStep
 
 CELLS = ["rnn", "lstm", "lstm-1997", "lstm-peephole", "gru", "gru-fused"]
 
 
-def require_all(model: nn.Module, batches: Batches, group: Group | None = None) -> None:
-    learner = Learner(model, Arithmetic(rank_jobs.settings()), TokenLoss(), group)
+def require_all(model: nn.Module, batches: Batches, group: ProcessGroup | None = None) -> None:
+    train_step = TrainStep(model, MixedPrecision(rank_jobs.settings()), TokenLoss(), group)
     for batch in itertools.islice(batches.iterate(0), 2):
         model.zero_grad()
-        learner.gradients([batch])
+        train_step.gradients([batch])
         missing = [name for name, each in model.named_parameters() if each.grad is None]
         assert not missing
 
@@ -54,7 +54,7 @@ def test_translators(attention: str, changes: dict[str, Any]) -> None:
     require_all(model, rank_jobs.pairs())
 
 
-class WithoutRows(Group):
+class WithoutRows(ProcessGroup):
     """A process that no row is left for."""
 
     def rows(self, batch: Any) -> None:
@@ -73,10 +73,10 @@ def test_gradients_of_several_batches_are_those_of_all_their_predictions() -> No
     model = rank_jobs.language_model().double()
     batches = list(itertools.islice(rank_jobs.sentences().iterate(0), 3))
     assert len({batch.count for batch in batches}) > 1
-    learner = Learner(model, Arithmetic(rank_jobs.settings()), TokenLoss())
-    learner.gradients(batches)
+    train_step = TrainStep(model, MixedPrecision(rank_jobs.settings()), TokenLoss())
+    train_step.gradients(batches)
     found = {name: each.grad.clone() for name, each in model.named_parameters()}  # type: ignore[union-attr]
-    nats, tokens = learner.take_losses()
+    nats, tokens = train_step.take_losses()
     assert tokens == sum(batch.count for batch in batches)
     model.zero_grad()
     losses = [TokenLoss().loss(model, batch.to(torch.device("cpu")), None) for batch in batches]

@@ -23,7 +23,7 @@ from textgen.training.clipping import clip, global_norm
 from textgen.training.interrupts import Interrupts
 from textgen.training.optimisers import Optimiser
 from textgen.training.precision import (
-    Arithmetic,
+    MixedPrecision,
     choose_device,
     has_bfloat16,
     resolve_precision,
@@ -254,9 +254,9 @@ def test_devices_and_precisions(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(precision, "has_bfloat16", lambda _, has=has: has)
         assert resolve_precision("auto", cpu) == expected
     assert has_bfloat16(cpu) in {True, False}
-    with Arithmetic(config(precision="bfloat16", device="cpu")).autocast():
+    with MixedPrecision(config(precision="bfloat16", device="cpu")).autocast():
         assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == torch.bfloat16
-    with Arithmetic(config(precision="float32", device="cpu")).autocast():
+    with MixedPrecision(config(precision="float32", device="cpu")).autocast():
         assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == torch.float32
 
 

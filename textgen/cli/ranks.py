@@ -12,11 +12,11 @@ from textgen.cli.failures import FAILED, USAGE, complain, stopped_code
 from textgen.errors import TextgenError, UsageError
 
 if TYPE_CHECKING:
-    from textgen.training.group import Group
+    from textgen.training.group import ProcessGroup
 
 
 @contextmanager
-def ranks() -> Iterator[Group]:
+def ranks() -> Iterator[ProcessGroup]:
     """The group of processes that torchrun started, or this one alone.
 
     What ends the first process is told as ever. Any other one tells only trouble of its own: that

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from textgen.progress import Figure, Listener
     from textgen.task import Metrics, Task
     from textgen.training.events import Event
-    from textgen.training.group import Group
+    from textgen.training.group import ProcessGroup
     from textgen.training.initial import Initial
 
 training_options = all_of(
@@ -105,7 +105,7 @@ class Training:
     threads: int | None
 
     @contextlib.contextmanager
-    def group(self) -> Iterator[Group]:
+    def group(self) -> Iterator[ProcessGroup]:
         """The processes that train together; this one with its share of threads."""
         with ranks() as group:
             set_threads(self.threads)
@@ -126,7 +126,7 @@ class Training:
 
         return load_initial(task, self.init_from)
 
-    def recipe_of(self, task: Task, group: Group, initial: Sequence[Initial] = ()) -> Any:
+    def recipe_of(self, task: Task, group: ProcessGroup, initial: Sequence[Initial] = ()) -> Any:
         """The recipe that is named; a resumed training's own one where none is.
 
         All processes have what the first one reads.
@@ -157,7 +157,7 @@ class Training:
         saved = with_settings(read_config(self.out, task.name).config, settings)
         return structure(task.recipe_class, saved, where=f"the recipe in {self.out}")
 
-    def run(self, events: Iterable[Event], figure: Figure, group: Group) -> TrainingHistory:
+    def run(self, events: Iterable[Event], figure: Figure, group: ProcessGroup) -> TrainingHistory:
         """Drive a training to its end; the first process tells its events on stderr and to logs."""
         from textgen.loaded.history import TrainingHistory
 
@@ -196,7 +196,7 @@ def report(out: Path, summary: TrainingHistory, test: Metrics | None, *, as_json
 
 
 @contextlib.contextmanager
-def says_how_to_go_on(training: Training, group: Group) -> Iterator[None]:
+def says_how_to_go_on(training: Training, group: ProcessGroup) -> Iterator[None]:
     """On Ctrl-C or SIGTERM, tell the command that resumes; what was trained is saved by then.
 
     Where --overwrite ends before its first save, tell that the older model is still there.
@@ -238,7 +238,7 @@ def _without_initial(words: Sequence[str]) -> Iterator[str]:
             yield word
 
 
-def _say_how_to_go_on(out: Path, group: Group) -> None:
+def _say_how_to_go_on(out: Path, group: ProcessGroup) -> None:
     again = [word for word in sys.argv[1:] if word not in {"--overwrite", "--resume"}]
     command = shlex.join(["textgen", *_without_initial(again), "--resume"])
     if group.size > 1:

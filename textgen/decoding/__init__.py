@@ -3,28 +3,28 @@
 Knows no model and no plugin, only the contracts of ``textgen.protocols``.
 """
 
-from textgen.decoding.companions import require_same_vocabulary
-from textgen.decoding.follow import follow, follow_state
-from textgen.decoding.guard import worth
+from textgen.decoding.auxiliary_models import require_same_vocabulary
+from textgen.decoding.finished import FinishedHypotheses
 from textgen.decoding.history import counted, counted_output, last_said, said
 from textgen.decoding.hypotheses import best_first, decode, take
-from textgen.decoding.pool import Pool
 from textgen.decoding.random import RowRandom, row_seeds
+from textgen.decoding.reorder import follow_state, reorder
 from textgen.decoding.scoring import rescore, score, token_log_probs
 from textgen.decoding.search import Done, Picker, search
 from textgen.decoding.session import make_session, padded
-from textgen.decoding.settled import telling
+from textgen.decoding.stable_prefix import with_stable_prefix
+from textgen.decoding.token_buffer import TokenBuffer
 from textgen.decoding.top import Moves, argmax, best_moves, continuations, draw
-from textgen.decoding.track import Track
+from textgen.decoding.validation import worth
 from textgen.rows import flat_rows
 
 __all__ = [
     "Done",
+    "FinishedHypotheses",
     "Moves",
     "Picker",
-    "Pool",
     "RowRandom",
-    "Track",
+    "TokenBuffer",
     "argmax",
     "best_first",
     "best_moves",
@@ -34,11 +34,11 @@ __all__ = [
     "decode",
     "draw",
     "flat_rows",
-    "follow",
     "follow_state",
     "last_said",
     "make_session",
     "padded",
+    "reorder",
     "require_same_vocabulary",
     "rescore",
     "row_seeds",
@@ -46,7 +46,7 @@ __all__ = [
     "score",
     "search",
     "take",
-    "telling",
     "token_log_probs",
+    "with_stable_prefix",
     "worth",
 ]

@@ -23,7 +23,7 @@ class Binder:
 
     Args:
         tokenizer: of the model that decodes.
-        load: the name of a model to the model, for plugins that ask for one; None equips none.
+        load: the name of a model to the model, for plugins that ask for one; None gives none.
     """
 
     def __init__(self, tokenizer: Tokenizer, load: Load | None = None) -> None:
@@ -32,7 +32,7 @@ class Binder:
         self._known: dict[Hashable, tuple[Any, Any]] = {}
 
     def __call__(self, chain: Chain) -> Chain:
-        """The chain bound; see ``Chain.bind``.
+        """The chain bound; see ``Chain.setup``.
 
         Raises:
             UsageError: if it is no chain, a text cannot be written with the vocabulary, or a model

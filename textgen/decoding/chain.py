@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeVar, cast
 
 from textgen.arguments import whole_number
-from textgen.decoding.blame import broken
+from textgen.decoding.plugin_errors import broken
 from textgen.errors import PluginError, TextgenError, UsageError, nearest
 from textgen.protocols import Filter, Hypotheses, Load, Session, Strategy, Tokenizer
 from textgen.registry import Registry, Spec, parse_spec
@@ -116,15 +116,15 @@ class Chain:
         """Tokens that an output has before anything may end it, stop texts too."""
         return max((getattr(each, "minimum_length", 0) for each in self.filters), default=0)
 
-    def bind(self, tokenizer: Tokenizer, load: Load | None = None) -> Chain:
+    def setup(self, tokenizer: Tokenizer, load: Load | None = None) -> Chain:
         """The chain for a model's vocabulary: plugins that name texts learn its tokens.
 
-        A plugin that needs other models has a method ``equip(load)``, one that needs a tokenizer
-        a method ``bind(tokenizer)``; each returns a plugin.
+        A plugin that needs other models has a method ``setup_models(load)``, one that needs a
+        tokenizer a method ``setup_tokenizer(tokenizer)``; each returns a plugin.
 
         Args:
             tokenizer: of the model that decodes.
-            load: the name of a model to the model; None equips no plugin.
+            load: the name of a model to the model; None gives no plugin others.
 
         Raises:
             UsageError: if a text cannot be written with the vocabulary, or a model does not fit.
@@ -148,13 +148,14 @@ class Chain:
 
 
 def bound(plugin: T, tokenizer: Tokenizer, load: Load | None) -> T:
-    """One plugin for a model's vocabulary; see ``Chain.bind``.
+    """One plugin for a model's vocabulary; see ``Chain.setup``.
 
     Raises:
-        PluginError: if its ``equip`` or ``bind`` raises anything else, or gives no plugin.
+        PluginError: if its ``setup_models`` or ``setup_tokenizer`` raises anything else, or gives
+            no plugin.
     """
-    equipped = plugin if load is None else _ready(plugin, "equip", load)
-    return _ready(equipped, "bind", tokenizer)
+    ready = plugin if load is None else _ready(plugin, "setup_models", load)
+    return _ready(ready, "setup_tokenizer", tokenizer)
 
 
 def _ready(plugin: T, method: str, given: Any) -> T:

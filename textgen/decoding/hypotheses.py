@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from textgen.decoding.blame import BadPickError, broken
+from textgen.decoding.plugin_errors import BadPickError, broken
 from textgen.errors import TextgenError
 from textgen.protocols import Hypotheses, Session, Strategy
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from typing_extensions import override
 
-from textgen.decoding.track import Moment
+from textgen.decoding.token_buffer import SearchSnapshot
 from textgen.protocols import Beam
 
 
@@ -14,7 +14,7 @@ class LazyBeam(Beam):
     """A beam whose tokens are put together when they are asked for: most steps ask for none."""
 
     def __getattr__(self, name: str) -> Any:
-        then: Moment | None = vars(self).get(f"{name}_then")
+        then: SearchSnapshot | None = vars(self).get(f"{name}_then")
         if then is None:
             raise AttributeError(f"a beam has no {name!r}")
         values = vars(self)[name] = then.values()
@@ -23,5 +23,5 @@ class LazyBeam(Beam):
     @property
     @override
     def step(self) -> int:
-        then: Moment | None = vars(self).get("tokens_then")
+        then: SearchSnapshot | None = vars(self).get("tokens_then")
         return super().step if then is None else then.steps

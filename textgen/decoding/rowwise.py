@@ -9,8 +9,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from textgen.decoding.guard import apply_one, culprit, started
 from textgen.decoding.random import RowRandom
+from textgen.decoding.validation import apply_one, plugin_name, started
 from textgen.errors import UsageError
 from textgen.protocols import Batch, Beam, Filter, Random, Session
 
@@ -141,7 +141,7 @@ class _Part:
         for each in self.filters:
             scores = apply_one(each, scores, own)
         if scores.is_cpu and not bool((scores.amax(-1) < _INFINITY).all()):
-            raise culprit(self.filters, given, own)
+            raise plugin_name(self.filters, given, own)
         return _Piece(self._rows, scores)
 
 
@@ -172,7 +172,8 @@ def part_of(session: Session, sources: Tensor) -> Session:
     """A session of some of the sources, numbered from 0, each with the random numbers it had.
 
     Args:
-        session: before it is decoded; its watch and its ``settled`` know other numbers: they go.
+        session: before it is decoded; its watch and its ``on_stable_prefix`` know other numbers:
+            they go.
         sources: (B',) int64 in [0, B).
     """
     batch = session.batch
@@ -191,7 +192,7 @@ def part_of(session: Session, sources: Tensor) -> Session:
         forced=None if session.forced is None else session.forced[sources],
         random=_random_of(session.random, sources),
         watch=None,
-        settled=None,
+        on_stable_prefix=None,
         texts=tuple(session.texts[source] for source in sources.tolist()) if session.texts else (),
         batch=batch,
     )

@@ -22,7 +22,11 @@ from typing import NamedTuple, TypeAlias
 import torch
 from torch import Tensor
 
-from textgen.decoding.guard import (
+from textgen.decoding.hypotheses import best_first, join
+from textgen.decoding.lazy_beam import LazyBeam
+from textgen.decoding.scoring import chosen, normalised
+from textgen.decoding.token_buffer import TokenBuffer
+from textgen.decoding.validation import (
     anywhere,
     apply_filters,
     call_done,
@@ -31,10 +35,6 @@ from textgen.decoding.guard import (
     not_a_number,
     started,
 )
-from textgen.decoding.hypotheses import best_first, join
-from textgen.decoding.lazy_beam import LazyBeam
-from textgen.decoding.scoring import chosen, normalised
-from textgen.decoding.track import Track
 from textgen.native import kernels
 from textgen.protocols import Beam, Hypotheses, Pick, Session
 from textgen.rows import flat_rows
@@ -123,8 +123,8 @@ class _Search:
         self.scores = torch.zeros(rows, device=device)
         self.lengths = torch.zeros(rows, dtype=torch.int64, device=device)
         self.finished = (self.limit == 0).unsqueeze(1).expand(rows)
-        self.tokens, self.log_probs = Track(self.lengths), Track(self.scores)
-        self.attention: Track | None = None
+        self.tokens, self.log_probs = TokenBuffer(self.lengths), TokenBuffer(self.scores)
+        self.attention: TokenBuffer | None = None
         self.focus: Tensor | None = None
         self._measure_limits()
         self.some_finished = self.first_limit == 0
@@ -154,7 +154,7 @@ class _Search:
             if self.focus is not None:
                 self.focus = self.focus.expand(-1, width, -1)
         if self.focus is not None:
-            self.attention = Track(self.focus)
+            self.attention = TokenBuffer(self.focus)
         self.state = state
 
     def beam(self) -> Beam:
@@ -198,7 +198,7 @@ class _Search:
         try:
             self._record(parents, tokens, unfiltered, allowed)
             self._finish()
-            if self.session.settled is not None:
+            if self.session.on_stable_prefix is not None:
                 self._tell_settled()
             leaving = self._leaving(done)
             if self.going:
@@ -339,9 +339,9 @@ class _Search:
 
     def _tell_settled(self) -> None:
         """A source's only row is what it will begin with: every later row continues it."""
-        settled = self.session.settled
-        if settled is not None and self.scores.shape[1] == 1 and self.session.samples == 1:
-            settled(self.sources, self.tokens.view(1)[:, 0], self.lengths[:, 0])
+        on_stable_prefix = self.session.on_stable_prefix
+        if on_stable_prefix is not None and self.scores.shape[1] == 1 and self.session.samples == 1:
+            on_stable_prefix(self.sources, self.tokens.view(1)[:, 0], self.lengths[:, 0])
 
     def _leaving(self, done: Done | None) -> Tensor | None:
         """(B,) bool, which sources leave now; None for none. Ends the search after the last."""

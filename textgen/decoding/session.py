@@ -10,7 +10,7 @@ from torch import Tensor
 
 from textgen.decoding.random import RowRandom, row_seeds
 from textgen.errors import UsageError
-from textgen.protocols import Batch, Filter, Model, Session, Settled, SpecialTokens, Watch
+from textgen.protocols import Batch, Filter, Model, OnStablePrefix, Session, SpecialTokens, Watch
 
 
 def make_session(
@@ -29,7 +29,7 @@ def make_session(
     attention: bool = False,
     eos_at_limit: bool = False,
     texts: Sequence[str] = (),
-    settled: Settled | None = None,
+    on_stable_prefix: OnStablePrefix | None = None,
     allow_unknown: bool = True,
     forced: Sequence[Sequence[int]] = (),
 ) -> Session:
@@ -52,7 +52,7 @@ def make_session(
         attention: keep the attention of each token.
         eos_at_limit: force eos as the last token that the limit allows.
         texts: B source sentences or prompts, or none.
-        settled: told what is certain; see ``textgen.protocols.Session``.
+        on_stable_prefix: told what is certain; see ``textgen.protocols.Session``.
         allow_unknown: the unknown token may be generated.
         forced: B lists of tokens with which the outputs begin, or none. They are part of the
             output and count against the limit, which is raised to their number where it is lower.
@@ -99,7 +99,7 @@ def make_session(
         eos_at_limit=eos_at_limit,
         texts=tuple(texts),
         batch=batch,
-        settled=settled,
+        on_stable_prefix=on_stable_prefix,
         allow_unknown=allow_unknown,
         forced=beginning,
     )

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from textgen.decoding.guard import worth
+from textgen.decoding.validation import worth
 from textgen.native import Kernels, kernels
 from textgen.protocols import SpecialTokens
 

@@ -27,8 +27,9 @@ class Shortlist:
     """The target tokens that the sources of a batch may become.
 
     Attributes:
-        tokens: (V',) int64, increasing: the number of each in the whole vocabulary. The special ones are
-            the first of both, so they keep their numbers. The last may be repeated to round V' up,
+        tokens: (V',) int64, increasing: the number of each in the whole vocabulary. The special
+            ones are the first of both, so they keep their numbers. The last may be repeated to
+            round V' up,
             for kernels that like such sizes; nothing becomes a repeated one.
         own: (B, V') bool, which of them each source may become: what a source is given does not
             depend on its neighbours. None where each may become all.

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from textgen.models.language_model import LanguageModel
     from textgen.recipes.recipe import LanguageModelRecipe
     from textgen.training.events import Event
-    from textgen.training.group import Group
+    from textgen.training.group import ProcessGroup
 
 
 def train_language_model(
@@ -27,7 +27,7 @@ def train_language_model(
     *,
     resume: bool = False,
     overwrite: bool = False,
-    group: Group | None = None,
+    group: ProcessGroup | None = None,
 ) -> Iterator[Event]:
     """Train a language model and save it: ``textgen.training.run.train`` of this task."""
     from textgen.training import run

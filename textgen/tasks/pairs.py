@@ -28,7 +28,7 @@ from textgen.recipes.recipe import (
 )
 from textgen.task import Prepared
 from textgen.training.objective import TokenLoss, total_loss
-from textgen.training.precision import Arithmetic
+from textgen.training.precision import MixedPrecision
 
 VALIDATION_TOKENS = 4096
 
@@ -217,7 +217,7 @@ class _Validation:
         self.recipe = recipe
         self.source, self.target = tokenizers["source"], tokenizers["target"]
         self.ratio = float(facts["target_ratio"])
-        self.arithmetic = Arithmetic(recipe.training)
+        self.mixed_precision = MixedPrecision(recipe.training)
         encoder = PairEncoder(valid, self.source, self.target, _limits(recipe.data))
         special = self.target.special
         encoded = encoder(0)
@@ -237,7 +237,7 @@ class _Validation:
 
     def __call__(self, model: nn.Module) -> Mapping[str, float]:
         """The figures of a model in evaluation mode."""
-        nats, tokens = total_loss(model, self.batches, self.arithmetic)
+        nats, tokens = total_loss(model, self.batches, self.mixed_precision)
         metrics = {"loss": nats / tokens}
         if self.pairs:
             metrics["bleu"] = self._bleu(model)
@@ -254,7 +254,7 @@ class _Validation:
             model=model,
             tokenizer=self.target,
             recipe=self.recipe,
-            device=self.arithmetic.device,
+            device=self.mixed_precision.device,
             source_tokenizer=self.source,
             target_ratio=self.ratio,
         )

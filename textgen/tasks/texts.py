@@ -19,7 +19,7 @@ from textgen.recipes.recipe import LanguageModelRecipe
 from textgen.task import Prepared, Validate
 from textgen.training.frequency import count_targets
 from textgen.training.objective import TokenLoss, total_loss
-from textgen.training.precision import Arithmetic
+from textgen.training.precision import MixedPrecision
 
 VALIDATION_LANES = 32
 VALIDATION_LANE = 2048
@@ -144,10 +144,10 @@ def _validation(
     valid = texts.valid
     if valid is None:
         return None
-    arithmetic = Arithmetic(recipe.training)
+    mixed_precision = MixedPrecision(recipe.training)
 
     def validate(model: nn.Module) -> Mapping[str, float]:
-        nats, tokens = total_loss(model, valid, arithmetic)
+        nats, tokens = total_loss(model, valid, mixed_precision)
         metrics = {"loss": nats / tokens}
         if tokenizer.kind not in {"characters", "bytes"}:
             characters = texts.valid_counts.characters

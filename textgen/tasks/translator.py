@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from textgen.models.translator import Translator
     from textgen.recipes.recipe import TranslatorRecipe
     from textgen.training.events import Event
-    from textgen.training.group import Group
+    from textgen.training.group import ProcessGroup
 
 
 def train_translator(
@@ -27,7 +27,7 @@ def train_translator(
     *,
     resume: bool = False,
     overwrite: bool = False,
-    group: Group | None = None,
+    group: ProcessGroup | None = None,
 ) -> Iterator[Event]:
     """Train a translator and save it: ``textgen.training.run.train`` of this task."""
     from textgen.training import run

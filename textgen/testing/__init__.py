@@ -18,7 +18,7 @@ from textgen.testing.toy import (
     toy_beam,
     toy_model,
 )
-from textgen.testing.vocabulary import ToyCompanion, ToyTokenizer, toy_load
+from textgen.testing.vocabulary import ToyAuxiliaryModel, ToyTokenizer, toy_load
 
 __all__ = [
     "FILTER_LAWS",
@@ -27,7 +27,7 @@ __all__ = [
     "FixedRandom",
     "Law",
     "LawBroken",
-    "ToyCompanion",
+    "ToyAuxiliaryModel",
     "ToyModel",
     "ToyState",
     "ToyTokenizer",

@@ -198,7 +198,7 @@ def _settled(case: StrategyCase) -> str:
             ):
                 told[source].append(row[:length])
 
-        made = _made(case, task, ROWS, replace(task.session(ROWS), settled=listen))
+        made = _made(case, task, ROWS, replace(task.session(ROWS), on_stable_prefix=listen))
         for row, stages in told.items():
             final = made[row][0].tokens
             for stage in stages:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from textgen.decoding import follow
+from textgen.decoding import reorder
 from textgen.protocols import Beam, Filter, Session
 
 
@@ -44,7 +44,7 @@ class Page:
                 self.problem = f"the first call comes at step {beam.step}."
             self.kept = beam.tokens
         elif not self.problem:
-            moved = follow(self.kept, self.sources, beam)
+            moved = reorder(self.kept, self.sources, beam)
             self.kept = torch.cat([moved, beam.tokens[:, :, -1:]], 2)
             live = ~beam.finished & (beam.scores > float("-inf"))
             if self.kept.shape != beam.tokens.shape:

@@ -221,15 +221,16 @@ def check_filter(
     """Hold a filter to the laws of filters.
 
     It is called in real searches over a toy model with the vocabulary of ``ToyTokenizer``, after
-    its ``equip``, ``bind`` and ``start`` where it has them: at the first and at later steps, with
-    ragged prefixes and limits, with rows that move, end and leave, and with scores of every kind.
+    its ``setup_models``, ``setup_tokenizer`` and ``start`` where it has them: at the first and at
+    later steps, with ragged prefixes and limits, with rows that move, end and leave, and with
+    scores of every kind.
 
     Args:
         one: the filter; what a factory makes, not the factory.
         may_revive: whether it may allow a token that was forbidden before it.
         kinds: of models that it is meant for, "language-model" and "translator".
         laws: names of ``FILTER_LAWS``; all of them if left out.
-        load: gives the models that its ``equip`` asks for.
+        load: gives the models that its ``setup_models`` asks for.
 
     Raises:
         LawBroken: for the first law that it breaks, with the smallest case that shows it.

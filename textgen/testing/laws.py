@@ -8,8 +8,8 @@ from typing import Any, Generic, TypeVar
 
 from torch import Tensor
 
-from textgen.decoding.blame import origin, title
 from textgen.decoding.chain import bound
+from textgen.decoding.plugin_errors import origin, title
 from textgen.errors import PluginError, UsageError, nearest
 from textgen.protocols import Load
 from textgen.testing.vocabulary import ToyTokenizer
@@ -96,7 +96,7 @@ def known(laws: Mapping[str, Any], names: Sequence[str]) -> None:
 
 
 def made_ready(plugin: T, load: Load) -> T:
-    """A plugin for the toy vocabulary, equipped and bound as the command line does it."""
+    """A plugin for the toy vocabulary, made ready as the command line does it."""
     return bound(plugin, ToyTokenizer(), load)
 
 

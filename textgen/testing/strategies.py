@@ -52,7 +52,7 @@ def check_strategy(
     """Hold a strategy to the laws of strategies.
 
     It decodes lines of many kinds with a toy model that has the vocabulary of ``ToyTokenizer``,
-    after its ``equip`` and ``bind`` where it has them.
+    after its ``setup_models`` and ``setup_tokenizer`` where it has them.
 
     Args:
         strategy: what a factory makes, not the factory.
@@ -61,7 +61,7 @@ def check_strategy(
             others by a UsageError of one line.
         refuses: names of ``STRATEGY_LAWS``: what these try it may refuse by a UsageError.
         laws: names of ``STRATEGY_LAWS``; all of them if left out.
-        load: gives the models that its ``equip`` asks for.
+        load: gives the models that its ``setup_models`` asks for.
 
     Raises:
         LawBroken: for the first law that it breaks, with the smallest case that shows it.

@@ -1,4 +1,4 @@
-"""A vocabulary of a few letters, and companions that speak it."""
+"""A vocabulary of a few letters, and auxiliary_models that speak it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from textgen.protocols import Companion, SpecialTokens
+from textgen.protocols import AuxiliaryModel, SpecialTokens
 from textgen.testing.toy import TOY_SPECIAL, ToyModel, toy_model
 
 _LANGUAGES = 5
@@ -44,8 +44,8 @@ class ToyTokenizer:
 
 
 @dataclass(frozen=True)
-class ToyCompanion:
-    """A toy model for a plugin that asks for another model; see ``textgen.protocols.Companion``."""
+class ToyAuxiliaryModel:
+    """A toy for plugins that ask for a model; see ``textgen.protocols.AuxiliaryModel``."""
 
     name: str
     kind: str
@@ -59,12 +59,12 @@ def toy_task_model(seed: int = 3) -> ToyModel:
     return toy_model(ToyTokenizer.size, _LANGUAGES, seed)
 
 
-def toy_load(name: str) -> Companion:
-    """A companion of any name: a translator if the name says so, else a language model.
+def toy_load(name: str) -> AuxiliaryModel:
+    """A auxiliary of any name: a translator if the name says so, else a language model.
 
     Each name has probabilities of its own.
     """
     model = toy_task_model(zlib.crc32(name.encode()))
     if "translator" in name:
-        return ToyCompanion(name, "translator", model, ToyTokenizer(), ToyTokenizer())
-    return ToyCompanion(name, "language-model", model, ToyTokenizer())
+        return ToyAuxiliaryModel(name, "translator", model, ToyTokenizer(), ToyTokenizer())
+    return ToyAuxiliaryModel(name, "language-model", model, ToyTokenizer())

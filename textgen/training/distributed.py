@@ -5,8 +5,8 @@ function of seed and epoch, and each works on its own rows. DistributedDataParal
 "PyTorch Distributed: Experiences on Accelerating Data Parallel Training") sums their gradients
 while they are made, over gloo on CPUs and NCCL on GPUs, so that every rank makes the same update.
 
-``Group`` is one process alone, for which all of this is nothing; ``Ranks`` is the real thing. What
-depends on a clock, on a key pressed or on a disk is the first rank's to say.
+``ProcessGroup`` is one process alone, for which all of this is nothing; ``DistributedGroup`` is
+the real thing. What depends on a clock, on a key pressed or on a disk is the first rank's to say.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from torch.distributed.rendezvous import rendezvous
 
 from textgen.data.tensor_batch import TensorBatch
 from textgen.errors import ConfigError, TrainingError, UsageError
-from textgen.training.group import Group
+from textgen.training.group import ProcessGroup
 from textgen.training.rows import own_rows
 
 T = TypeVar("T")
@@ -47,7 +47,7 @@ class PeerLost(TrainingError):  # noqa: N818  # told apart from the errors that 
     """Another process of the training has ended, or cannot be reached."""
 
 
-class Ranks(Group):
+class DistributedGroup(ProcessGroup):
     """One of several processes; made by ``joined``.
 
     Args:
@@ -191,11 +191,12 @@ class Place:
 
 
 @contextmanager
-def joined() -> Iterator[Group]:
+def joined() -> Iterator[ProcessGroup]:
     """The group of processes that torchrun started, until the block ends.
 
     Yields:
-        ``Ranks``, or a ``Group`` of one where the environment tells of no other process.
+        ``DistributedGroup``, or a ``ProcessGroup`` of one where the environment tells of no other
+        process.
 
     Raises:
         UsageError: if the environment is set in part only.
@@ -204,11 +205,11 @@ def joined() -> Iterator[Group]:
     """
     place = Place.read(os.environ)
     if place is None:
-        yield Group()
+        yield ProcessGroup()
         return
     _meet(place)
     try:
-        yield Ranks(place)
+        yield DistributedGroup(place)
     except RuntimeError as error:
         if not _is_lost(error):
             raise

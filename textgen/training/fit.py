@@ -30,10 +30,10 @@ from textgen.training.events import (
     Stopped,
     Validated,
 )
-from textgen.training.group import Group, rank_seed
+from textgen.training.group import ProcessGroup, rank_seed
 from textgen.training.objective import Objective, TokenLoss
 from textgen.training.optimisers import Optimiser
-from textgen.training.precision import Arithmetic
+from textgen.training.precision import MixedPrecision
 from textgen.training.schedules import rate_factor
 from textgen.training.state import (
     Counters,
@@ -43,7 +43,7 @@ from textgen.training.state import (
     restore_random,
     under,
 )
-from textgen.training.update import Learner
+from textgen.training.update import TrainStep
 
 Validate = Callable[[nn.Module], Mapping[str, float]]
 
@@ -58,7 +58,7 @@ def fit(
     state: TrainingState | None = None,
     criterion: str = "loss",
     interrupted: Callable[[], bool] = bool,
-    group: Group | None = None,
+    group: ProcessGroup | None = None,
 ) -> Iterator[Event]:
     """Train a model.
 
@@ -90,7 +90,7 @@ def fit(
             before the first such update.
     """
     config.require_bound()
-    group = group or Group()
+    group = group or ProcessGroup()
     loop = _Loop(
         model,
         batches,
@@ -104,7 +104,7 @@ def fit(
     if state is not None:
         loop.restore(state.of_rank(group.rank, group.size))
     with ExitStack() as stack:
-        if loop.arithmetic.device.type == "cpu":
+        if loop.mixed_precision.device.type == "cpu":
             stack.enter_context(fast_float32())
         stack.callback(model.train, model.training)
         yield from loop.run()
@@ -123,20 +123,20 @@ class _Loop:
         objective: Objective[Any],
         criterion: str,
         interrupted: Callable[[], bool],
-        group: Group,
+        group: ProcessGroup,
     ) -> None:
-        self.arithmetic = Arithmetic(config)
-        group.require_device(self.arithmetic.device)
-        self.model = model.to(self.arithmetic.device)
+        self.mixed_precision = MixedPrecision(config)
+        group.require_device(self.mixed_precision.device)
+        self.model = model.to(self.mixed_precision.device)
         self.batches, self.validate, self.config = batches, validate, config
         self.criterion, self.interrupted, self.group = criterion, interrupted, group
         self.optimiser = Optimiser(model, config)
-        self.learner = Learner(model, self.arithmetic, objective, group)
+        self.train_step = TrainStep(model, self.mixed_precision, objective, group)
         self.unit = objective.unit
         self.average = make_average(model, config.average, config.average_last)
         self.counters = Counters()
         self.rate = 0.0
-        self.norm = self.largest = torch.zeros((), device=self.arithmetic.device)
+        self.norm = self.largest = torch.zeros((), device=self.mixed_precision.device)
         self.progress = 0.0
         self._validation_seconds = 0.0
         if not group.leads:  # the same weights, but dropout of its own
@@ -184,8 +184,8 @@ class _Loop:
         self.optimiser.restore(state.part("optimiser"))
         if self.average is not None:
             self.average.restore(state.part("average"), state.part("weights"))
-        self.learner.restore(list(state.part("carried").values()))
-        restore_random(state.part("random"), self.arithmetic.device)
+        self.train_step.restore(list(state.part("carried").values()))
+        restore_random(state.part("random"), self.mixed_precision.device)
         self.counters = dataclasses.replace(state.counters)
 
     def _step(self, batches: Sequence[Any]) -> None:
@@ -194,7 +194,7 @@ class _Loop:
         self.rate = self.config.learning_rate * rate_factor(
             self.config, self.progress, counters.decays
         )
-        self.learner.gradients(batches)
+        self.train_step.gradients(batches)
         self.norm = self.optimiser.step(self.rate)
         counters.step += 1
         counters.tokens += sum(batch.count for batch in batches)
@@ -206,7 +206,7 @@ class _Loop:
         counters.seconds = self._clock()
         self.progress = max(self.progress, self._used())
         self.largest = torch.maximum(self.largest, self.norm)  # not finite once, so for ever
-        if self.arithmetic.device.type == "cpu":  # a GPU would have to be waited for
+        if self.mixed_precision.device.type == "cpu":  # a GPU would have to be waited for
             self._require_finite(self.largest.item())
 
     def _clock(self) -> float:
@@ -227,7 +227,7 @@ class _Loop:
 
     def _report(self) -> Step:
         counters = self.counters
-        nll, tokens = self.learner.take_losses()
+        nll, tokens = self.train_step.take_losses()
         self._require_finite(nll + self.largest.item())
         seconds = time.perf_counter() - self._start
         progress = self.progress
@@ -283,7 +283,7 @@ class _Loop:
 
     def _figures(self, validate: Validate) -> Mapping[str, float]:
         """Validate aside: mode and random numbers afterwards are as before."""
-        cuda = self.arithmetic.device.type == "cuda"
+        cuda = self.mixed_precision.device.type == "cuda"
         self.model.eval()
         devices = [torch.cuda.current_device()] if cuda else []
         with torch.random.fork_rng(devices), torch.no_grad():
@@ -295,8 +295,8 @@ class _Loop:
         self._require_finite(self.largest.item())
         counters = self.counters
         counters.seconds = self._saved = self._clock()
-        carried = {f"{n:04}": part for n, part in enumerate(self.learner.carried_tensors())}
-        random = random_tensors(self.arithmetic.device)
+        carried = {f"{n:04}": part for n, part in enumerate(self.train_step.carried_tensors())}
+        random = random_tensors(self.mixed_precision.device)
         own = under("random", random) | under("carried", carried)
         tensors = joined_parts(self.group.collected(own))
         parts = {

@@ -30,7 +30,7 @@ from textgen.errors import CheckpointError, UsageError
 from textgen.staging import staged
 from textgen.task import Task
 from textgen.training.events import Event, Improved, Snapshot, Stopped, Validated
-from textgen.training.group import Group
+from textgen.training.group import ProcessGroup
 from textgen.training.kept import Kept
 from textgen.training.state import TrainingState
 
@@ -83,7 +83,10 @@ def check_folder(
 
 
 def share(
-    group: Group, make: Callable[[], T], save: Callable[[T, Path], None], load: Callable[[Path], T]
+    group: ProcessGroup,
+    make: Callable[[], T],
+    save: Callable[[T, Path], None],
+    load: Callable[[Path], T],
 ) -> T:
     """What the first process of a group makes, in all of them, by way of its files.
 
@@ -112,7 +115,7 @@ def share(
 
 
 def shared_state(
-    folder: Path, data: Mapping[str, Any], group: Group, *, resume: bool
+    folder: Path, data: Mapping[str, Any], group: ProcessGroup, *, resume: bool
 ) -> TrainingState | None:
     """What ``saved_state`` finds in the first process, in all of them; None without ``resume``.
 
@@ -174,7 +177,7 @@ def judged_anew(
     valid: Mapping[str, Any] | None,
     *,
     criterion: str,
-    group: Group,
+    group: ProcessGroup,
 ) -> tuple[TrainingState | None, str | None]:
     """Judge the best weights so far on the validation text, where that is another one than before.
 

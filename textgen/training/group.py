@@ -1,4 +1,4 @@
-"""One process that trains alone, as a group of one: the null object beside ``Ranks``."""
+"""One process that trains alone, as a group of one: the null object beside ``DistributedGroup``."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def rank_seed(seed: int, rank: int) -> int:
     return int.from_bytes(key, "little") >> 1
 
 
-class Group:
+class ProcessGroup:
     """One process that trains alone.
 
     Attributes:

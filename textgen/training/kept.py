@@ -71,15 +71,17 @@ class Kept:
             remove_folder(target)
             beside.replace(target)
             flush(target.parent)
+            self.values[step] = self._value(facts["metrics"])
+            for old in self.values.keys() - self._chosen():
+                for each in {place, self.folder}:
+                    remove_folder(each / KEPT / str(old))
+                del self.values[old]
         except OSError as error:
-            raise CheckpointError(f"{target}: cannot be written: {error.strerror}.") from None
+            raise CheckpointError(
+                f"{target.parent}: cannot be written: {error.strerror}."
+            ) from None
         finally:
             shutil.rmtree(beside, ignore_errors=True)
-        self.values[step] = self._value(facts["metrics"])
-        for old in self.values.keys() - self._chosen():
-            for each in {place, self.folder}:
-                remove_folder(each / KEPT / str(old))
-            del self.values[old]
 
     def _chosen(self) -> set[int]:
         """Steps of the best models, the earlier one of equals, and of the last."""

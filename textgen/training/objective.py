@@ -15,7 +15,7 @@ from textgen.errors import CheckpointError, DataError
 from textgen.protocols import Batch, FactoredOutput
 from textgen.rows import where_rows
 from textgen.training.loss import CHUNK, output_loss, token_nll
-from textgen.training.precision import Arithmetic
+from textgen.training.precision import MixedPrecision
 
 BatchT_contra = TypeVar("BatchT_contra", bound=TensorBatch, contravariant=True)
 
@@ -52,7 +52,7 @@ class Objective(Protocol[BatchT_contra]):
         """
 
     def measure(
-        self, model: nn.Module, batches: Batches[BatchT_contra], arithmetic: Arithmetic
+        self, model: nn.Module, batches: Batches[BatchT_contra], mixed_precision: MixedPrecision
     ) -> Mapping[str, float]:
         """Metrics of a model in evaluation mode on all batches; ``loss`` is the mean loss."""
 
@@ -77,34 +77,34 @@ class TokenLoss:
         return Loss(mean, total, None if batch.lengths is not None else state)
 
     def measure(
-        self, model: nn.Module, batches: Batches[TrainingBatch], arithmetic: Arithmetic
+        self, model: nn.Module, batches: Batches[TrainingBatch], mixed_precision: MixedPrecision
     ) -> Mapping[str, float]:
         """Nats per token as ``loss``."""
-        nats, tokens = total_loss(model, batches, arithmetic)
+        nats, tokens = total_loss(model, batches, mixed_precision)
         return {"loss": nats / tokens}
 
 
 def total_loss(
-    model: nn.Module, batches: Batches[TrainingBatch], arithmetic: Arithmetic
+    model: nn.Module, batches: Batches[TrainingBatch], mixed_precision: MixedPrecision
 ) -> tuple[float, int]:
     """Nats of all real targets of one epoch, and their number.
 
     Args:
         model: a ``textgen.protocols.Model`` in evaluation mode on the arithmetic's device.
         batches: of epoch 0; the state is carried over where they continue.
-        arithmetic: device and type of numbers.
+        mixed_precision: device and type of numbers.
 
     Raises:
         DataError: if there are no batches.
     """
     reader: Any = model
-    total = torch.zeros((), dtype=torch.float64, device=arithmetic.device)
+    total = torch.zeros((), dtype=torch.float64, device=mixed_precision.device)
     tokens = 0
     state: Any = None
     with torch.no_grad():
         for given in batches.iterate(0):
-            batch = given.to(arithmetic.device)
-            with arithmetic.autocast():
+            batch = given.to(mixed_precision.device)
+            with mixed_precision.autocast():
                 if state is None or not batch.continues:
                     state = reader.begin(begin_batch(batch))
                 features, state = reader.features(batch.inputs, state)

@@ -39,7 +39,7 @@ def resolve_precision(name: PrecisionName, device: torch.device) -> torch.dtype:
     return torch.bfloat16 if name == "bfloat16" else torch.float32
 
 
-class Arithmetic:
+class MixedPrecision:
     """Where and in what type a training calculates.
 
     Args:

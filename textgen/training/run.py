@@ -25,7 +25,7 @@ from textgen.task import (
 from textgen.training.events import Event, Note
 from textgen.training.fit import fit
 from textgen.training.folder import check_folder, judged_anew, saving, share, shared_state
-from textgen.training.group import Group
+from textgen.training.group import ProcessGroup
 from textgen.training.initial import (
     Initial,
     describe_initial,
@@ -34,7 +34,7 @@ from textgen.training.initial import (
 )
 from textgen.training.interrupts import Interrupts
 from textgen.training.kept import Kept
-from textgen.training.precision import Arithmetic
+from textgen.training.precision import MixedPrecision
 
 
 def train(
@@ -47,7 +47,7 @@ def train(
     resume: bool = False,
     overwrite: bool = False,
     initial: Sequence[Initial] = (),
-    group: Group | None = None,
+    group: ProcessGroup | None = None,
 ) -> Iterator[Event]:
     """Train a model and save it.
 
@@ -82,10 +82,10 @@ def train(
     """
     recipe.training.require_bound()
     task.check(recipe)
-    group = group or Group()
+    group = group or ProcessGroup()
     if group.leads:
         check_folder(out, task, as_dict(recipe), resume=resume, overwrite=overwrite)
-    Arithmetic(recipe.training)  # no data are read for a device that is not there
+    MixedPrecision(recipe.training)  # no data are read for a device that is not there
     if resume and initial:
         raise UsageError(
             "--init-from begins a training; --resume goes on with one: give one of them."
@@ -98,7 +98,7 @@ class _Place(NamedTuple):
     """Where a training saves, and which process this is."""
 
     out: Path
-    group: Group
+    group: ProcessGroup
     resume: bool
     initial: tuple[Initial, ...]
 

@@ -10,17 +10,17 @@ import torch
 from torch import Tensor, nn
 
 from textgen.data.tensor_batch import TensorBatch
-from textgen.training.group import Group
+from textgen.training.group import ProcessGroup
 from textgen.training.objective import Loss, Objective
-from textgen.training.precision import Arithmetic
+from textgen.training.precision import MixedPrecision
 
 
-class Learner:
+class TrainStep:
     """Runs batches through a model and adds up their losses without waiting for the device.
 
     Args:
         model: that is trained.
-        arithmetic: device and type of numbers.
+        mixed_precision: device and type of numbers.
         objective: gives the losses.
         group: of the processes that share each batch's rows; None is this process alone.
     """
@@ -28,15 +28,15 @@ class Learner:
     def __init__(
         self,
         model: nn.Module,
-        arithmetic: Arithmetic,
+        mixed_precision: MixedPrecision,
         objective: Objective[Any],
-        group: Group | None = None,
+        group: ProcessGroup | None = None,
     ) -> None:
-        self.arithmetic = arithmetic
-        self.group = group or Group()
-        self._module = self.group.parallel(_LossModule(model, arithmetic, objective))
+        self.mixed_precision = mixed_precision
+        self.group = group or ProcessGroup()
+        self._module = self.group.parallel(_LossModule(model, mixed_precision, objective))
         self._carried: Any = None
-        self._total = torch.zeros((), device=arithmetic.device)
+        self._total = torch.zeros((), device=mixed_precision.device)
         self._count = 0
 
     def gradients(self, batches: Sequence[TensorBatch]) -> None:
@@ -57,7 +57,7 @@ class Learner:
             return
         # the group's gradient is the mean over processes: their losses weigh what they are of all
         weight = self.group.size * _count(own) / count
-        loss: Loss = self._module(own.to(self.arithmetic.device), self._carried)
+        loss: Loss = self._module(own.to(self.mixed_precision.device), self._carried)
         torch.autograd.backward(loss.mean * weight)
         self._carried = None if loss.state is None else loss.state.detach()
         self._total += loss.total
@@ -90,14 +90,16 @@ def _count(batch: Any) -> int:
 class _LossModule(nn.Module):
     """The loss of a batch as a module of its own, which is what runs data-parallel."""
 
-    def __init__(self, model: nn.Module, arithmetic: Arithmetic, objective: Objective[Any]) -> None:
+    def __init__(
+        self, model: nn.Module, mixed_precision: MixedPrecision, objective: Objective[Any]
+    ) -> None:
         super().__init__()
         self.model = model
-        self.arithmetic, self.objective = arithmetic, objective
+        self.mixed_precision, self.objective = mixed_precision, objective
 
     def forward(self, batch: TensorBatch | None, carried: Any = None) -> Any:
         """The loss; without a batch a zero that all parameters have a gradient of."""
         if batch is None:
             return torch.stack([each.flatten()[0] for each in self.parameters()]).sum() * 0.0
-        with self.arithmetic.autocast():
+        with self.mixed_precision.autocast():
             return self.objective.loss(self.model, batch, carried)

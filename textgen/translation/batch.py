@@ -16,7 +16,7 @@ from textgen.decoding.session import make_session, padded
 from textgen.errors import memory_errors_told
 from textgen.loading import LoadedModel
 from textgen.models.shortlist import Shortlist
-from textgen.protocols import Batch, Hypotheses, Settled, Watch
+from textgen.protocols import Batch, Hypotheses, OnStablePrefix, Watch
 from textgen.translation.grouping import Line, TranslationOptions
 from textgen.translation.result import NOTHING, Candidate, Translation
 from textgen.translation.shortlist import Shortlists
@@ -32,7 +32,7 @@ def translate_batch(
     watch: Watch | None = None,
     *,
     shortlists: Shortlists | None = None,
-    settled: Settled | None = None,
+    on_stable_prefix: OnStablePrefix | None = None,
 ) -> list[Translation]:
     """Decode lines together.
 
@@ -43,7 +43,8 @@ def translate_batch(
         options: whether to keep the attention.
         watch: called after each step.
         shortlists: makes what each line may become; None for the whole vocabulary.
-        settled: told what no later step can change, where there is one line and no shortlist.
+        on_stable_prefix: told what no later step can change, where there is one line and no
+            shortlist.
 
     Returns:
         One translation for each line, in their order.
@@ -54,7 +55,9 @@ def translate_batch(
     if not batch[0].tokens:
         return [Translation(line.index, line.text, (), line.cut, (NOTHING,)) for line in batch]
     if shortlists is None:
-        hypotheses = _decoded(loaded, chain, batch, options, watch, settled=settled)
+        hypotheses = _decoded(
+            loaded, chain, batch, options, watch, on_stable_prefix=on_stable_prefix
+        )
     else:
         short = shortlists([line.tokens for line in batch], [line.prefix for line in batch])
         lines = [replace(line, prefix=short.shorten(line.prefix)) for line in batch]
@@ -90,7 +93,7 @@ def _decoded(
     options: TranslationOptions,
     watch: Watch | None,
     *,
-    settled: Settled | None = None,
+    on_stable_prefix: OnStablePrefix | None = None,
 ) -> Hypotheses:
     """(B, K) hypotheses of the lines."""
     special, eos = loaded.tokenizer.special, loaded.require_source().special.eos
@@ -101,14 +104,14 @@ def _decoded(
         [[] for _ in batch],
         special=special,
         limits=[line.limit for line in batch],
-        seed=[line.lot[0] for line in batch],
-        indices=[line.lot[1] for line in batch],
+        seed=[line.rng_key[0] for line in batch],
+        indices=[line.rng_key[1] for line in batch],
         samples=batch[0].candidates,
         attention=options.attention,
         forced=[line.prefix for line in batch],
         texts=[line.text.strip() for line in batch],
         watch=watch,
-        settled=settled,
+        on_stable_prefix=on_stable_prefix,
         allow_unknown=options.allow_unknown or (batch[0].chain or chain).allow_unknown,
     )
     chains = [line.chain or chain for line in batch]

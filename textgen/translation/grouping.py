@@ -107,7 +107,7 @@ class Line:
         beginning: the forced beginning as it was given.
         candidates: translations wanted.
         chain: its own, bound to the model; None as the others.
-        lot: seed and number of its random numbers.
+        rng_key: seed and number of its random numbers.
     """
 
     index: int
@@ -118,7 +118,7 @@ class Line:
     limit: int
     candidates: int
     chain: Chain | None
-    lot: tuple[int, int]
+    rng_key: tuple[int, int]
     beginning: str = ""
 
 
@@ -167,7 +167,7 @@ class Encoder:
             limit=(line.max_length or self.max_length).of(len(kept) + 1),
             candidates=(line.chain or self.chain).results(line.candidates or options.candidates),
             chain=None if line.chain is None else self.binder(line.chain),
-            lot=(
+            rng_key=(
                 options.seed if line.seed is None else line.seed,
                 index if line.number is None else line.number,
             ),

@@ -84,7 +84,10 @@ class WaryBinder(Binder):
         """
         plugins: list[object] = [*chain.filters, chain.strategy]
         for plugin, told in zip(plugins, chain.description, strict=True):
-            if any(callable(getattr(plugin, method, None)) for method in ("bind", "equip")):
+            if any(
+                callable(getattr(plugin, method, None))
+                for method in ("setup_tokenizer", "setup_models")
+            ):
                 raise UsageError(
                     f"{told} works with the whole vocabulary, so it does not go with a shortlist: "
                     "leave one of the two out."

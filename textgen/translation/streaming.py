@@ -42,7 +42,9 @@ def translate_streaming(
     length = options.max_length or default_length(loaded)
     ready = Encoder(loaded, options, length, binder, chain)(0, line)
     writer = _Writer(loaded, ready, on_text)
-    (found,) = translate_batch(loaded, binder(chain), [ready], options, settled=writer.settled)
+    (found,) = translate_batch(
+        loaded, binder(chain), [ready], options, on_stable_prefix=writer.on_stable_prefix
+    )
     writer.tell(found.text[len(writer.written) :])
     return found
 
@@ -60,8 +62,8 @@ class _Writer:
         if line.prefix and line.tokens:
             self.tell(one_line(line.beginning))
 
-    def settled(self, sources: Tensor, tokens: Tensor, lengths: Tensor) -> None:
-        """Take in what is certain; see ``textgen.protocols.Settled``."""
+    def on_stable_prefix(self, sources: Tensor, tokens: Tensor, lengths: Tensor) -> None:
+        """Take in what is certain; see ``textgen.protocols.OnStablePrefix``."""
         del sources
         for token in tokens[0, self._tokens : int(lengths[0])].tolist():
             if self._tokens >= self._forced:

@@ -28,7 +28,7 @@ from textgen.models.encoder import make_encoder
 from textgen.recipes.training import TrainingConfig
 from textgen.task import Prepared, Task
 from textgen.training.objective import Loss
-from textgen.training.precision import Arithmetic
+from textgen.training.precision import MixedPrecision
 
 
 @dataclass(frozen=True)
@@ -131,13 +131,13 @@ class LabelLoss:
         return Loss(mean, mean.detach() * batch.count)
 
     def measure(
-        self, model: nn.Module, batches: Batches[LabelledLines], arithmetic: Arithmetic
+        self, model: nn.Module, batches: Batches[LabelledLines], mixed_precision: MixedPrecision
     ) -> Mapping[str, float]:
         """Nats per line, and the share of right labels."""
         nats = right = lines = 0.0
         for given in batches.iterate(0):
-            batch = given.to(arithmetic.device)
-            with torch.no_grad(), arithmetic.autocast():
+            batch = given.to(mixed_precision.device)
+            with torch.no_grad(), mixed_precision.autocast():
                 logits = model(batch.tokens, batch.lengths).float()
             nats += F.cross_entropy(logits, batch.labels, reduction="sum").item()
             right += (logits.argmax(1) == batch.labels).sum().item()
@@ -195,7 +195,7 @@ def _prepare(
 
     def validate(model: nn.Module) -> Mapping[str, float]:
         assert held_out is not None
-        return objective.measure(model, held_out, Arithmetic(recipe.training))
+        return objective.measure(model, held_out, MixedPrecision(recipe.training))
 
     return Prepared(
         batches=made,

@@ -12,7 +12,7 @@ from textgen.protocols import Beam, State
 StateT = TypeVar("StateT", bound=State)
 
 
-def follow(values: Tensor, before: Tensor, beam: Beam) -> Tensor:
+def reorder(values: Tensor, before: Tensor, beam: Beam) -> Tensor:
     """Values of the rows at the last call, for the rows of this one.
 
     Args:
@@ -32,7 +32,7 @@ def follow(values: Tensor, before: Tensor, beam: Beam) -> Tensor:
 
 
 def follow_state(state: StateT, before: Tensor, beam: Beam) -> StateT:
-    """As ``follow``, for the state of a model of the plugin's own, B × K rows."""
+    """As ``reorder``, for the state of a model of the plugin's own, B × K rows."""
     if len(before) != len(beam.sources):
         state = state.keep(torch.searchsorted(before, beam.sources))
     return state if beam.parents is None else state.select(beam.parents)

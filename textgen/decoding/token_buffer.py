@@ -12,7 +12,7 @@ from textgen.rows import flat_rows, source_rows
 _FIRST_CAPACITY = 32
 
 
-class Moment(NamedTuple):
+class SearchSnapshot(NamedTuple):
     """What a track was at one step; later steps leave it as it is.
 
     Attributes:
@@ -34,7 +34,7 @@ class Moment(NamedTuple):
         return values if self.width == self.of else values.narrow(1, 0, self.width)
 
 
-class Track:
+class TokenBuffer:
     """Values of each row at each step, (B, K, T) or (B, K, T, …), with room to grow.
 
     Args:
@@ -80,9 +80,9 @@ class Track:
         """Leave only the given sources (B',)."""
         self.take(source_rows(sources, self.width), self.width)
 
-    def moment(self, width: int) -> Moment:
+    def moment(self, width: int) -> SearchSnapshot:
         """What it is now, of the first ``width`` rows of each source; costs nothing."""
-        return Moment(self.buffer, self.width, width, self.steps)
+        return SearchSnapshot(self.buffer, self.width, width, self.steps)
 
     def view(self, width: int) -> Tensor:
         """(B, width, T, …): the first rows of each source, all steps so far."""

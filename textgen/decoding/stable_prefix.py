@@ -7,26 +7,28 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from textgen.decoding.pool import Pool
+from textgen.decoding.finished import FinishedHypotheses
 from textgen.decoding.search import Done
 from textgen.protocols import Beam, Session
 
 _DEAD = float("-inf")
 
 
-def telling(done: Done, session: Session, pool: Pool, bound: Callable[[Beam], Tensor]) -> Done:
-    """A search's ``done`` that also tells the session's ``settled`` after each step.
+def with_stable_prefix(
+    done: Done, session: Session, pool: FinishedHypotheses, bound: Callable[[Beam], Tensor]
+) -> Done:
+    """A search's ``done`` that also tells the session's ``on_stable_prefix`` after each step.
 
     Certain is the common beginning of the best finished hypothesis and of all running rows that can
     still overtake it.
 
     Args:
         done: takes what has finished into the pool.
-        session: what is decoded; where it has no ``settled`` this is ``done`` itself.
+        session: what is decoded; where it has no ``on_stable_prefix`` this is ``done`` itself.
         pool: of the search.
         bound: the beam to the best scores (B, K) that its rows can reach when they go on.
     """
-    tell = session.settled
+    tell = session.on_stable_prefix
     if tell is None or session.samples != 1:
         return done
 
@@ -39,7 +41,7 @@ def telling(done: Done, session: Session, pool: Pool, bound: Callable[[Beam], Te
     return told
 
 
-def certain(beam: Beam, pool: Pool, bound: Tensor) -> tuple[Tensor, Tensor]:
+def certain(beam: Beam, pool: FinishedHypotheses, bound: Tensor) -> tuple[Tensor, Tensor]:
     """The common beginning of all hypotheses that may become a source's best.
 
     Args:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from fakes import SPECIAL, random_model
-from textgen.decoding import decode, follow, follow_state, make_session
+from textgen.decoding import decode, follow_state, make_session, reorder
 from textgen.errors import PluginError
 from textgen.protocols import Batch, Beam, Session
 from textgen_decoders.beam import BeamSearch
@@ -49,7 +49,7 @@ class Diary:
         else:
             assert self.sources is not None
             newest = beam.tokens[:, :, -1:]
-            self.kept = torch.cat([follow(self.kept, self.sources, beam), newest], 2)
+            self.kept = torch.cat([reorder(self.kept, self.sources, beam), newest], 2)
             state = follow_state(self.state, self.sources, beam)
             _, self.state = model.features(newest.flatten(0, 1), state)
         self.sources = beam.sources

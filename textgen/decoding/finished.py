@@ -7,15 +7,15 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from textgen.decoding.guard import worth
 from textgen.decoding.hypotheses import best_first, fit
+from textgen.decoding.validation import worth
 from textgen.protocols import Beam, Hypotheses, Session
 
 _DEAD = float("-inf")
 _SCORES = 2
 
 
-class Pool:
+class FinishedHypotheses:
     """The best finished hypotheses of every source of a session.
 
     Args:

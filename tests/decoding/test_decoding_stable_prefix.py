@@ -49,7 +49,7 @@ def session_of(seed: int, told: Told | None, spread: float = 2.5, **options: Any
         special=SPECIAL,
         limits=LIMITS,
         seed=seed,
-        settled=told,
+        on_stable_prefix=told,
         **options,
     )
 

@@ -13,7 +13,7 @@ from textgen.decoding import require_same_vocabulary
 from textgen.decoding.chain import Chain
 from textgen.errors import UsageError
 from textgen.loading import load_model
-from textgen.protocols import Companion, Load, Session
+from textgen.protocols import AuxiliaryModel, Load, Session
 from textgen_decoders.greedy import Greedy
 
 
@@ -22,7 +22,7 @@ class Needy:
     model: str
     found: Any = None
 
-    def equip(self, load: Load) -> Needy:
+    def setup_models(self, load: Load) -> Needy:
         return replace(self, found=load(self.model))
 
     def __call__(self, session: Session) -> Any:
@@ -33,12 +33,12 @@ def test_a_chain_loads_what_its_plugins_name(tmp_path: Path) -> None:
     folder = save_language_model(tmp_path / "one")
     loaded = load_model(str(folder))
     chain = Chain(Needy(str(folder)), (), [])
-    strategy: Any = chain.bind(loaded.tokenizer, load_model).strategy
-    companion: Companion = strategy.found
-    assert companion.kind == "language-model"
-    assert companion.name == str(folder)
-    assert companion.source_tokenizer is None
-    assert chain.bind(loaded.tokenizer).strategy == chain.strategy
+    strategy: Any = chain.setup(loaded.tokenizer, load_model).strategy
+    auxiliary: AuxiliaryModel = strategy.found
+    assert auxiliary.kind == "language-model"
+    assert auxiliary.name == str(folder)
+    assert auxiliary.source_tokenizer is None
+    assert chain.setup(loaded.tokenizer).strategy == chain.strategy
 
 
 def test_vocabularies_are_compared_token_by_token(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from fakes import SPECIAL, random_model
 from textgen.decoding import decode, make_session
-from textgen.decoding.track import Track
+from textgen.decoding.token_buffer import TokenBuffer
 from textgen.protocols import Batch, Beam
 from textgen_decoders.beam import BeamSearch
 from textgen_decoders.sample import Sample
@@ -18,7 +18,7 @@ from textgen_decoders.sample import Sample
 
 def test_a_track_is_a_list_of_steps_however_rows_go() -> None:
     generator = torch.Generator().manual_seed(0)
-    track = Track(torch.zeros(3, 2))
+    track = TokenBuffer(torch.zeros(3, 2))
     plain: list[list[list[float]]] = [[[] for _ in range(2)] for _ in range(3)]
     width, moments = 2, []
     for step in range(80):

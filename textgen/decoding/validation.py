@@ -9,7 +9,7 @@ from typing import cast
 import torch
 from torch import Tensor
 
-from textgen.decoding.blame import BadPickError, broken
+from textgen.decoding.plugin_errors import BadPickError, broken
 from textgen.errors import TextgenError
 from textgen.protocols import Beam, Filter, Pick, Session
 
@@ -76,7 +76,7 @@ def apply_filters(
         if math.isfinite(float(best.sum())):
             return allowed
         if not bool((best < _INFINITY).all()):
-            raise culprit(filters, unfiltered, beam)
+            raise plugin_name(filters, unfiltered, beam)
     column = allowed.select(-1, eos)
     column.copy_(torch.where(best == -_INFINITY, unfiltered.select(-1, eos), column))
     return allowed
@@ -106,7 +106,7 @@ def apply_one(one: Filter, scores: Tensor, beam: Beam) -> Tensor:
     return result
 
 
-def culprit(filters: Sequence[Filter], unfiltered: Tensor, beam: Beam) -> TextgenError:
+def plugin_name(filters: Sequence[Filter], unfiltered: Tensor, beam: Beam) -> TextgenError:
     """The error that names the first filter whose result has NaN or +∞."""
     allowed = unfiltered
     if bool(allowed.isnan().any()):
