@@ -20,6 +20,7 @@ PARTS = [
     "arguments",
     "atomic",
     "config",
+    "renames",
     "workers",
     "staging",
     "registry",

@@ -325,7 +325,7 @@ def test_config_round_trips(tmp_path: Path) -> None:
         ('{"format": true}', "is not the config.json of a textgen model"),
         (
             '{"format": 99, "textgen": "7.0"}',
-            "has format 99, .* reads formats 1 to 2.* textgen 7.0",
+            "has format 99, .* reads formats 1 to 3.* textgen 7.0",
         ),
         ('{"format": 1}', "kind or config are missing"),
         ('{"format": 1, "kind": "translator", "config": {}}', "a language-model is needed"),

@@ -30,7 +30,7 @@ from textgen_decoders.regex import Regex
 COMPOSED = "déjà vu à Zürich, ça va très bien là-bas"
 DECOMPOSED = unicodedata.normalize("NFD", COMPOSED)
 TOKENIZER = train_tokenizer(TokenizerConfig(), [COMPOSED])
-SETTINGS = {"steps": 1, "batch": 2, "window": 8, "precision": "float32", "device": "cpu"}
+SETTINGS = {"steps": 1, "batch": 2, "bptt_length": 8, "precision": "float32", "device": "cpu"}
 
 
 @pytest.fixture(scope="module")
@@ -122,7 +122,7 @@ def test_references_of_an_evaluation(model: LoadedModel, monkeypatch: pytest.Mon
 
 def test_references_of_a_training(monkeypatch: pytest.MonkeyPatch) -> None:
     said(monkeypatch, [COMPOSED])
-    data = {"model": {"hidden": 8, "embedding": 4}, "judge": {"bleu_pairs": 1}}
+    data = {"model": {"hidden": 8, "embedding": 4}, "validation": {"bleu_pairs": 1}}
     recipe = structure(TranslatorRecipe, {**data, "training": {"steps": 1}})
     tokenizers = {"source": TOKENIZER, "target": TOKENIZER}
     texts = PairTexts([(COMPOSED, DECOMPOSED)])

@@ -62,7 +62,7 @@ def test_own_files_and_their_errors(tmp_path: Path) -> None:
     assert len(caught.value.problems) == 3
     assert all(str(path) in problem for problem in caught.value.problems)
     path.write_text("[model]\nhidden = 3\n", encoding="utf-8")
-    with pytest.raises(ConfigError, match="nothing ends it"):
+    with pytest.raises(ConfigError, match="no stopping criterion"):
         load_recipe(str(path))
     path.write_text('kind = "translator"\n', encoding="utf-8")
     with pytest.raises(ConfigError, match="makes a translator, not a language-model"):

@@ -28,8 +28,9 @@ from torch import Tensor, nn
 
 from textgen import atomic, staging
 from textgen.errors import CheckpointError, nearest
+from textgen.renames import renamed
 
-FORMAT = 2
+FORMAT = 3
 """Of config.json: 2 knows the texts that a model was made from."""
 TENSORS_FORMAT = 1
 CONFIG = "config.json"
@@ -127,7 +128,13 @@ def _from_1(data: dict[str, Any]) -> dict[str, Any]:
     return data
 
 
-_UPGRADES: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {1: _from_1}
+def _from_2(data: dict[str, Any]) -> dict[str, Any]:
+    """Format 2 had other names of some keys."""
+    config = data.get("config")
+    return {**data, "config": renamed(config)[0]} if isinstance(config, dict) else data
+
+
+_UPGRADES: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {1: _from_1, 2: _from_2}
 """Readers of older formats: of version n to data of version n + 1."""
 
 

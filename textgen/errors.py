@@ -83,7 +83,7 @@ def memory_errors_told() -> Iterator[None]:
             raise
         raise OutOfMemoryError(
             "There is not enough memory. Fewer results, a narrower beam or a smaller batch needs "
-            "less; in training a smaller model.hidden, training.batch or training.window."
+            "less; in training a smaller model.hidden, training.batch or training.bptt_length."
         ) from error
 
 

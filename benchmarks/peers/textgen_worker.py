@@ -39,7 +39,7 @@ def settings(work: dict[str, Any]) -> list[str]:
         *found,
         f"training.precision={work['precision']}",
         "training.schedule=constant",
-        "training.average=0",
+        "training.ema_decay=0",
         f"training.learning_rate={work['learning_rate']}",
         f"training.steps={ENDLESS}",
         f"training.minutes={ENDLESS}",

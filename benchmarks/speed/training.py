@@ -178,10 +178,10 @@ def language_job(name: str, precision: str, vocabulary: int, settings: Sequence[
     made = LaneBatches(
         stream_of(tokens.astype(np.int32)),
         training.batch,
-        training.window,
+        training.bptt_length,
         SpecialTokens(0, 1, 2, 3),
         0,
-        reset=training.reset,
+        reset=training.reset_probability,
     )
     model = LanguageModel(recipe.model, vocabulary)
 
@@ -196,7 +196,7 @@ def jobs(precision: str, settings: Settings) -> list[Job]:
     """All trainings of the table in one type of numbers."""
     batches = settings.pick(24, 3)
     wide = ["model.layers=2", "model.hidden=650", "model.embedding=650", "model.dropout=0.5"]
-    wide += ["training.batch=20", "training.window=35"]
+    wide += ["training.batch=20", "training.bptt_length=35"]
     characters = character_tokenizer().size
     return [
         translator_job(f"translator, general, tied, {precision}", precision, [], batches=batches),

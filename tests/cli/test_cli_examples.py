@@ -20,14 +20,14 @@ LINES = [f"The {number} quick foxes jump over the lazy dog." for number in range
 TEXT = "\n".join(LINES) + "\n"
 
 
-def commands(group: click.ProcessGroup, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+def commands(group: click.Group, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
     """The words of every command and group."""
     yield path
     context = click.Context(group)
     for name in group.list_commands(context):
         command = group.get_command(context, name)
         assert command is not None
-        if isinstance(command, click.ProcessGroup):
+        if isinstance(command, click.Group):
             yield from commands(command, (*path, name))
         else:
             yield (*path, name)
@@ -36,7 +36,7 @@ def commands(group: click.ProcessGroup, path: tuple[str, ...] = ()) -> Iterator[
 def find(path: tuple[str, ...]) -> click.Command:
     command: click.Command = textgen
     for name in path:
-        assert isinstance(command, click.ProcessGroup)
+        assert isinstance(command, click.Group)
         found = command.get_command(click.Context(command), name)
         assert found is not None
         command = found
@@ -150,7 +150,7 @@ def test_a_command_of_the_readme_is_understood(line: str) -> None:
     words = words[: words.index("<")] if "<" in words else words
     command: click.Command = textgen
     context = click.Context(command)
-    while isinstance(command, click.ProcessGroup):
+    while isinstance(command, click.Group):
         found = command.get_command(context, words.pop(0))
         assert found is not None
         command = found

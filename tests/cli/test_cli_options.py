@@ -16,7 +16,7 @@ def options(command: click.Command) -> Iterator[click.Parameter]:
     """The parameters of a command and of all commands below it."""
     context = click.Context(command)
     yield from command.get_params(context)
-    if isinstance(command, click.ProcessGroup):
+    if isinstance(command, click.Group):
         for name in command.list_commands(context):
             found = command.get_command(context, name)
             assert found is not None

@@ -60,13 +60,13 @@ def test_what_fails_before_the_first_save_keeps_the_old_model(
 
 
 def test_a_resume_that_fails_can_be_resumed(capsys: pytest.CaptureFixture[str]) -> None:
-    assert train(settings=("training.average=0.9",)) == 0
+    assert train(settings=("training.ema_decay=0.9",)) == 0
     before = files()
-    changed = ("training.average=0", "training.average_last=3", "training.steps=6")
+    changed = ("training.ema_decay=0", "training.average_checkpoints=3", "training.steps=6")
     assert train("--resume", settings=changed) == 1
     assert "average" in capsys.readouterr().err
     assert files() == before
-    assert train("--resume", settings=("training.average=0.9", "training.steps=4")) == 0
+    assert train("--resume", settings=("training.ema_decay=0.9", "training.steps=4")) == 0
     assert files()[TRAINING] != before[TRAINING]
 
 
@@ -115,7 +115,12 @@ def test_what_a_diverged_training_leaves_is_told(capsys: pytest.CaptureFixture[s
     told = capsys.readouterr().err
     assert "Nothing was saved: m still holds the model from before." in told
     assert "weights are kept" not in told
-    saving = (*diverging, "training.validate_every=1", "training.warmup=0.5", "training.clip=0")
+    saving = (
+        *diverging,
+        "training.validate_every=1",
+        "training.warmup=0.5",
+        "training.max_grad_norm=0",
+    )
     assert train("--overwrite", settings=saving) == 1
     assert "The last good weights are kept in m." in capsys.readouterr().err
 
@@ -127,11 +132,11 @@ def test_a_link_that_leads_nowhere_is_told(capsys: pytest.CaptureFixture[str]) -
 
 
 def test_another_average_is_told_by_its_settings(capsys: pytest.CaptureFixture[str]) -> None:
-    assert train(settings=("training.average=0.9",)) == 0
-    changed = ("training.average=0", "training.average_last=3", "training.steps=9")
+    assert train(settings=("training.ema_decay=0.9",)) == 0
+    changed = ("training.ema_decay=0", "training.average_checkpoints=3", "training.steps=9")
     assert train("--resume", settings=changed) == 1
     told = capsys.readouterr().err
-    assert "training.average and training.average_last must be as they were" in told
+    assert "training.ema_decay and training.average_checkpoints must be as they were" in told
 
 
 @pytest.mark.parametrize("option", ["--out", "--log", "--train"])

@@ -17,7 +17,7 @@ from textgen.cli.failures import guarded
 TEXT = "".join(chr(97 + (i * i + i // 5) % 23) for i in range(3000))
 TINY = (
     *("training.device=cpu", "training.precision=float32", "training.log_every=1"),
-    *("training.batch=3", "training.window=10", "training.save_every=0", "model.hidden=8"),
+    *("training.batch=3", "training.bptt_length=10", "training.save_every=0", "model.hidden=8"),
     *("model.dropout=0", "training.validate_every=0", "training.schedule=constant"),
     "training.warmup=0",
 )

@@ -145,6 +145,6 @@ DATA: dict[str, tuple[dict[str, Any], Any]] = {
 def test_the_tasks_pass(name: str, tmp_path: Path) -> None:
     task = find_task(name)
     data, source = DATA[name]
-    training = {"steps": 2, "batch": 30, "window": 8, "validate_every": 1}
+    training = {"steps": 2, "batch": 30, "bptt_length": 8, "validate_every": 1}
     recipe = structure(task.recipe_class, {**data, "training": training})
     assert check_task(task, recipe, source, tmp_path).kind == name

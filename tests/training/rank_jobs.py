@@ -81,8 +81,8 @@ def settings(**changes: Any) -> TrainingConfig:
         "save_every": 1e9,
         "precision": "float32",
         "device": "cpu",
-        "average": 0.9,
-        "clip": 0.3,
+        "ema_decay": 0.9,
+        "max_grad_norm": 0.3,
     }
     return TrainingConfig(**(values | changes))
 
@@ -97,7 +97,7 @@ class Job:
 
 
 JOBS = {
-    "lanes": Job(language_model, lambda: lanes(5), settings(average=0.0)),
+    "lanes": Job(language_model, lambda: lanes(5), settings(ema_decay=0.0)),
     "one lane": Job(language_model, lambda: lanes(1), settings()),
     "sentences": Job(language_model, sentences, settings(label_smoothing=0.1)),
     "pairs": Job(translator, pairs, settings(label_smoothing=0.1, optimiser="sgd")),

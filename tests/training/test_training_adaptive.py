@@ -46,7 +46,7 @@ def recipe(**training: Any) -> LanguageModelRecipe:
             "training": {
                 "steps": 60,
                 "batch": 4,
-                "window": 12,
+                "bptt_length": 12,
                 "validate_every": 0,
                 "learning_rate": 0.03,
                 "log_every": 10,

@@ -34,7 +34,7 @@ SIZE = 2
 
 def free_port() -> int:
     with socket.socket() as probe:
-        probe.setup_tokenizer(("127.0.0.1", 0))
+        probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port
 

@@ -28,10 +28,10 @@ def language_model(out: Path, *, hidden: int = 4, steps: int = 2, **options: Any
     training = {
         "steps": steps,
         "batch": 2,
-        "window": 5,
+        "bptt_length": 5,
         "validate_every": options.pop("validate_every", 1),
-        "average": options.pop("average", 0.0),
-        "average_last": options.pop("average_last", 0),
+        "ema_decay": options.pop("average", 0.0),
+        "average_checkpoints": options.pop("average_last", 0),
         "learning_rate": options.pop("learning_rate", 0.01),
         "precision": "float32",
         "device": "cpu",
@@ -218,7 +218,7 @@ def test_a_second_training_in_a_folder_is_refused(tmp_path: Path, resume: bool) 
     """It would remove what the first one has staged, and their files would be mixed."""
     out = tmp_path / "out"
     language_model(out)
-    recipe = recipe_of(steps=8, batch=2, window=5, log_every=1)
+    recipe = recipe_of(steps=8, batch=2, bptt_length=5, log_every=1)
     text = Texts([TEXT])
     first = train_language_model(recipe, text, None, out, overwrite=True)
     next(first)

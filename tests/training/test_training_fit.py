@@ -158,7 +158,7 @@ def reference_steps(model: LanguageModel, batches: Batches, config: TrainingConf
         )
         optimiser.zero_grad()
         loss.backward()
-        nn.utils.clip_grad_norm_(model.parameters(), config.clip)
+        nn.utils.clip_grad_norm_(model.parameters(), config.max_grad_norm)
         assert config.steps is not None
         optimiser.param_groups[0]["lr"] = config.learning_rate * (
             1 - (1 - config.final_learning_rate) * done / config.steps
@@ -168,7 +168,7 @@ def reference_steps(model: LanguageModel, batches: Batches, config: TrainingConf
 
 @pytest.mark.parametrize("make", [lanes, sentences])
 def test_steps_are_those_of_plain_torch(make: Callable[[], Batches]) -> None:
-    config = settings(steps=6, clip=0.05, schedule="linear", warmup=0.0)
+    config = settings(steps=6, max_grad_norm=0.05, schedule="linear", warmup=0.0)
     ours, plain = make_model(dropout=0.0), make_model(dropout=0.0)
     run(ours, config, make())
     reference_steps(plain, make(), config)
@@ -203,7 +203,7 @@ def go_on(
 @pytest.mark.parametrize(
     "changes",
     [
-        {"average": 0.9},
+        {"ema_decay": 0.9},
         {"accumulate": 3},
         {"schedule": "plateau"},
         {"optimiser": "sgd", "momentum": 0.9, "learning_rate": 0.5},
@@ -244,7 +244,7 @@ def test_every_kind_of_state_is_carried_on(cell: str, tmp_path: Any) -> None:
 
 
 def test_sentences_and_tied_weights_resume(tmp_path: Any) -> None:
-    config = settings(steps=12, average=0.9)
+    config = settings(steps=12, ema_decay=0.9)
     straight, resumed = make_model(tied=True), make_model(tied=True)
     run(straight, config, sentences())
     state = snapshots_at(make_model(tied=True), config, sentences(), 5)
@@ -305,7 +305,7 @@ def test_validated_weights_are_the_average_and_training_goes_on_from_its_own() -
     model = make_model()
     averages: list[dict[str, Tensor]] = []
     last: Mapping[str, Tensor] = {}
-    for event in fit(model, lanes(), weight_norm, settings(average=0.9, steps=20)):
+    for event in fit(model, lanes(), weight_norm, settings(ema_decay=0.9, steps=20)):
         if isinstance(event, Validated):
             averages.append({name: value.clone() for name, value in weights_of(model).items()})
         if isinstance(event, Snapshot):
@@ -318,7 +318,7 @@ def test_validated_weights_are_the_average_and_training_goes_on_from_its_own() -
 
 def test_abandoned_validation_gives_the_weights_back() -> None:
     model = make_model()
-    events = fit(model, lanes(), weight_norm, settings(average=0.9))
+    events = fit(model, lanes(), weight_norm, settings(ema_decay=0.9))
     next(event for event in events if isinstance(event, Validated))
     averaged = {name: value.clone() for name, value in weights_of(model).items()}
     assert isinstance(events, Iterator)
@@ -417,7 +417,7 @@ def test_values_that_are_not_finite_stop_before_the_weights_are_spoilt(
             model.embedding.weight[11] = math.inf
         return model
 
-    config = settings(optimiser=optimiser, clip=clip, validate_every=0, steps=8)
+    config = settings(optimiser=optimiser, max_grad_norm=clip, validate_every=0, steps=8)
     batches = Poisoned(stream_of([3 + i % 7 for i in range(400)]), 4, 8, SPECIAL, seed=5)
     model, before = poisoned(), poisoned()
     with pytest.raises(TrainingError, match=r"step 5 .*no longer finite.*learning_rate"):

@@ -31,7 +31,7 @@ TINY = {
     "training": {
         "steps": 1,
         "batch": 40,
-        "window": 8,
+        "bptt_length": 8,
         "learning_rate": 1e-12,
         "precision": "float32",
         "device": "cpu",

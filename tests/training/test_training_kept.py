@@ -27,7 +27,7 @@ def train(out: Path, *, steps: int = 8, keep: int = 2, **options: Any) -> list[E
     training = {
         "steps": steps,
         "batch": 2,
-        "window": 5,
+        "bptt_length": 5,
         "validate_every": 1,
         "learning_rate": options.pop("learning_rate", 0.05),
         "schedule": "constant",

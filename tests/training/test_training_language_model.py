@@ -48,7 +48,7 @@ def recipe(**changes: Any) -> LanguageModelRecipe:
         "training": {
             "steps": 12,
             "batch": 4,
-            "window": 10,
+            "bptt_length": 10,
             "validate_every": 5,
             "learning_rate": 0.02,
             "precision": "float32",
@@ -86,7 +86,7 @@ def exact_loss(out: Path, made: LanguageModelRecipe, text: str) -> float:
 
 
 def test_folder_holds_all_that_is_needed(tmp_path: Path) -> None:
-    made = recipe(training__average=0.8)
+    made = recipe(training__ema_decay=0.8)
     events = train(tmp_path, made)
     assert not [event for event in events if isinstance(event, Snapshot)]
     assert events[-1] == Stopped(12, "steps")
@@ -118,7 +118,7 @@ def test_folder_holds_all_that_is_needed(tmp_path: Path) -> None:
 
 
 def test_best_weights_are_kept_when_later_ones_are_worse(tmp_path: Path) -> None:
-    made = recipe(training__learning_rate=30.0, training__clip=0.0, training__steps=11)
+    made = recipe(training__learning_rate=30.0, training__max_grad_norm=0.0, training__steps=11)
     events = train(tmp_path, made)
     best = [event for event in events if isinstance(event, Improved)][-1]
     last = [event for event in events if isinstance(event, Validated)][-1]
@@ -189,10 +189,12 @@ def test_nothing_to_resume_is_told(tmp_path: Path) -> None:
 
 def test_resume_refuses_another_recipe_or_text(tmp_path: Path) -> None:
     train(tmp_path)
-    other = recipe(model__hidden=9, training__window=11, training__clip=2.0)
+    other = recipe(model__hidden=9, training__bptt_length=11, training__max_grad_norm=2.0)
     with pytest.raises(UsageError) as caught:
         train(tmp_path, other, resume=True)
-    assert "model.hidden was 8 and is 9; training.window was 10 and is 11." in str(caught.value)
+    assert "model.hidden was 8 and is 9; training.bptt_length was 10 and is 11." in str(
+        caught.value
+    )
     with pytest.raises(CheckpointError, match="the training text has changed"):
         list(train_language_model(recipe(), Texts([TEXT + "x"]), None, tmp_path, resume=True))
     (tmp_path / TRAINING).write_bytes((tmp_path / TRAINING).read_bytes()[:-100])
@@ -280,7 +282,7 @@ def test_wrong_requests_are_told_before_any_text_is_read(tmp_path: Path) -> None
     def ask(made: LanguageModelRecipe) -> None:
         train_language_model(made, Unread([""]), None, tmp_path / "out")
 
-    with pytest.raises(ConfigError, match="nothing ends it"):
+    with pytest.raises(ConfigError, match="no stopping criterion"):
         ask(recipe(training__steps=None))
     if not torch.cuda.is_available():
         with pytest.raises(ConfigError, match="no CUDA device"):

@@ -26,7 +26,7 @@ from textgen.training.events import Event, Note
 LINE = "the cat sat on the mat and the dog sat on the cat\n"
 TEXT = Texts([LINE * 8], "a.txt")
 OTHER = Texts([LINE.replace("cat", "dog") * 8], "b.txt")
-USUAL = {"steps": 2, "batch": 2, "window": 8, "precision": "float32", "device": "cpu"}
+USUAL = {"steps": 2, "batch": 2, "bptt_length": 8, "precision": "float32", "device": "cpu"}
 
 
 def train(
@@ -128,7 +128,7 @@ def translator_events(out: Path, train: PairTexts, *, resume: bool = False) -> I
         "model": {"hidden": 8, "embedding": 4, "layers": 1},
         "tokenizer": {"kind": "characters"},
         "data": {"max_length": 30},
-        "judge": {"bleu_pairs": 2},
+        "validation": {"bleu_pairs": 2},
         "training": {**USUAL, "batch": 100, "steps": 4 if resume else 2},
     }
     recipe = structure(TranslatorRecipe, data)

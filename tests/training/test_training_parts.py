@@ -106,7 +106,7 @@ def give_gradients(model: Tiny, scale: float = 1.0) -> None:
 
 @pytest.mark.parametrize("limit", [0.0, 0.5, 1000.0])
 def test_adamw_is_its_equations(limit: float) -> None:
-    made = config(clip=limit, weight_decay=0.1, beta1=0.8, beta2=0.9)
+    made = config(max_grad_norm=limit, weight_decay=0.1, beta1=0.8, beta2=0.9)
     model = Tiny()
     optimiser = Optimiser(model, made)
     values = {name: p.detach().double().clone() for name, p in model.named_parameters()}
@@ -135,7 +135,7 @@ def test_adamw_is_its_equations(limit: float) -> None:
 
 def test_sgd_is_its_equations() -> None:
     model = Tiny()
-    optimiser = Optimiser(model, config(optimiser="sgd", momentum=0.9, clip=0.0))
+    optimiser = Optimiser(model, config(optimiser="sgd", momentum=0.9, max_grad_norm=0.0))
     value, velocity = model.bias.detach().clone(), torch.zeros(2)
     for _ in range(3):
         give_gradients(model)
@@ -239,7 +239,7 @@ def test_which_average() -> None:
     assert isinstance(make_average(model, 0.0, 4), RecentMean)
     assert make_average(model, 0.0, 0) is None
     with pytest.raises(ConfigError, match="give one of them"):
-        config(steps=1, average=0.9, average_last=3).require_bound()
+        config(steps=1, ema_decay=0.9, average_checkpoints=3).require_bound()
 
 
 def test_devices_and_precisions(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -320,10 +320,10 @@ def test_wrong_configuration_is_told_all_at_once() -> None:
     with pytest.raises(ConfigError) as caught:
         structure(
             TrainingConfig,
-            {"steps": 0, "optimiser": "adam", "learning_rte": 1, "average": 1.0, "minutes": -1},
+            {"steps": 0, "optimiser": "adam", "learning_rte": 1, "ema_decay": 1.0, "minutes": -1},
         )
     text = str(caught.value)
-    for part in ("steps:", "optimiser:", "learning_rte", "average:", "minutes:"):
+    for part in ("steps:", "optimiser:", "learning_rte", "ema_decay:", "minutes:"):
         assert part in text
     assert "Did you mean 'learning_rate'?" in text
 

@@ -16,8 +16,8 @@ RECIPE = {
     "training": {
         "steps": 90,
         "batch": 4,
-        "window": 10,
-        "average": 0.9,
+        "bptt_length": 10,
+        "ema_decay": 0.9,
         "validate_every": 25,
         "log_every": 1,
         "save_every": 0.0,

@@ -140,12 +140,26 @@ class Training:
         data = group.first(lambda: as_dict(self._own_recipe(task, initial)))
         return structure(task.recipe_class, data)
 
+    def _tell_renamed(self, settings: Sequence[str]) -> None:
+        """Name the new names of keys whose old ones are given."""
+        from textgen.config import parse_settings
+        from textgen.recipes import read_recipe
+        from textgen.renames import renamed
+
+        given = [parse_settings(settings)]
+        if self.recipe is not None:
+            given.append(dict(read_recipe(self.recipe).data))
+        for data in given:
+            for note in renamed(data)[1]:
+                complain(f"Note: {note}")
+
     def _own_recipe(self, task: Task, initial: Sequence[Initial]) -> Any:
         from textgen.checkpoint import CONFIG, read_config
         from textgen.config import structure
         from textgen.recipes import load_any_recipe, with_settings
 
         settings = self.all_settings()
+        self._tell_renamed(settings)
         if initial:
             from textgen.training.initial import initial_recipe
 

@@ -9,12 +9,14 @@ from typing import Any, NamedTuple
 
 from textgen.config import Settings, merge, parse_settings, read_toml, structure
 from textgen.errors import ConfigError, nearest
+from textgen.log import logger
 from textgen.recipes.recipe import (
     LANGUAGE_MODEL,
     TRANSLATOR,
     LanguageModelRecipe,
     TranslatorRecipe,
 )
+from textgen.renames import renamed
 from textgen.task import find_task
 
 BOUNDS = ("steps", "epochs", "minutes")
@@ -99,8 +101,14 @@ def load_any_recipe(kind: str, name: str, settings: Settings = ()) -> Any:
 
 
 def with_settings(data: Mapping[str, Any], settings: Settings) -> dict[str, Any]:
-    """Nested data of a recipe with settings on top; new bounds replace all old ones."""
-    changes = parse_settings(settings)
+    """Nested data of a recipe with settings on top; new bounds replace all old ones.
+
+    Old names of keys are read, and the logger ``textgen`` is told.
+    """
+    data, notes = renamed(data)
+    changes, others = renamed(parse_settings(settings))
+    for note in (*notes, *others):
+        logger.warning(note)
     training = data.get("training")
     changed = changes.get("training")
     bounded = isinstance(changed, dict) and any(changed.get(name) for name in BOUNDS)

@@ -70,8 +70,8 @@ class PairConfig:
 
 
 @dataclass(frozen=True)
-class JudgeConfig:
-    """By what the best weights are chosen."""
+class ValidationConfig:
+    """What is measured at each validation, and by what the best weights are chosen."""
 
     objective: Annotated[Literal["loss", "bleu"], "what the best weights are best at"] = "loss"
     bleu_pairs: Annotated[
@@ -89,5 +89,5 @@ class TranslatorRecipe:
     source_tokenizer: TokenizerConfig | None = None
     data: PairConfig = field(default_factory=PairConfig)
     model: TranslatorConfig = field(default_factory=TranslatorConfig)
-    judge: JudgeConfig = field(default_factory=JudgeConfig)
+    validation: ValidationConfig = field(default_factory=ValidationConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)

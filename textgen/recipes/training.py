@@ -28,9 +28,9 @@ class TrainingConfig:
     epochs: Annotated[float | None, Gt(0), "passes over the text; none: no limit"] = None
     minutes: Annotated[float | None, Gt(0), "time, validations included; none: no limit"] = None
     batch: Annotated[int, Ge(1), "lanes of a stream, or tokens of a batch of sentences"] = 32
-    window: Annotated[int, Ge(1), "steps of truncated back-propagation"] = 64
-    reset: Annotated[
-        Share, "probability that a lane forgets its state at a window and begins anew"
+    bptt_length: Annotated[int, Ge(1), "steps of truncated back-propagation"] = 64
+    reset_probability: Annotated[
+        Share, "that a lane forgets its state after bptt_length steps and begins anew"
     ] = 0.02
     accumulate: Annotated[
         int, Ge(1), "batches whose gradients make one update: the effect of larger ones"
@@ -50,10 +50,12 @@ class TrainingConfig:
     decay_patience: Annotated[
         int, Ge(0), "plateau: bad validations in a row that are put up with before a decay"
     ] = 0
-    clip: Annotated[float, Ge(0), "largest global norm of the gradient; 0: not clipped"] = 1.0
+    max_grad_norm: Annotated[
+        float, Ge(0), "largest global norm of the gradient; 0: not clipped"
+    ] = 1.0
     label_smoothing: Annotated[Share, "probability spread evenly over all tokens"] = 0.0
-    average: Annotated[Share, "decay of the moving average of the weights; 0: none"] = 0.0
-    average_last: Annotated[
+    ema_decay: Annotated[Share, "of the moving average of the weights; 0: none"] = 0.0
+    average_checkpoints: Annotated[
         int, Ge(0), "mean of the weights at so many last validations; 0: none"
     ] = 0
     validate_every: Annotated[int, Ge(0), "steps between validations; 0: only at the end"] = 500
@@ -75,9 +77,10 @@ class TrainingConfig:
         Raises:
             ConfigError: if neither steps nor epochs nor minutes are given, or two averages.
         """
-        if self.average and self.average_last:
-            raise ConfigError(["training.average and training.average_last: give one of them."])
+        if self.ema_decay and self.average_checkpoints:
+            problem = "training.ema_decay and training.average_checkpoints: give one of them."
+            raise ConfigError([problem])
         if self.steps is None and self.epochs is None and self.minutes is None:
             raise ConfigError(
-                ["training: nothing ends it. Give training.steps, .epochs or .minutes."]
+                ["training: no stopping criterion; set training.steps, .epochs or .minutes."]
             )

@@ -41,12 +41,14 @@ def check(recipe: TranslatorRecipe) -> None:
             "data.joint: one vocabulary has one tokenizer: set data.joint=false to have a "
             "source_tokenizer of its own."
         )
-    if recipe.judge.objective == "bleu" and not recipe.judge.bleu_pairs:
-        problems.append("judge.objective: bleu needs judge.bleu_pairs, the pairs to decode.")
+    if recipe.validation.objective == "bleu" and not recipe.validation.bleu_pairs:
+        problems.append(
+            "validation.objective: bleu needs validation.bleu_pairs, the pairs to decode."
+        )
     try:
-        check_tokenizer(recipe.judge.tokenizer)
+        check_tokenizer(recipe.validation.tokenizer)
     except UsageError as error:
-        problems.append(f"judge.tokenizer: {error}")
+        problems.append(f"validation.tokenizer: {error}")
     if recipe.data.subword_dropout and recipe.data.subword_sampling:
         problems.append("data.subword_dropout and data.subword_sampling: give one of them.")
     if problems:
@@ -145,7 +147,7 @@ def prepare(
         facts=facts,
         valid_digest="" if validation is None else validation.digest,
         notes=tuple(notes),
-        criterion="-bleu" if recipe.judge.objective == "bleu" else "loss",
+        criterion="-bleu" if recipe.validation.objective == "bleu" else "loss",
     )
 
 
@@ -222,7 +224,7 @@ class _Validation:
         special = self.target.special
         encoded = encoder(0)
         self.batches = PairBatches(encoded, VALIDATION_TOKENS, special)
-        self.pairs = list(itertools.islice(valid.pairs(), recipe.judge.bleu_pairs))
+        self.pairs = list(itertools.islice(valid.pairs(), recipe.validation.bleu_pairs))
         self.counts = encoded.statistics
         sides = (encoded.source, self.source), (encoded.target, self.target)
         self.digest = digest(side.digest(own.special.eos) for side, own in sides)
@@ -258,11 +260,11 @@ class _Validation:
             source_tokenizer=self.source,
             target_ratio=self.ratio,
         )
-        chain = resolve(self.recipe.judge.decode, [], default_registries())
+        chain = resolve(self.recipe.validation.decode, [], default_registries())
         found = translate(loaded, (pair.source for pair in self.pairs), chain)
         scores = score_translation(
             [each.text for each in found],
             [[self.target.normalise(pair.target) for pair in self.pairs]],
-            MetricOptions(metrics=("bleu",), tokenizer=self.recipe.judge.tokenizer),
+            MetricOptions(metrics=("bleu",), tokenizer=self.recipe.validation.tokenizer),
         )
         return float(scores.scores["bleu"].score)

@@ -117,11 +117,15 @@ def _stream(
     recipe: LanguageModelRecipe, tokenizer: TextTokenizer, text: TextSource, *, validation: bool
 ) -> tuple[Batches, StreamStatistics, str]:
     stream, training = tokenise_stream(text, tokenizer), recipe.training
-    lanes, window, seed = training.batch, training.window, None if validation else training.seed
+    lanes, window, seed = (
+        training.batch,
+        training.bptt_length,
+        None if validation else training.seed,
+    )
     if validation:
         lanes = max(1, min(VALIDATION_LANES, len(stream) // VALIDATION_LANE))
         window = VALIDATION_WINDOW
-    special, reset = tokenizer.special, training.reset
+    special, reset = tokenizer.special, training.reset_probability
     batches = LaneBatches(stream, lanes, window, special, seed, reset=reset)
     return batches, stream.statistics, stream.digest
 

@@ -67,8 +67,8 @@ class Average(ABC):
             saved = tensors.get(prefix + name)
             if saved is None or saved.shape != own.shape:
                 raise CheckpointError(
-                    f"The saved average of {name} is missing or does not fit: training.average and "
-                    "training.average_last must be as they were when the training was saved."
+                    f"The saved average of {name} is missing or does not fit: training.ema_decay "
+                    "and training.average_checkpoints must be as they were when it was saved."
                 )
             found.append(saved)
         return found

@@ -133,7 +133,7 @@ class _Loop:
         self.optimiser = Optimiser(model, config)
         self.train_step = TrainStep(model, self.mixed_precision, objective, group)
         self.unit = objective.unit
-        self.average = make_average(model, config.average, config.average_last)
+        self.average = make_average(model, config.ema_decay, config.average_checkpoints)
         self.counters = Counters()
         self.rate = 0.0
         self.norm = self.largest = torch.zeros((), device=self.mixed_precision.device)
@@ -332,5 +332,6 @@ class _Loop:
             raise TrainingError(
                 f"At step {self.counters.step} loss or gradient are no longer finite "
                 f"(gradient norm {self.norm.item():g}, learning rate {self.rate:g}). "
-                "Lower training.learning_rate or training.clip, or set training.precision=float32."
+                "Lower training.learning_rate or training.max_grad_norm, or set "
+                "training.precision=float32."
             )

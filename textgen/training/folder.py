@@ -36,7 +36,7 @@ from textgen.training.state import TrainingState
 
 T = TypeVar("T")
 
-FIXED = ("batch", "accumulate", "window", "reset", "seed", "optimiser")
+FIXED = ("batch", "accumulate", "bptt_length", "reset_probability", "seed", "optimiser")
 """Training options without which a position in the data or the moments mean nothing."""
 
 

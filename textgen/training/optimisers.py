@@ -27,7 +27,7 @@ class Optimiser:
     def __init__(self, model: nn.Module, config: TrainingConfig) -> None:
         self.named = {name: p for name, p in model.named_parameters() if p.requires_grad}
         self.parameters = list(self.named.values())
-        self.clip = config.clip
+        self.clip = config.max_grad_norm
         self._inner: Any = _fused(self.parameters, config)
 
     def step(self, rate: float) -> Tensor:
