@@ -150,7 +150,7 @@ WRITES = re.compile(r"\.write_(?:bytes|text)\(|open\([^)]*[\"'][wx]b?[\"']|savef
 WRITERS = {
     "atomic.py": "the module for it",
     "data/mapped.py": "into a new folder, which is renamed",
-    "training/folder.py": "into a temporary folder",
+    "training/checkpointing.py": "into a temporary folder",
 }
 
 

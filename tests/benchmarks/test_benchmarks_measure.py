@@ -24,7 +24,7 @@ from benchmarks.measure import (
     table,
     write_json,
 )
-from textgen.native import FEW
+from textgen.native import MAX_KERNEL_ROWS
 
 
 def test_a_ratio_is_the_share_of_what_the_machine_allows() -> None:
@@ -111,7 +111,7 @@ def test_json_holds_rows_ratios_and_the_machine(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.int8])
 def test_what_was_compiled_is_a_way_to_multiply(dtype: torch.dtype, either: str) -> None:
-    for rows in (FEW, FEW + 1):
+    for rows in (MAX_KERNEL_ROWS, MAX_KERNEL_ROWS + 1):
         assert ("native" in kernels(Product(rows, 32, 8), dtype)) == (either == "native")
     for way in kernels(Product(3, 32, 8), dtype).values():
         assert way().shape == (3, 8)  # type: ignore[attr-defined]

@@ -14,11 +14,11 @@ from textgen.models.products import (
     Plain,
     Precision,
     Small,
-    lay_out,
-    lay_out_output,
+    prepack,
+    prepack_output,
     whole_rows,
 )
-from textgen.native import FEW, kernels, without
+from textgen.native import MAX_KERNEL_ROWS, kernels, without
 
 PRECISIONS: list[Precision] = ["float32", "bfloat16", "int8"]
 TOLERANCE = {"float32": 1e-6, "bfloat16": 1e-2, "int8": 2e-2}
@@ -31,7 +31,9 @@ def relative(found: torch.Tensor, exact: torch.Tensor) -> float:
 @pytest.mark.parametrize("precision", PRECISIONS)
 @pytest.mark.parametrize("biased", [False, True])
 @pytest.mark.parametrize("size", [33, 64])
-@pytest.mark.parametrize("rows", [1, 3, FEW_ROWS, FEW_ROWS + 1, FEW, FEW + 1, 48])
+@pytest.mark.parametrize(
+    "rows", [1, 3, FEW_ROWS, FEW_ROWS + 1, MAX_KERNEL_ROWS, MAX_KERNEL_ROWS + 1, 48]
+)
 def test_products_are_those_of_float64(
     precision: Precision, rows: int, size: int, biased: bool, either: str
 ) -> None:
@@ -39,7 +41,7 @@ def test_products_are_those_of_float64(
     weight, inputs, addend = torch.randn(96, size), torch.randn(rows, size), torch.randn(rows, 96)
     bias = torch.randn(96) if biased else None
     exact = F.linear(inputs.double(), weight.double(), bias.double() if biased else None)  # type: ignore[union-attr]
-    product, numbers = lay_out(weight, bias, precision), NUMBERS[precision]
+    product, numbers = prepack(weight, bias, precision), NUMBERS[precision]
     given = inputs.to(numbers)
     assert product(given).dtype == (torch.float32 if either == "native" else numbers)
     assert relative(product(given), exact) < TOLERANCE[precision]
@@ -51,10 +53,10 @@ def test_products_are_those_of_float64(
 @pytest.mark.usefixtures("either")
 def test_a_row_does_not_depend_on_its_neighbours_beyond_rounding(precision: Precision) -> None:
     torch.manual_seed(1)
-    product = lay_out(torch.randn(64, 64), None, precision)
+    product = prepack(torch.randn(64, 64), None, precision)
     inputs = torch.randn(64, 64).to(NUMBERS[precision])
     together = product(inputs)
-    for rows in (1, 2, FEW_ROWS, FEW_ROWS + 1, FEW + 1):
+    for rows in (1, 2, FEW_ROWS, FEW_ROWS + 1, MAX_KERNEL_ROWS + 1):
         alone = product(inputs[:rows])
         torch.testing.assert_close(alone.float(), together[:rows].float(), rtol=1e-2, atol=0.1)
 
@@ -65,7 +67,7 @@ def test_a_row_is_the_same_to_the_last_bit_beside_any_others(precision: Precisio
     """So is a part of the outputs, which a shortlist is."""
     torch.manual_seed(6)
     weight, bias, inputs = torch.randn(100, 70), torch.randn(100), torch.randn(70, 70)
-    output = lay_out_output(nn.Identity(), _linear(weight, bias), precision)
+    output = prepack_output(nn.Identity(), _linear(weight, bias), precision)
     together = output(inputs)
     for rows in range(1, 71):
         for begin in (0, 70 - rows):
@@ -73,7 +75,7 @@ def test_a_row_is_the_same_to_the_last_bit_beside_any_others(precision: Precisio
     some = torch.tensor([3, 99, 50])
     assert torch.equal(output.with_last(weight[some], bias[some])(inputs), together[:, some])
     large = _linear(torch.randn(FEW_WEIGHTS // 70 + 9, 70), torch.randn(FEW_WEIGHTS // 70 + 9))
-    output = lay_out_output(nn.Identity(), large, precision)
+    output = prepack_output(nn.Identity(), large, precision)
     few = output.with_last(large.weight[some], large.bias[some])
     assert torch.equal(few(inputs), output(inputs)[:, some])
 
@@ -104,17 +106,17 @@ def test_8_bits_keep_each_weight_within_half_a_level_and_a_row_of_zeros() -> Non
 
 
 @pytest.mark.parametrize("precision", PRECISIONS)
-@pytest.mark.parametrize("rows", [3, FEW + 1])
+@pytest.mark.parametrize("rows", [3, MAX_KERNEL_ROWS + 1])
 def test_a_small_output_layer_gives_float32(precision: Precision, rows: int, either: str) -> None:
     torch.manual_seed(5)
     projection, features = nn.Linear(32, 50), torch.randn(rows, 32)
     exact = projection.double()(features.double())
-    output = lay_out_output(nn.Identity(), projection.float(), precision)
+    output = prepack_output(nn.Identity(), projection.float(), precision)
     found = output(features.to(NUMBERS[precision]))
     assert found.dtype == torch.float32
     assert relative(found, exact.detach()) < TOLERANCE[precision]
-    large, features = nn.Linear(32, FEW_WEIGHTS // 32 + 32), torch.randn(FEW + 1, 32)
-    found = lay_out_output(nn.Identity(), large, precision)(features.to(NUMBERS[precision]))
+    large, features = nn.Linear(32, FEW_WEIGHTS // 32 + 32), torch.randn(MAX_KERNEL_ROWS + 1, 32)
+    found = prepack_output(nn.Identity(), large, precision)(features.to(NUMBERS[precision]))
     assert found.dtype == (torch.float32 if either == "native" else NUMBERS[precision])
 
 
@@ -122,10 +124,10 @@ def test_an_output_layer_keeps_the_shape_of_its_features() -> None:
     torch.manual_seed(3)
     narrow, projection = nn.Linear(16, 8, bias=False), nn.Linear(8, 50)
     features = torch.randn(3, 5, 16)
-    output = lay_out_output(narrow, projection, "float32")
+    output = prepack_output(narrow, projection, "float32")
     torch.testing.assert_close(output(features), projection(narrow(features)))
     torch.testing.assert_close(
-        lay_out_output(nn.Identity(), projection, "float32")(features[..., :8]),
+        prepack_output(nn.Identity(), projection, "float32")(features[..., :8]),
         projection(features[..., :8]),
     )
     some = torch.tensor([0, 7, 9])
@@ -140,6 +142,6 @@ def test_without_torch_s_private_operators_products_are_plain(
     torch.manual_seed(4)
     weight, inputs = torch.randn(9, 12), torch.randn(2, 12)
     with without():
-        assert isinstance(lay_out(weight, None, "bfloat16"), Plain)
-        small = lay_out(weight, None, "int8")(inputs.bfloat16())
+        assert isinstance(prepack(weight, None, "bfloat16"), Plain)
+        small = prepack(weight, None, "int8")(inputs.bfloat16())
     assert relative(small, inputs.double() @ weight.double().t()) < TOLERANCE["int8"]

@@ -1,4 +1,4 @@
-"""Models laid out for decoding: their single steps are those of the model as it was trained."""
+"""Models prepacked for decoding: their single steps are those of the model as it was trained."""
 
 from __future__ import annotations
 
@@ -68,8 +68,8 @@ def walk(model: LanguageModel | Translator, batch: Batch) -> list[Tensor]:
 
 def compare(model: LanguageModel | Translator, batch: Batch, precision: Precision) -> None:
     expected = walk(copy.deepcopy(model), batch)
-    laid_out = model.for_decoding(precision)
-    found = walk(laid_out, batch)
+    prepacked = model.for_decoding(precision)
+    found = walk(prepacked, batch)
     within = {"float32": 2e-6, "bfloat16": 2e-2, "int8": 3e-2}[precision]
     for ours, theirs in zip(found, expected, strict=True):
         torch.testing.assert_close(ours, theirs, rtol=0, atol=within)

@@ -16,10 +16,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-import textgen.native.laid
 import textgen.native.library
+import textgen.native.prepacked
 from textgen.models.products import eight_bits
-from textgen.native import FEW, KINDS, Attended, Kernels, Laid, kernels, load, without
+from textgen.native import (
+    KINDS,
+    MAX_KERNEL_ROWS,
+    Attended,
+    Kernels,
+    Prepacked,
+    kernels,
+    load,
+    without,
+)
 
 FOLDER = Path(textgen.native.__file__).parent
 FOUND = {
@@ -45,16 +54,16 @@ def two_threads() -> Iterator[None]:
     torch.set_num_threads(1)
 
 
-def laid(
+def prepacked(
     compiled: Kernels, weight: Tensor, bias: Tensor | None, kind: str, *, gates: bool = False
-) -> tuple[Laid, Tensor]:
-    """Weights laid out, and their values (O, I) in float64."""
+) -> tuple[Prepacked, Tensor]:
+    """Weights prepacked, and their values (O, I) in float64."""
     if kind == "int8":
         levels, scale = eight_bits(weight)
         values = levels.double() * scale.double().unsqueeze(1)
-        return Laid(compiled, levels, bias, scale, gates=gates), values
+        return Prepacked(compiled, levels, bias, scale, gates=gates), values
     weight = weight.to(getattr(torch, kind))
-    return Laid(compiled, weight, bias, gates=gates), weight.double()
+    return Prepacked(compiled, weight, bias, gates=gates), weight.double()
 
 
 def numbers(rows: int, size: int, kind: str) -> Tensor:
@@ -70,11 +79,11 @@ def close(found: Tensor, exact: Tensor, kind: str) -> None:
 
 @pytest.mark.parametrize("kind", TYPES)
 @pytest.mark.parametrize("size", [(1, 1), (7, 3), (64, 64), (130, 65), (200, 128)])
-@pytest.mark.parametrize("rows", [1, 2, 3, 4, 5, 6, 7, FEW, FEW + 3])
+@pytest.mark.parametrize("rows", [1, 2, 3, 4, 5, 6, 7, MAX_KERNEL_ROWS, MAX_KERNEL_ROWS + 3])
 def test_products(compiled: Kernels, rows: int, size: tuple[int, int], kind: str) -> None:
     torch.manual_seed(rows)
     bias = torch.randn(size[0])
-    weights, values = laid(compiled, torch.randn(size), bias, kind)
+    weights, values = prepacked(compiled, torch.randn(size), bias, kind)
     given, addend = numbers(rows, size[1], kind), numbers(rows, size[0], kind)
     exact = given.double() @ values.t() + bias.double()
     found = weights.product(given)
@@ -86,7 +95,7 @@ def test_products(compiled: Kernels, rows: int, size: tuple[int, int], kind: str
 def test_rows_of_float32_are_rounded_to_the_weights_type(compiled: Kernels) -> None:
     torch.manual_seed(1)
     weight, rows = torch.randn(20, 30), torch.randn(3, 30)
-    weights, values = laid(compiled, weight, None, "bfloat16")
+    weights, values = prepacked(compiled, weight, None, "bfloat16")
     found = weights.product(rows)
     if compiled.kind in {"amx", "avx512-bf16"}:
         rows = rows.bfloat16()
@@ -95,13 +104,13 @@ def test_rows_of_float32_are_rounded_to_the_weights_type(compiled: Kernels) -> N
 
 @pytest.mark.parametrize("kind", TYPES)
 @pytest.mark.parametrize("size", [1, 16, 37])
-@pytest.mark.parametrize("rows", [1, 5, FEW])
+@pytest.mark.parametrize("rows", [1, 5, MAX_KERNEL_ROWS])
 @pytest.mark.parametrize("above", [False, True], ids=["first layer", "above it"])
 def test_lstm(compiled: Kernels, rows: int, size: int, kind: str, above: bool) -> None:
     torch.manual_seed(2)
     inside = 2 * size + 3 if above else size
     bias = torch.randn(4 * size) if above else None
-    weights, values = laid(compiled, torch.randn(4 * size, inside), bias, kind, gates=True)
+    weights, values = prepacked(compiled, torch.randn(4 * size, inside), bias, kind, gates=True)
     hidden, memory = numbers(rows, size, kind), torch.randn(rows, size)
     if above:
         inputs = numbers(rows, size + 3, kind)
@@ -126,7 +135,7 @@ def test_lstm(compiled: Kernels, rows: int, size: int, kind: str, above: bool) -
 
 def test_an_lstm_of_extreme_gates(compiled: Kernels) -> None:
     """Saturated gates are 0 and 1, and what is not a number stays none."""
-    weights = Laid(compiled, torch.zeros(4, 1), None, gates=True)
+    weights = Prepacked(compiled, torch.zeros(4, 1), None, gates=True)
     gates = torch.tensor(
         [
             [100.0, -100.0, 100.0, 100.0],
@@ -145,7 +154,7 @@ def test_an_lstm_of_extreme_gates(compiled: Kernels) -> None:
 
 def test_small_numbers_keep_their_digits(compiled: Kernels) -> None:
     """tanh x ≈ x near 0: the difference of two numbers near 1 would lose it."""
-    weights = Laid(compiled, torch.zeros(4, 1), None, gates=True)
+    weights = Prepacked(compiled, torch.zeros(4, 1), None, gates=True)
     candidates = torch.logspace(-20, 1, 200)
     gates = torch.zeros(200, 4)
     gates[:, 0], gates[:, 3] = 100.0, candidates
@@ -293,8 +302,8 @@ def test_moves_that_end_stand_apart(compiled: Kernels) -> None:
 @pytest.mark.usefixtures("two_threads")
 def test_threads_change_nothing(compiled: Kernels, kind: str) -> None:
     torch.manual_seed(4)
-    weights, _ = laid(compiled, torch.randn(600, 700), torch.randn(600), kind)
-    gates, _ = laid(compiled, torch.randn(800, 700), None, kind, gates=True)
+    weights, _ = prepacked(compiled, torch.randn(600, 700), torch.randn(600), kind)
+    gates, _ = prepacked(compiled, torch.randn(800, 700), None, kind, gates=True)
     rows, layer = numbers(5, 700, kind), (numbers(5, 200, kind), torch.randn(5, 200))
     log_probs, scores = torch.randn(4, 5, 9000), torch.randn(4, 5)
     found = []
@@ -312,8 +321,8 @@ def test_threads_change_nothing(compiled: Kernels, kind: str) -> None:
 
 
 def test_sizes_that_do_not_fit_are_refused(compiled: Kernels) -> None:
-    weights = Laid(compiled, torch.randn(8, 4), None)
-    gates = Laid(compiled, torch.randn(8, 2), None, gates=True)
+    weights = Prepacked(compiled, torch.randn(8, 4), None)
+    gates = Prepacked(compiled, torch.randn(8, 2), None, gates=True)
     layer, table = (torch.zeros(3, 2), torch.zeros(3, 2)), torch.zeros(5, 8)
     memory = Attended(torch.zeros(2, 3, 4), torch.zeros(2, 3, 4), torch.zeros(2, 1, 3), None, 1.0)
     with pytest.raises(ValueError, match="sizes"):
@@ -340,7 +349,7 @@ def test_sizes_that_do_not_fit_are_refused(compiled: Kernels) -> None:
 def test_parts_of_larger_tensors_are_taken_as_they_are_seen(compiled: Kernels) -> None:
     torch.manual_seed(5)
     weight, wide = torch.randn(8, 4), torch.randn(3, 9)
-    found = Laid(compiled, weight, None).product(wide[:, 2:6])
+    found = Prepacked(compiled, weight, None).product(wide[:, 2:6])
     torch.testing.assert_close(found, wide[:, 2:6] @ weight.t())
     keys, values, mask = torch.randn(3, 2, 4), torch.randn(4, 2, 3), torch.zeros(3, 1, 2)
     query, given = torch.randn(2, 4), torch.randn(2, 4)
@@ -378,7 +387,7 @@ def test_it_can_be_left_out_for_a_while() -> None:
 def test_a_file_of_another_version_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     kind = next(iter(FOUND))
     sizes = textgen.native.library._SIZES
-    assert sizes[0] == ctypes.sizeof(textgen.native.laid._Layout)
+    assert sizes[0] == ctypes.sizeof(textgen.native.prepacked._Layout)
     monkeypatch.setattr(textgen.native.library, "_SIZES", (*sizes[:-1], sizes[-1] + 8))
     assert load(FOLDER / f"kernels-{kind}.so", kind) is None
 

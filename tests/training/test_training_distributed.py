@@ -22,7 +22,7 @@ from textgen.checkpoint import load_training_state, weights_of
 from textgen.cli.ranks import ranks
 from textgen.errors import CheckpointError, ConfigError, Terminated, TrainingError, UsageError
 from textgen.training import distributed
-from textgen.training.distributed import DistributedGroup, PeerLost, Place, joined
+from textgen.training.distributed import DistributedGroup, PeerLost, RankInfo, joined
 from textgen.training.events import Step
 from textgen.training.fit import fit
 from textgen.training.group import ProcessGroup
@@ -193,14 +193,14 @@ COMPLETE = place(1, 29500)
     ids=str,
 )
 def test_a_half_set_environment_is_told(changes: dict[str, str], message: str) -> None:
-    assert Place.read(COMPLETE) == Place(rank=1, size=2, local_rank=1)
+    assert RankInfo.read(COMPLETE) == RankInfo(rank=1, size=2, local_rank=1)
     with pytest.raises(UsageError, match=message):
-        Place.read(COMPLETE | changes)
+        RankInfo.read(COMPLETE | changes)
 
 
 @pytest.mark.parametrize("port", ["99999", "closed"])
 def test_a_rendezvous_that_fails_is_told(port: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(distributed, "RENDEZVOUS", timedelta(seconds=0.2))
+    monkeypatch.setattr(distributed, "RENDEZVOUS_TIMEOUT", timedelta(seconds=0.2))
     for name, value in place(1, free_port()).items():
         monkeypatch.setenv(name, value)
     if port != "closed":
@@ -212,8 +212,8 @@ def test_a_rendezvous_that_fails_is_told(port: str, monkeypatch: pytest.MonkeyPa
 def test_each_rank_needs_a_gpu_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
     cuda = torch.device("cuda")
-    DistributedGroup(Place(rank=4, size=8, local_rank=0)).require_device(cuda)
-    second = DistributedGroup(Place(rank=5, size=8, local_rank=1))
+    DistributedGroup(RankInfo(rank=4, size=8, local_rank=0)).require_device(cuda)
+    second = DistributedGroup(RankInfo(rank=5, size=8, local_rank=1))
     second.require_device(torch.device("cpu"))
     with pytest.raises(ConfigError, match="at most 1 with --nproc-per-node"):
         second.require_device(cuda)
@@ -222,7 +222,7 @@ def test_each_rank_needs_a_gpu_of_its_own(monkeypatch: pytest.MonkeyPatch) -> No
 def pretending(rank: int) -> Callable[[], Any]:
     @contextmanager
     def stand_in() -> Iterator[ProcessGroup]:
-        yield DistributedGroup(Place(rank, SIZE, rank))
+        yield DistributedGroup(RankInfo(rank, SIZE, rank))
 
     return stand_in
 

@@ -23,8 +23,8 @@ from textgen.translation import (
     translate,
     translate_windows,
 )
-from textgen.translation.crews import batch_work
-from textgen.workers import Crew
+from textgen.translation.pools import batch_work
+from textgen.workers import WorkerPool
 
 WORDS = TEXT.split()
 LINES = ["", *(" ".join(WORDS[start : start + 1 + start % 7]) for start in range(20)), " ", "x"]
@@ -90,8 +90,8 @@ def test_a_small_window_is_shared_out(loaded: LoadedModel) -> None:
         return work(batch)
 
     windows = [[SourceLine("the mind to")] * 8]
-    crew = Crew([counting] * 4)
-    assert len(list(translate_windows(loaded, windows, chain(), crew=crew))) == 8
+    pool = WorkerPool([counting] * 4)
+    assert len(list(translate_windows(loaded, windows, chain(), pool=pool))) == 8
     assert sizes == [2, 2, 2, 2]
 
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from textgen.workers import Crew, ordered
+from textgen.workers import WorkerPool, ordered
 from textgen.workers.ordered import AHEAD
 
 
@@ -23,7 +23,7 @@ def test_results_come_in_the_order_of_the_items(waits: list[int], workers: int) 
         time.sleep(item[1] / 5000)
         return item[0]
 
-    assert list(ordered(Crew([work] * workers), enumerate(waits))) == list(range(len(waits)))
+    assert list(ordered(WorkerPool([work] * workers), enumerate(waits))) == list(range(len(waits)))
     assert running() == []
 
 
@@ -34,16 +34,16 @@ def test_all_workers_work_at_once() -> None:
         everybody.wait(30)  # passes only if three are here at the same time
         return item
 
-    assert list(ordered(Crew([work] * 3), range(6))) == list(range(6))
+    assert list(ordered(WorkerPool([work] * 3), range(6))) == list(range(6))
 
 
 def test_each_work_has_a_thread_that_was_begun() -> None:
     begun: set[int] = set()
-    crew: Crew[int, bool] = Crew(
+    pool: WorkerPool[int, bool] = WorkerPool(
         [lambda _: threading.get_ident() in begun] * 3,
         begin=lambda: begun.add(threading.get_ident()),
     )
-    assert all(ordered(crew, range(20)))
+    assert all(ordered(pool, range(20)))
     assert threading.get_ident() not in begun
 
 
@@ -56,7 +56,7 @@ def test_few_items_are_read_ahead() -> None:
             asked += 1
             yield asked
 
-    results = ordered(Crew([int, int]), endless())
+    results = ordered(WorkerPool([int, int]), endless())
     for taken in range(1, 50):
         assert next(results) == taken
         assert asked <= taken + 2 * AHEAD
@@ -72,7 +72,7 @@ def test_a_result_does_not_wait_for_the_next_item() -> None:
         assert told.wait(30)
         yield 2
 
-    results = ordered(Crew([int, int]), items())
+    results = ordered(WorkerPool([int, int]), items())
     assert next(results) == 1
     told.set()
     assert list(results) == [2]
@@ -85,7 +85,7 @@ def test_an_error_is_raised_in_its_place() -> None:
         time.sleep(0.01 * (item < 3))  # those before it are finished after it
         return item
 
-    results = ordered(Crew([work] * 4), itertools.count())
+    results = ordered(WorkerPool([work] * 4), itertools.count())
     assert [next(results) for _ in range(3)] == [0, 1, 2]
     with pytest.raises(ValueError, match="3"):
         next(results)
@@ -97,7 +97,7 @@ def test_an_error_of_the_items_is_raised_after_the_results_before_it() -> None:
         yield from (1, 2)
         raise LookupError
 
-    results = ordered(Crew([int] * 2), items())
+    results = ordered(WorkerPool([int] * 2), items())
     assert [next(results), next(results)] == [1, 2]
     with pytest.raises(LookupError):
         next(results)
@@ -108,7 +108,7 @@ def test_an_error_at_the_beginning_of_a_thread_is_told() -> None:
         raise OSError
 
     with pytest.raises(OSError):  # noqa: PT011 - it has no text
-        list(ordered(Crew([int], begin), [1]))
+        list(ordered(WorkerPool([int], begin), [1]))
 
 
 def test_work_that_is_not_wanted_any_more_is_cancelled() -> None:
@@ -119,7 +119,7 @@ def test_work_that_is_not_wanted_any_more_is_cancelled() -> None:
             assert unwanted.wait(30)
         return item
 
-    results = ordered(Crew([work] * 2, cancel=unwanted.set), itertools.count())
+    results = ordered(WorkerPool([work] * 2, cancel=unwanted.set), itertools.count())
     assert next(results) == 0
     results.close()
     assert unwanted.is_set()
@@ -128,7 +128,7 @@ def test_work_that_is_not_wanted_any_more_is_cancelled() -> None:
 
 def test_a_complete_job_is_not_cancelled() -> None:
     cancelled = threading.Event()
-    assert list(ordered(Crew([int], cancel=cancelled.set), [1, 2])) == [1, 2]
+    assert list(ordered(WorkerPool([int], cancel=cancelled.set), [1, 2])) == [1, 2]
     assert not cancelled.is_set()
 
 
@@ -139,7 +139,7 @@ def test_who_waits_for_input_does_not_hold_up_the_end() -> None:
         yield 1
         never.wait(30)
 
-    results = ordered(Crew([int]), items())
+    results = ordered(WorkerPool([int]), items())
     assert next(results) == 1
     results.close()
     assert running() == ["reader"]

@@ -51,9 +51,9 @@ def obeying() -> Callable[[str], str]:
 
 
 def test_answers_come_in_order_from_several_processes() -> None:
-    with processes(partial(adding, 10), 2) as crew:
-        found = list(ordered(crew, range(40)))
-        again = list(ordered(crew, range(3)))
+    with processes(partial(adding, 10), 2) as pool:
+        found = list(ordered(pool, range(40)))
+        again = list(ordered(pool, range(3)))
     assert [each for each, _ in found] == list(range(10, 50))
     assert [each for each, _ in again] == [10, 11, 12]
     assert len({process for _, process in found} - {os.getpid()}) == 2
@@ -71,8 +71,8 @@ def test_answers_come_in_order_from_several_processes() -> None:
     ],
 )
 def test_errors_are_raised_here(order: str, kind: type[Exception], message: str) -> None:
-    with processes(obeying, 1) as crew:
-        results = ordered(crew, ["good", order, "good"])
+    with processes(obeying, 1) as pool:
+        results = ordered(pool, ["good", order, "good"])
         assert next(results) == "good"
         with pytest.raises(kind, match=message) as caught:
             next(results)
@@ -83,16 +83,16 @@ def test_errors_are_raised_here(order: str, kind: type[Exception], message: str)
 
 def test_what_cannot_be_set_up_is_told_at_the_first_item() -> None:
     with (
-        processes(partial(failing, UsageError("no such model")), 1) as crew,
+        processes(partial(failing, UsageError("no such model")), 1) as pool,
         pytest.raises(UsageError, match="no such model"),
     ):
-        next(ordered(crew, itertools.count()))
+        next(ordered(pool, itertools.count()))
 
 
 def test_an_early_end_does_not_wait_for_the_work() -> None:
     began = time.monotonic()
-    with processes(obeying, 2) as crew:
-        results = ordered(crew, itertools.chain(["good"], itertools.repeat("sleep")))
+    with processes(obeying, 2) as pool:
+        results = ordered(pool, itertools.chain(["good"], itertools.repeat("sleep")))
         assert next(results) == "good"
         results.close()
     assert time.monotonic() - began < 50  # it sleeps for 60 seconds
@@ -100,5 +100,5 @@ def test_an_early_end_does_not_wait_for_the_work() -> None:
 
 
 def test_interrupts_are_for_the_parent() -> None:
-    with processes(obeying, 1) as crew:
-        assert list(ordered(crew, ["interrupt", "good"])) == ["interrupt", "good"]
+    with processes(obeying, 1) as pool:
+        assert list(ordered(pool, ["interrupt", "good"])) == ["interrupt", "good"]

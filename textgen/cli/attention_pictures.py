@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from textgen.cli.options import PathOf, all_of, kept_option
+from textgen.cli.options import PathOf, all_of, grouped_option
 from textgen.errors import UsageError, nearest
 
 if TYPE_CHECKING:
@@ -23,25 +23,25 @@ _RANGE = re.compile(r"([0-9]{1,9})(?:-([0-9]{1,9}))?")
 
 picture_options = all_of(
     [
-        kept_option(
+        grouped_option(
             "--plot",
             type=PathOf(path_type=Path, dir_okay=False),
             metavar="FILE",
             help="Draw attention there: .png, .svg or .html.",
         ),
-        kept_option(
+        grouped_option(
             "--lines",
             default="1",
             show_default=True,
             metavar="1,5-8",
             help="Of which pairs, counted from 1.",
         ),
-        kept_option(
+        grouped_option(
             "--axes",
             type=click.Choice(["words", "tokens"]),
             help="What is drawn.  [default: tokens of a model of characters or bytes, else words]",
         ),
-        kept_option(
+        grouped_option(
             "--theme",
             type=click.Choice(["auto", "light", "dark"]),
             default="auto",

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from textgen.cli.comparing import Wanted, attempt, figure, tell_failures, title
+from textgen.cli.evaluation_pairs import FILE
 from textgen.cli.failures import complain
-from textgen.cli.known_pairs import FILE
-from textgen.cli.options import all_of, kept_option
+from textgen.cli.options import all_of, grouped_option
 from textgen.cli.output import print_json, print_table
 from textgen.errors import DataError
 from textgen.progress import counting
@@ -28,35 +28,35 @@ TEXTS = 32
 
 text_options = all_of(
     [
-        kept_option(
+        grouped_option(
             "--held-out",
             type=FILE,
             metavar="FILE",
             help="For language models: text by people, to compare with; its pieces are the "
             "prompts unless others are given.",
         ),
-        kept_option(
+        grouped_option(
             "--pieces",
             type=click.IntRange(min=1),
             metavar="N",
             help=f"Of --held-out, where they are the prompts.  [default: {TEXTS}]",
         ),
-        kept_option("--prompts", type=FILE, metavar="FILE", help="Prompts, one a line."),
-        kept_option("--prompt", multiple=True, metavar="TEXT", help="A prompt; repeatable."),
-        kept_option(
+        grouped_option("--prompts", type=FILE, metavar="FILE", help="Prompts, one a line."),
+        grouped_option("--prompt", multiple=True, metavar="TEXT", help="A prompt; repeatable."),
+        grouped_option(
             "--samples",
             type=click.IntRange(min=1),
             metavar="N",
             help="Texts for each prompt.  [default: 1 for each piece of --held-out, else as many "
             f"as make {TEXTS}]",
         ),
-        kept_option(
+        grouped_option(
             "--max-tokens",
             type=click.IntRange(min=1),
             metavar="N",
             help="Most tokens of a text.  [default: 256]",
         ),
-        kept_option(
+        grouped_option(
             "--units",
             type=click.Choice(["words", "characters"]),
             help="What n-grams are made of.  [default: words]",

@@ -14,8 +14,8 @@ from textgen.cli.failures import complain
 from textgen.cli.options import (
     Number,
     all_of,
-    chosen,
-    kept_option,
+    collected,
+    grouped_option,
     kept_value,
     plugin_registries,
     plugins_option,
@@ -38,17 +38,17 @@ def _short_option(name: str) -> Callable[[Command], Command]:
         kind = click.IntRange(min=typing.cast("int | None", least))
     spec = f"{form.plugin}:{form.metavar}"
     meant = f"As --decode {spec}." if form.strategy else f"Short for --filter {spec}."
-    return kept_option(flag(name), type=kind, metavar=form.metavar, help=meant)
+    return grouped_option(flag(name), type=kind, metavar=form.metavar, help=meant)
 
 
 _options = all_of(
     [
-        kept_option(
+        grouped_option(
             "--decode",
             metavar="SPEC",
             help="Strategy, or one filter to sample with: NAME or NAME:key=value,key=value.",
         ),
-        kept_option(
+        grouped_option(
             "--filter",
             "filters",
             metavar="SPEC",
@@ -57,7 +57,7 @@ _options = all_of(
             "forms act in the order in which they stand here.",
         ),
         *map(_short_option, SHORT_FORMS),
-        kept_option(
+        grouped_option(
             "--allow-unknown",
             is_flag=True,
             help="Let the unknown token be generated, as <unk> of a model of words.",
@@ -84,7 +84,7 @@ class _Options:
 
 def chosen_decoding() -> Decoding:
     """What the running command's options say about decoding."""
-    own = chosen(_Options)
+    own = collected(_Options)
     short = given({name: kept_value(name) for name in SHORT_FORMS})
     return Decoding(own.decode, own.filters, tuple(short.items()), own.allow_unknown)
 

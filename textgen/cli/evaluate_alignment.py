@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from textgen.cli.attention_pictures import Pictures, picture_options
+from textgen.cli.evaluation_pairs import FILE, EvaluationPairs, corpus_options, source_option
 from textgen.cli.failures import complain
-from textgen.cli.known_pairs import FILE, KnownPairs, corpus_options, source_option
 from textgen.cli.lazy import SeveralCommand, examples
 from textgen.cli.many_cores import Cores, scoring_cores
-from textgen.cli.options import Number, chosen, kept_option
+from textgen.cli.options import Number, collected, grouped_option
 from textgen.cli.output import json_option, print_json, print_table
 from textgen.cli.threads import set_threads
 from textgen.cli.translating import Models, models_option
@@ -52,32 +52,32 @@ METHODS = (
 )
 @models_option
 @source_option
-@kept_option("--target", type=FILE, metavar="FILE", help="Their translations, line by line.")
-@kept_option(
+@grouped_option("--target", type=FILE, metavar="FILE", help="Their translations, line by line.")
+@grouped_option(
     "--gold",
     type=FILE,
     metavar="FILE",
     help="Right links, to measure by: i-j sure, ipj possible, or the NAACL format.",
 )
-@kept_option(
+@grouped_option(
     "--gold-first",
     type=click.Choice(["0", "1"]),
     help="The number of the first word in --gold.  [default: 0; of the NAACL format 1]",
 )
 @corpus_options
-@kept_option(
+@grouped_option(
     "--threshold",
     type=Number(0, 1),
     default=0.0,
     show_default=True,
     help="Least attention of a link, from 0 to 1.",
 )
-@kept_option(
+@grouped_option(
     "--link-all",
     is_flag=True,
     help="Link words too that look at the source's end more than at any source word.",
 )
-@kept_option(
+@grouped_option(
     "--unite",
     type=click.Choice(["links", "attention"]),
     default="links",
@@ -85,13 +85,13 @@ METHODS = (
     help="Tokens to words: link words any of whose tokens are linked, or add their attention up "
     "and link each target word once.",
 )
-@kept_option(
+@grouped_option(
     "--symmetrise-with",
     "other",
     metavar="DIR|NAME",
     help="A model of the other direction, whose links are united with these.",
 )
-@kept_option(
+@grouped_option(
     "--method",
     type=click.Choice(METHODS),
     default="grow-diag-final-and",
@@ -111,12 +111,12 @@ def command(*, output: Path | None, as_json: bool) -> None:
     """
     from textgen.evaluation.alignment import score_alignments
 
-    pictures = chosen(Pictures)
+    pictures = collected(Pictures)
     pictures.check()
-    asked = chosen(Asked)
+    asked = collected(Asked)
     pairs, gold = asked.open()
-    set_threads(chosen(Cores).threads)
-    loaded, aligned = _aligned(chosen(Models), pairs)
+    set_threads(collected(Cores).threads)
+    loaded, aligned = _aligned(collected(Models), pairs)
     links = asked.links(aligned, pairs)
     counts = None if gold is None else score_alignments(links, gold)
     if output is not None:
@@ -144,7 +144,7 @@ class Asked:
 
     def open(self) -> tuple[list[tuple[str, str]], list[GoldAlignment] | None]:
         """The pairs, and their right links where they are known."""
-        known = chosen(KnownPairs)
+        known = collected(EvaluationPairs)
         split = known.split_of_corpus()
         if split is None:
             return self._files(known)
@@ -160,7 +160,9 @@ class Asked:
         gold = [GoldAlignment(make_links(pair.links)) for pair in found]
         return [(pair.source, pair.target) for pair in found], gold
 
-    def _files(self, known: KnownPairs) -> tuple[list[tuple[str, str]], list[GoldAlignment] | None]:
+    def _files(
+        self, known: EvaluationPairs
+    ) -> tuple[list[tuple[str, str]], list[GoldAlignment] | None]:
         """The pairs of two files."""
         from textgen.data.whitespace import split_words
         from textgen.evaluation.alignment import check_range
@@ -220,9 +222,9 @@ def _aligned(
     from textgen.evaluation.forced_alignment import align
 
     found: list[AlignedPair] = []
-    with chosen(Cores).aligners(models) as crew, counting("pairs") as progress:
+    with collected(Cores).aligners(models) as pool, counting("pairs") as progress:
         loaded = models.load()
-        for pair in align(loaded, pairs, crew=crew):
+        for pair in align(loaded, pairs, pool=pool):
             found.append(pair)
             progress(len(found), len(pairs))
     return loaded, found

@@ -11,10 +11,10 @@ import click
 from textgen.cli.comparing import FOR_TEXTS, FOR_TRANSLATIONS, Wanted, wanted
 from textgen.cli.comparing_texts import TextJob, compare_texts, text_options
 from textgen.cli.comparing_translations import compare_translations
+from textgen.cli.evaluation_pairs import FILE, EvaluationPairs, corpus_options, source_option
 from textgen.cli.failures import complain
-from textgen.cli.known_pairs import FILE, KnownPairs, corpus_options, source_option
 from textgen.cli.lazy import Several, SeveralCommand, examples
-from textgen.cli.options import Seed, chosen, plugin_registries, plugins_option
+from textgen.cli.options import Seed, collected, plugin_registries, plugins_option
 from textgen.cli.output import json_option
 from textgen.cli.threads import Threads, set_threads, threads_option
 from textgen.cli.translating import Models, models_option
@@ -97,8 +97,8 @@ def command(
         check_format(plot)
     registries = Registries(*plugin_registries())
     given = wanted(decode, (), registries)
-    set_threads(chosen(Threads).threads)
-    loaded = _load(chosen(Models))
+    set_threads(collected(Threads).threads)
+    loaded = _load(collected(Models))
     translator = loaded.source_tokenizer is not None
     _check_options(loaded, references)
     usual = FOR_TRANSLATIONS if translator else FOR_TEXTS
@@ -106,10 +106,10 @@ def command(
     if verbose:
         _tell(ways, seed)
     if translator:
-        lines, known = _pairs(chosen(KnownPairs), references)
+        lines, known = _pairs(collected(EvaluationPairs), references)
         compare_translations(loaded, ways, lines, known, seed=seed, plot=plot, as_json=as_json)
     else:
-        compare_texts(loaded, ways, chosen(TextJob), seed=seed, plot=plot, as_json=as_json)
+        compare_texts(loaded, ways, collected(TextJob), seed=seed, plot=plot, as_json=as_json)
 
 
 def _load(models: Models) -> LoadedModel:
@@ -127,7 +127,7 @@ def _tell(ways: list[Wanted], seed: int) -> None:
 
 def _check_options(loaded: LoadedModel, references: tuple[Path, ...]) -> None:
     """See that nothing is asked of a model that is for models of another kind."""
-    pairs, job = chosen(KnownPairs), chosen(TextJob)
+    pairs, job = collected(EvaluationPairs), collected(TextJob)
     for_translators: dict[str, Any] = {
         "--source": pairs.source,
         "--reference": references,
@@ -154,7 +154,9 @@ def _are(names: Sequence[str]) -> str:
     return f"{' and '.join(names)} {'is' if len(names) == 1 else 'are'}"
 
 
-def _pairs(known: KnownPairs, references: tuple[Path, ...]) -> tuple[list[str], list[list[str]]]:
+def _pairs(
+    known: EvaluationPairs, references: tuple[Path, ...]
+) -> tuple[list[str], list[list[str]]]:
     """Lines to translate, and their translations: as many, before anything is decoded."""
     lines, texts = known.texts(references)
     for path, text in zip(references, texts, strict=False):

@@ -9,7 +9,7 @@ import click
 from textgen.cli.failures import complain
 from textgen.cli.lazy import examples
 from textgen.cli.many_cores import Cores, scoring_cores
-from textgen.cli.options import chosen, device_option, model_option, precision_option
+from textgen.cli.options import collected, device_option, model_option, precision_option
 from textgen.cli.output import json_option, print_json, print_table
 from textgen.cli.texts import OneText, one_text
 from textgen.cli.threads import set_threads
@@ -54,12 +54,12 @@ def command(
     from textgen.evaluation.perplexity import is_trained_on, perplexity
     from textgen.inference import load_model
 
-    source = chosen(OneText).open(raw=_reads_bytes(model))
-    cores = chosen(Cores)
+    source = collected(OneText).open(raw=_reads_bytes(model))
+    cores = collected(Cores)
     set_threads(cores.threads)
-    with cores.line_scorers(model, device, precision) as crew, counting("tokens") as progress:
+    with cores.line_scorers(model, device, precision) as pool, counting("tokens") as progress:
         loaded = load_model(model, device, precision)
-        result = perplexity(loaded, source, held_out=held_out, progress=progress, crew=crew)
+        result = perplexity(loaded, source, held_out=held_out, progress=progress, pool=pool)
     if held_out and "train" not in loaded.facts:
         complain(f"Warning: {model} does not know its training text: check that this is it.")
     elif is_trained_on(loaded, result.digest):

@@ -12,11 +12,11 @@ import click
 
 from textgen import atomic
 from textgen.cli.decoding_options import chosen_chain, decoding_options
+from textgen.cli.evaluation_pairs import FILE, EvaluationPairs, corpus_options, source_option
 from textgen.cli.failures import complain
-from textgen.cli.known_pairs import FILE, KnownPairs, corpus_options, source_option
 from textgen.cli.lazy import Several, SeveralCommand, examples
 from textgen.cli.many_cores import Cores, translating_cores
-from textgen.cli.options import chosen
+from textgen.cli.options import collected
 from textgen.cli.output import json_option, print_json, print_table
 from textgen.cli.threads import set_threads
 from textgen.cli.translating import (
@@ -105,12 +105,12 @@ def command(
     from textgen.evaluation.report import translate_and_score
 
     check_tokenizer(tokenizer)
-    lines, known = chosen(KnownPairs).texts(references)
+    lines, known = collected(EvaluationPairs).texts(references)
     chain = chosen_chain(DEFAULT_TRANSLATING)
-    cores = chosen(Cores)
-    options = replace(chosen(Translating).options(), workers=cores.workers)
-    with _written(output) as write, cores.translators(options) as crew:
-        loaded = chosen(Models).load()
+    cores = collected(Cores)
+    options = replace(collected(Translating).options(), workers=cores.workers)
+    with _written(output) as write, cores.translators(options) as pool:
+        loaded = collected(Models).load()
         with counting("lines") as progress:
             report = translate_and_score(
                 loaded,
@@ -118,7 +118,7 @@ def command(
                 known,
                 chain,
                 options,
-                crew=crew,
+                pool=pool,
                 tokenizer=tokenizer,
                 progress=progress,
             )
@@ -140,7 +140,7 @@ def _score_given(
     """The log-probability of each given translation, in order, as they come."""
     from textgen.evaluation.given_translations import paired_with_sources, score_given
 
-    known = chosen(KnownPairs)
+    known = collected(EvaluationPairs)
     if hypothesis is None or not scores:
         raise UsageError(
             "--hypothesis FILE and --scores go together. For BLEU of a file there is "
@@ -148,9 +148,9 @@ def _score_given(
         )
     if references or known.source is None:
         raise UsageError("--scores needs --source FILE and --hypothesis FILE, and nothing else.")
-    set_threads(chosen(Cores).threads)
+    set_threads(collected(Cores).threads)
     pairs = paired_with_sources(known.lines(known.source), known.lines(hypothesis), str(hypothesis))
-    loaded = chosen(Models).load()
+    loaded = collected(Models).load()
     cut = 0
     with counting("lines") as progress:
         found = score_given(loaded, ((source, text) for _, source, text in pairs))

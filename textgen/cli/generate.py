@@ -15,7 +15,7 @@ from textgen.cli.generation_output import generation_as_dict, print_generation
 from textgen.cli.lazy import examples
 from textgen.cli.options import (
     Seed,
-    chosen,
+    collected,
     device_option,
     model_option,
     precision_option,
@@ -134,7 +134,7 @@ def command(
         complain(f"seed: {seed}")
     if jsonl and prompt == STDIN:
         raise UsageError("--jsonl reads requests from stdin: --prompt cannot read it too.")
-    set_threads(chosen(Threads).threads)
+    set_threads(collected(Threads).threads)
     loaded = load_model(model, device, precision)
     if jsonl:
         from textgen.cli.generate_requests import answer_requests

@@ -10,7 +10,7 @@ import click
 
 from textgen.cli.failures import complain
 from textgen.cli.lazy import SeveralCommand, examples
-from textgen.cli.options import chosen, model_option, whole_number
+from textgen.cli.options import collected, model_option, whole_number
 from textgen.cli.output import json_option, print_json, print_table
 from textgen.cli.pairs import LearningPairs, learning_pairs
 from textgen.errors import UsageError
@@ -50,7 +50,7 @@ def command(*, model: str, rounds: int, as_json: bool) -> None:
     from textgen.translation.direction import LOOKED_AT, look_exchanged
     from textgen.translation.lexicon import learn_lexicon, save_lexicon
 
-    pairs = chosen(LearningPairs).open()
+    pairs = collected(LearningPairs).open()
     loaded = load_model(model, "cpu")
     loaded.require_source()
     for option, part in (("--train", pairs.train), ("--valid", pairs.valid)):

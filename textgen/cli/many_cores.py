@@ -16,23 +16,23 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from textgen.cli.decoding_options import chain_of, chosen_decoding
-from textgen.cli.options import all_of, chosen, kept_option, plugin_folders, registries_in
+from textgen.cli.options import all_of, collected, grouped_option, plugin_folders, registries_in
 from textgen.cli.threads import set_threads, threads_option
 from textgen.cli.translating import Models
 from textgen.short_options import DEFAULT_TRANSLATING, Decoding
 from textgen.workers.cores import MAX_DEFAULT_THREADS, MAX_THREADS, default_threads
 
 if TYPE_CHECKING:
-    from textgen.evaluation.forced_alignment import AligningCrew
-    from textgen.evaluation.perplexity import Scored, ScoringCrew
+    from textgen.evaluation.forced_alignment import AlignmentPool
+    from textgen.evaluation.perplexity import Scored, ScoringPool
     from textgen.translation import TranslationOptions
-    from textgen.translation.crews import BatchWork, TranslatingCrew
-    from textgen.workers import Crew
+    from textgen.translation.pools import BatchWork, TranslationPool
+    from textgen.workers import WorkerPool
 
 T = TypeVar("T")
 R = TypeVar("R")
 
-processes_option = kept_option(
+processes_option = grouped_option(
     "--processes",
     type=click.IntRange(1, MAX_THREADS),
     metavar="N",
@@ -40,7 +40,7 @@ processes_option = kept_option(
 )
 translating_cores = all_of(
     [
-        kept_option(
+        grouped_option(
             "--threads",
             type=click.IntRange(1, MAX_THREADS),
             metavar="N",
@@ -67,33 +67,33 @@ class Cores:
 
     def translators(
         self, options: TranslationOptions
-    ) -> AbstractContextManager[TranslatingCrew | None]:
+    ) -> AbstractContextManager[TranslationPool | None]:
         """Processes that translate as the running command's options say; None without any."""
         if self.processes is None:
             return contextlib.nullcontext()
         decoding, folders = chosen_decoding(), plugin_folders()
-        work = partial(_translator, chosen(Models), decoding, folders, options, self.threads)
+        work = partial(_translator, collected(Models), decoding, folders, options, self.threads)
         return self._crew(work)
 
-    def aligners(self, models: Models) -> AbstractContextManager[AligningCrew | None]:
+    def aligners(self, models: Models) -> AbstractContextManager[AlignmentPool | None]:
         """Processes that align with these models; None without any."""
         return self._crew(partial(_aligner, models, self.threads))
 
     def line_scorers(
         self, model: str, device: str, precision: str
-    ) -> AbstractContextManager[ScoringCrew | None]:
+    ) -> AbstractContextManager[ScoringPool | None]:
         """Processes that score lines with a language model; None without any."""
         return self._crew(partial(_line_scorer, model, device, precision, self.threads))
 
     @contextlib.contextmanager
-    def _crew(self, setup: Callable[[], Callable[[T], R]]) -> Iterator[Crew[T, R] | None]:
+    def _crew(self, setup: Callable[[], Callable[[T], R]]) -> Iterator[WorkerPool[T, R] | None]:
         if self.processes is None:
             yield None
             return
         from textgen.workers import processes
 
-        with processes(setup, self.processes) as crew:
-            yield crew
+        with processes(setup, self.processes) as pool:
+            yield pool
 
 
 def _one_thread(threads: int | None) -> None:
@@ -110,7 +110,7 @@ def _translator(
 ) -> BatchWork:
     """What a process does that translates."""
     from textgen.decoding.chain import Registries
-    from textgen.translation.crews import batch_work
+    from textgen.translation.pools import batch_work
 
     _one_thread(threads)
     chain = chain_of(decoding, Registries(*registries_in(folders)), DEFAULT_TRANSLATING)

@@ -1,7 +1,7 @@
 """Options that several commands share.
 
 Groups of options are *kept*: they are no parameters of the command's function, which asks for
-them as one value, ``chosen(Decoding)``.
+them as one value, ``collected(Decoding)``.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ def _keep(context: click.Context, parameter: click.Parameter, value: Any) -> Non
     context.meta.setdefault(_KEPT, {})[parameter.name] = value
 
 
-kept_option = functools.partial(click.option, expose_value=False, callback=_keep)
-kept_argument = functools.partial(click.argument, expose_value=False, callback=_keep)
+grouped_option = functools.partial(click.option, expose_value=False, callback=_keep)
+grouped_argument = functools.partial(click.argument, expose_value=False, callback=_keep)
 
 
-def chosen(cls: type[T]) -> T:
+def collected(cls: type[T]) -> T:
     """The kept options of the running command: a dataclass whose fields bear their names."""
     values = click.get_current_context().meta.get(_KEPT, {})
     names = [field.name for field in dataclasses.fields(cast("Any", cls))]
@@ -172,7 +172,7 @@ precision_option = click.option(
     help="Of the weights: fewer bits are faster, and less exact. Without compiled kernels, or on a "
     "GPU, 16 and 8 bits let a text depend on its batch by rounding; -v says so.",
 )
-plugins_option = kept_option(
+plugins_option = grouped_option(
     "--plugins",
     multiple=True,
     type=PathOf(exists=True, file_okay=False, path_type=Path),
@@ -193,7 +193,7 @@ def plugin_registries() -> tuple[Registry[Any], Registry[Any]]:
 
 def plugin_folders() -> tuple[Path, ...]:
     """The folders that --plugins names."""
-    return chosen(_Folders).plugins
+    return collected(_Folders).plugins
 
 
 def registries_in(folders: Sequence[Path]) -> tuple[Registry[Any], Registry[Any]]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from textgen.cli.lazy import Several
-from textgen.cli.options import PathOf, all_of, kept_option
+from textgen.cli.options import PathOf, all_of, grouped_option
 from textgen.cli.texts import require_one_origin
 from textgen.errors import UsageError
 
@@ -19,7 +19,7 @@ TABLES = (".csv", ".tsv", ".json", ".jsonl", ".parquet")
 
 
 _files = functools.partial(
-    kept_option,
+    grouped_option,
     cls=Several,
     multiple=True,
     type=PathOf(path_type=Path),
@@ -32,31 +32,31 @@ _train = _files(
 )
 _others = all_of(
     [
-        kept_option(
+        grouped_option(
             "--corpus",
             metavar="NAME[:KEY=VALUE,...]",
             help="Instead: a corpus of pairs of `textgen corpora`, as in dates:source=uk.",
         ),
-        kept_option(
+        grouped_option(
             "--dataset",
             metavar="NAME[:CONFIG]",
             help="Instead: a Hugging Face data set, its splits train and validation.",
         ),
-        kept_option("--streaming", is_flag=True, help="Read --dataset without downloading it."),
-        kept_option(
+        grouped_option("--streaming", is_flag=True, help="Read --dataset without downloading it."),
+        grouped_option(
             "--encoding",
             metavar="NAME",
             default="utf-8",
             show_default=True,
             help="Of the files, such as cp1251.",
         ),
-        kept_option(
+        grouped_option(
             "--source",
             metavar="COLUMN",
             help="Column (or language) of the source sentences; its number, from 1, where the "
             "table has no header.",
         ),
-        kept_option(
+        grouped_option(
             "--target", metavar="COLUMN", help="Column (or language) of the target sentences."
         ),
     ]

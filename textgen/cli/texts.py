@@ -9,17 +9,17 @@ from typing import TYPE_CHECKING, Protocol
 import click
 
 from textgen.cli.lazy import Several
-from textgen.cli.options import PathOf, all_of, kept_argument, kept_option
+from textgen.cli.options import PathOf, all_of, grouped_argument, grouped_option
 from textgen.errors import UsageError
 
 if TYPE_CHECKING:
     from textgen.data.documents import TextSource
 
-column_option = kept_option(
+column_option = grouped_option(
     "--column", metavar="NAME", help="Column of tables (csv, tsv, json, parquet) with the text."
 )
 
-encoding_option = kept_option(
+encoding_option = grouped_option(
     "--encoding",
     metavar="NAME",
     help="Of the files, such as cp1251; raw: bytes of any kind.  [default: utf-8; raw for a model "
@@ -28,7 +28,7 @@ encoding_option = kept_option(
 
 training_texts = all_of(
     [
-        kept_option(
+        grouped_option(
             "--train",
             cls=Several,
             multiple=True,
@@ -36,7 +36,7 @@ training_texts = all_of(
             metavar="FILE...",
             help="Text to learn: files (text, .gz, csv, tsv, json, jsonl, parquet) or folders.",
         ),
-        kept_option(
+        grouped_option(
             "--valid",
             cls=Several,
             multiple=True,
@@ -44,7 +44,7 @@ training_texts = all_of(
             metavar="FILE...",
             help="Text to judge by while it trains; without it a part of --train is held out.",
         ),
-        kept_option(
+        grouped_option(
             "--test",
             cls=Several,
             multiple=True,
@@ -52,13 +52,13 @@ training_texts = all_of(
             metavar="FILE...",
             help="Text to measure the best weights on at the end.",
         ),
-        kept_option("--corpus", metavar="NAME", help="Instead: a corpus of `textgen corpora`."),
-        kept_option(
+        grouped_option("--corpus", metavar="NAME", help="Instead: a corpus of `textgen corpora`."),
+        grouped_option(
             "--dataset",
             metavar="NAME[:CONFIG]",
             help="Instead: a Hugging Face data set, its splits train and validation.",
         ),
-        kept_option("--streaming", is_flag=True, help="Read --dataset without downloading it."),
+        grouped_option("--streaming", is_flag=True, help="Read --dataset without downloading it."),
         column_option,
         encoding_option,
     ]
@@ -164,9 +164,9 @@ class TrainingTexts:
 
 one_text = all_of(
     [
-        kept_argument("file", required=False, type=PathOf(path_type=Path)),
-        kept_option("--corpus", metavar="NAME", help="Instead of FILE: a split of a corpus."),
-        kept_option(
+        grouped_argument("file", required=False, type=PathOf(path_type=Path)),
+        grouped_option("--corpus", metavar="NAME", help="Instead of FILE: a split of a corpus."),
+        grouped_option(
             "--split",
             type=click.Choice(["train", "valid", "test"]),
             default="valid",

@@ -7,16 +7,16 @@ import os
 
 import click
 
-from textgen.cli.options import kept_option
+from textgen.cli.options import grouped_option
 from textgen.workers.cores import MAX_THREADS, cores
 
-threads_option = kept_option(
+threads_option = grouped_option(
     "--threads",
     type=click.IntRange(1, MAX_THREADS),
     metavar="N",
     help="Processor threads of this process; without it torch decides.",
 )
-"""A kept option: a dataclass for ``chosen`` asks for it with ``threads: int | None``."""
+"""A kept option: a dataclass for ``collected`` asks for it with ``threads: int | None``."""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -9,7 +9,7 @@ import click
 
 from textgen.cli.failures import complain
 from textgen.cli.lazy import SeveralCommand, examples
-from textgen.cli.options import chosen
+from textgen.cli.options import collected
 from textgen.cli.output import json_option
 from textgen.cli.pairs import TrainingPairs, training_pairs
 from textgen.cli.texts import TrainingTexts, training_texts
@@ -97,7 +97,7 @@ _HELP = (
 def _run(task: Task, read: Callable[[Any], Splits], *, as_json: bool) -> None:
     from textgen.training.run import train
 
-    training = chosen(Training)
+    training = collected(Training)
     with training.group() as group:
         initial = training.initial(task)
         recipe = training.recipe_of(task, group, initial)
@@ -145,13 +145,13 @@ def _warn(task: Task, data: Splits) -> None:
 
 
 def _text(recipe: Any) -> Splits:
-    texts = chosen(TrainingTexts).open(raw=recipe.tokenizer.kind == "bytes")
+    texts = collected(TrainingTexts).open(raw=recipe.tokenizer.kind == "bytes")
     return Splits(texts.train, texts.valid, texts.test)
 
 
 def _pairs(recipe: Any) -> Splits:
     del recipe
-    return Splits(*chosen(TrainingPairs).open())
+    return Splits(*collected(TrainingPairs).open())
 
 
 _READERS: dict[str, tuple[Callable[[Any], Any], Callable[[Any], Splits]]] = {

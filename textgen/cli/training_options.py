@@ -14,7 +14,7 @@ import click
 
 from textgen.cli.failures import complain
 from textgen.cli.lazy import Several
-from textgen.cli.options import Number, PathOf, Seed, all_of, kept_option
+from textgen.cli.options import Number, PathOf, Seed, all_of, grouped_option
 from textgen.cli.output import print_json
 from textgen.cli.ranks import ranks
 from textgen.cli.threads import set_threads, threads_option
@@ -30,15 +30,15 @@ if TYPE_CHECKING:
 
 training_options = all_of(
     [
-        kept_option(
+        grouped_option(
             "--out",
             required=True,
             type=PathOf(path_type=Path, file_okay=False),
             metavar="DIR",
             help="Folder for the model.",
         ),
-        kept_option("--recipe", metavar="NAME|FILE", help="Configuration to begin with."),
-        kept_option(
+        grouped_option("--recipe", metavar="NAME|FILE", help="Configuration to begin with."),
+        grouped_option(
             "--set",
             "settings",
             cls=Several,
@@ -46,19 +46,19 @@ training_options = all_of(
             metavar="KEY=VALUE...",
             help="Change the recipe: model.hidden=512 training.batch=64.",
         ),
-        kept_option(
+        grouped_option(
             "--minutes",
             type=Number(0, least_allowed=False),
             metavar="M",
             help="Stop after M minutes; the learning rate is planned to end then.",
         ),
-        kept_option(
+        grouped_option(
             "--seed",
             type=Seed(),
             metavar="N|random",
             help="Random seed of weights, dropout and the order of batches.",
         ),
-        kept_option(
+        grouped_option(
             "--init-from",
             "init_from",
             cls=Several,
@@ -67,17 +67,17 @@ training_options = all_of(
             help="Begin with the weights and the vocabulary of a model; a translator's decoder= or "
             "encoder= with those of a language model.",
         ),
-        kept_option("--resume", is_flag=True, help="Go on with the training in --out."),
-        kept_option(
+        grouped_option("--resume", is_flag=True, help="Go on with the training in --out."),
+        grouped_option(
             "--overwrite", is_flag=True, help="Replace the model in --out at the first save."
         ),
-        kept_option(
+        grouped_option(
             "--log",
             type=PathOf(path_type=Path, dir_okay=False),
             metavar="FILE",
             help="Write each event there as a JSON line.",
         ),
-        kept_option(
+        grouped_option(
             "--tensorboard",
             type=PathOf(path_type=Path, file_okay=False),
             metavar="DIR",

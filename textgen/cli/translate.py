@@ -19,7 +19,7 @@ from textgen.cli.failures import complain, warn
 from textgen.cli.lazy import SeveralCommand, examples
 from textgen.cli.line_reader import LineReader
 from textgen.cli.many_cores import Cores, translating_cores
-from textgen.cli.options import PathOf, chosen
+from textgen.cli.options import PathOf, collected
 from textgen.cli.output import json_lines_option, jsonl_option
 from textgen.cli.translating import (
     Models,
@@ -37,8 +37,8 @@ if TYPE_CHECKING:
     from textgen.decoding.chain import Chain
     from textgen.loading import LoadedModel
     from textgen.translation import SourceLine, Translation, TranslationOptions
-    from textgen.translation.crews import TranslatingCrew
     from textgen.translation.lines import Translations
+    from textgen.translation.pools import TranslationPool
 
 _FILE = PathOf(path_type=Path, dir_okay=False)
 
@@ -128,7 +128,7 @@ def command(
             "--jsonl: the requests have a prefix, the answers attention; --prefix and --alignments "
             "are for plain lines."
         )
-    cores = chosen(Cores)
+    cores = collected(Cores)
     if jsonl and cores.processes is not None:
         raise UsageError("--processes is for plain lines: --jsonl uses --threads.")
     if dictionary is not None and not replace_unknown:
@@ -138,15 +138,15 @@ def command(
     words = _read_dictionary(dictionary) if replace_unknown else None
     chain = chosen_chain(DEFAULT_TRANSLATING)
     results = chain.results(n_best)
-    options = chosen(Translating).options(
+    options = collected(Translating).options(
         candidates=n_best if jsonl else results,
         attention=as_json or alignments is not None or replace_unknown,
     )
     options = dataclasses.replace(options, workers=cores.workers, allow_unknown=replace_unknown)
     lists = n_best is not None or results > 1
     layout = Layout(lists, scores, as_json, words, str(chain), options.seed)
-    with cores.translators(options) as crew:
-        loaded = chosen(Models).load()
+    with cores.translators(options) as pool:
+        loaded = collected(Models).load()
         if alignments is not None and not loaded.attends:
             raise UsageError(f"--alignments: {loaded.name} has no attention to align by.")
         if verbose:
@@ -157,7 +157,7 @@ def command(
 
             answer_requests(loaded, layout, chain, options)
             return
-        job = Job(loaded, chain, options, crew)
+        job = Job(loaded, chain, options, pool)
         _translate_lines(job, layout, alignments=alignments, prefix=prefix)
 
 
@@ -168,13 +168,13 @@ class Job:
     loaded: LoadedModel
     chain: Chain
     options: TranslationOptions
-    crew: TranslatingCrew | None
+    pool: TranslationPool | None
 
     def translations(self, windows: Iterable[list[SourceLine]]) -> Translations:
         """The translations of lines that come in groups, in their order."""
         from textgen.translation import translate_windows
 
-        return translate_windows(self.loaded, windows, self.chain, self.options, crew=self.crew)
+        return translate_windows(self.loaded, windows, self.chain, self.options, pool=self.pool)
 
 
 def _translate_lines(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from textgen.cli.lazy import Several
-from textgen.cli.options import Seed, all_of, kept_option
+from textgen.cli.options import Seed, all_of, grouped_option
 
 if TYPE_CHECKING:
     from textgen.loading import LoadedModel
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 models_option = all_of(
     [
-        kept_option(
+        grouped_option(
             "--model",
             "models",
             cls=Several,
@@ -25,21 +25,21 @@ models_option = all_of(
             metavar="DIR|NAME...",
             help="A model's folder, or a name of `models`; several decode as one, an ensemble.",
         ),
-        kept_option(
+        grouped_option(
             "--ensemble",
             type=click.Choice(["probabilities", "log-probabilities"]),
             default="probabilities",
             show_default=True,
             help="What is averaged over several models.",
         ),
-        kept_option(
+        grouped_option(
             "--device",
             type=click.Choice(["auto", "cpu", "cuda"]),
             default="auto",
             show_default=True,
             help="Where to compute.",
         ),
-        kept_option(
+        grouped_option(
             "--precision",
             type=click.Choice(["float32", "bfloat16", "int8"]),
             default="float32",
@@ -75,7 +75,7 @@ class Models:
 
 translating_options = all_of(
     [
-        kept_option(
+        grouped_option(
             "--seed",
             type=Seed(),
             default=0,
@@ -83,7 +83,7 @@ translating_options = all_of(
             metavar="N|random",
             help="Random seed of strategies that draw; `random` draws one, told by -v and --json.",
         ),
-        kept_option(
+        grouped_option(
             "--batch-tokens",
             type=click.IntRange(min=1),
             default=1024,
@@ -91,7 +91,7 @@ translating_options = all_of(
             metavar="N",
             help="Source tokens at once; the translations do not depend on it.",
         ),
-        kept_option(
+        grouped_option(
             "--window",
             type=click.IntRange(min=1),
             default=1024,
@@ -99,7 +99,7 @@ translating_options = all_of(
             metavar="N",
             help="Most lines read ahead and grouped by length.",
         ),
-        kept_option(
+        grouped_option(
             "--max-source",
             type=click.IntRange(min=1),
             default=1000,
@@ -107,13 +107,13 @@ translating_options = all_of(
             metavar="N",
             help="Source tokens after which a line is cut.",
         ),
-        kept_option(
+        grouped_option(
             "--max-length",
             metavar="2x+10",
             help="Most tokens of a translation, from its source's: 2x+10, 1.5x or 100.  "
             "[default: 1.5 times what the training makes likely, and 10]",
         ),
-        kept_option(
+        grouped_option(
             "--shortlist",
             type=click.IntRange(min=1),
             metavar="N",

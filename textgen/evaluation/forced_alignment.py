@@ -25,7 +25,7 @@ from textgen.loading import LoadedModel
 from textgen.notebooks import attention_html
 from textgen.protocols import Batch
 from textgen.translation.links import Links, hard_links, unite_attention, unite_links, word_numbers
-from textgen.workers import Crew, in_order, ordered
+from textgen.workers import WorkerPool, in_order, ordered
 
 Unite = Literal["links", "attention"]
 UNITE: tuple[str, ...] = get_args(Unite)
@@ -212,7 +212,7 @@ def align(
     pairs: Iterable[tuple[str, str]],
     *,
     longest: int = LONGEST,
-    crew: AligningCrew | None = None,
+    pool: AlignmentPool | None = None,
 ) -> Iterator[AlignedPair]:
     """The attention of given pairs, in their order.
 
@@ -220,7 +220,7 @@ def align(
         loaded: a translator with attention.
         pairs: source and target sentences; may be endless. A blank side attends to nothing.
         longest: tokens after which a side is cut.
-        crew: reads the pairs in the place of this process; see ``pair_work``.
+        pool: reads the pairs in the place of this process; see ``pair_work``.
 
     Raises:
         UsageError: if the model is no translator, or has no attention.
@@ -229,7 +229,7 @@ def align(
     if not loaded.attends:
         raise UsageError(f"{loaded.name} has no attention: there is nothing to align by.")
     groups = _groups(loaded, pairs_of(pairs), longest)
-    found = map(pair_work(loaded), groups) if crew is None else ordered(crew, groups)
+    found = map(pair_work(loaded), groups) if pool is None else ordered(pool, groups)
     return (pair for _, pair in in_order(found, itemgetter(0)))
 
 
@@ -252,7 +252,7 @@ class NumberedPair:
     cut: bool
 
 
-AligningCrew: TypeAlias = "Crew[list[NumberedPair], list[tuple[int, AlignedPair]]]"
+AlignmentPool: TypeAlias = "WorkerPool[list[NumberedPair], list[tuple[int, AlignedPair]]]"
 
 
 def _groups(

@@ -17,7 +17,7 @@ from textgen.decoding.scoring import token_log_probs
 from textgen.errors import UsageError
 from textgen.loading import LoadedModel
 from textgen.protocols import Batch
-from textgen.workers import Crew, ordered
+from textgen.workers import WorkerPool, ordered
 
 WINDOW = 1024
 """Tokens read at once; the state is carried on, so the figure does not depend on it."""
@@ -28,7 +28,7 @@ Progress = Callable[[int, int], None]
 Scored = tuple[float, int]
 """Negative log-likelihood in nats, and of how many tokens."""
 
-ScoringCrew: TypeAlias = "Crew[list[list[int]], Scored]"
+ScoringPool: TypeAlias = "WorkerPool[list[list[int]], Scored]"
 
 
 @dataclass(frozen=True)
@@ -122,7 +122,7 @@ def perplexity(
     *,
     held_out: bool = False,
     progress: Progress | None = None,
-    crew: ScoringCrew | None = None,
+    pool: ScoringPool | None = None,
 ) -> Perplexity:
     """Measure a language model on a text.
 
@@ -134,10 +134,10 @@ def perplexity(
         source: the text.
         held_out: only the part of it that the training held out.
         progress: told how far it is.
-        crew: reads the lines in the place of this process; see ``line_work``.
+        pool: reads the lines in the place of this process; see ``line_work``.
 
     Raises:
-        UsageError: if the model is no language model, or there is a crew for a model of streams;
+        UsageError: if the model is no language model, or there is a pool for a model of streams;
             or nothing of this text was held out when the model was trained.
         DataError: if the text is empty or cannot be read.
     """
@@ -149,7 +149,7 @@ def perplexity(
     if loaded.kind != "language-model":
         raise UsageError(f"{loaded.name} is a {loaded.kind}: perplexity needs a language model.")
     lines = loaded.recipe.data.unit == "lines"
-    if crew is not None and not lines:
+    if pool is not None and not lines:
         raise UsageError(
             f"--processes: {loaded.name} reads a text as one stream, each token after all before "
             "it, which cannot be shared out. It can for models of lines (data.unit=lines)."
@@ -163,7 +163,7 @@ def perplexity(
     pieces: Iterator[Scored]
     if lines:
         batches = _line_batches(stream, loaded.tokenizer.special.eos)
-        pieces = map(line_work(loaded), batches) if crew is None else ordered(crew, batches)
+        pieces = map(line_work(loaded), batches) if pool is None else ordered(pool, batches)
     else:
         pieces = _stream_pieces(stream, loaded)
     total = len(stream) + int(lines)

@@ -18,9 +18,9 @@ from textgen.evaluation.translation_metrics import (
 )
 from textgen.loading import LoadedModel
 from textgen.short_options import DEFAULT_TRANSLATING
-from textgen.translation.crews import TranslatingCrew
 from textgen.translation.grouping import TranslationOptions
 from textgen.translation.lines import translate
+from textgen.translation.pools import TranslationPool
 from textgen.workers.cores import default_threads
 
 Progress = Callable[[int, int], None]
@@ -96,7 +96,7 @@ def translate_and_score(
     chain: Chain,
     options: TranslationOptions,
     *,
-    crew: TranslatingCrew | None = None,
+    pool: TranslationPool | None = None,
     tokenizer: str = "13a",
     progress: Progress | None = None,
 ) -> TranslationReport:
@@ -108,7 +108,7 @@ def translate_and_score(
         references: right translations, as many of each line.
         chain: how to decode.
         options: likewise.
-        crew: decodes in the place of this process.
+        pool: decodes in the place of this process.
         tokenizer: of BLEU.
         progress: told the lines done and the lines in all.
 
@@ -125,7 +125,7 @@ def translate_and_score(
     began = time.perf_counter()
     found: list[str] = []
     log_prob, tokens = 0.0, 0
-    with contextlib.closing(translate(loaded, lines, chain, options, crew=crew)) as translations:
+    with contextlib.closing(translate(loaded, lines, chain, options, pool=pool)) as translations:
         for translation in translations:
             found.append(translation.text)
             log_prob += translation.candidates[0].log_prob

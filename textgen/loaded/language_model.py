@@ -214,15 +214,15 @@ class LoadedLanguageModel(UsableModel):
             DataError: if the text is empty or cannot be read.
         """
         from textgen.evaluation.perplexity import perplexity
-        from textgen.loaded.crew import scoring_work, worker_crew
+        from textgen.loaded.pools import scoring_work, worker_crew
 
         use_threads_of_this_process()
         source = opened(text, column, encoding or (RAW if self.tokenizer.kind == "bytes" else UTF8))
         with (
-            worker_crew(functools.partial(scoring_work, self), processes) as crew,
+            worker_crew(functools.partial(scoring_work, self), processes) as pool,
             counting("tokens") if progress else contextlib.nullcontext() as show,
         ):
-            return perplexity(self, source, held_out=held_out, progress=show, crew=crew)
+            return perplexity(self, source, held_out=held_out, progress=show, pool=pool)
 
     evaluate = perplexity
 

@@ -19,13 +19,13 @@ from textgen.loaded.base import (
     streamed_text,
     use_threads_of_this_process,
 )
-from textgen.loaded.crew import chain_maker, translating_work, worker_crew
 from textgen.loaded.keywords import (
     FilterLike,
     StrategyLike,
     TranslateKeywords,
     check_keywords,
 )
+from textgen.loaded.pools import chain_maker, translating_work, worker_crew
 from textgen.log import logger
 from textgen.progress import counting
 from textgen.short_options import ShortOptions
@@ -140,9 +140,9 @@ class LoadedTranslator(UsableModel):
         with (
             worker_crew(
                 functools.partial(translating_work, self, make, options), processes
-            ) as crew,
+            ) as pool,
             contextlib.closing(
-                translate(self, given, chain, options, prefixes=forced, crew=crew)
+                translate(self, given, chain, options, prefixes=forced, pool=pool)
             ) as translations,
         ):
             found = list(shown(translations, "lines", lines) if progress else translations)
@@ -274,7 +274,7 @@ class LoadedTranslator(UsableModel):
         with (
             worker_crew(
                 functools.partial(translating_work, self, make, options), processes
-            ) as crew,
+            ) as pool,
             counting("lines") if progress else contextlib.nullcontext() as show,
         ):
             return translate_and_score(
@@ -283,7 +283,7 @@ class LoadedTranslator(UsableModel):
                 known,
                 make(),
                 options,
-                crew=crew,
+                pool=pool,
                 tokenizer=tokenizer,
                 progress=show,
             )

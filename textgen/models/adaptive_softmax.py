@@ -21,7 +21,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from textgen.models.products import LaidOutOutput, Precision
+from textgen.models.products import Precision, PrepackedOutput
 from textgen.protocols import Choice
 
 LOGITS_AT_ONCE = 1 << 24
@@ -45,7 +45,7 @@ class AdaptiveSoftmax(nn.Module):
     """
 
     ranks: Tensor
-    _packed: list[LaidOutOutput] | None = None
+    _packed: list[PrepackedOutput] | None = None
 
     def __init__(
         self, features: int, vocabulary_size: int, cutoffs: Sequence[int], shrink: int
@@ -64,13 +64,13 @@ class AdaptiveSoftmax(nn.Module):
             sizes = [math.log(stop - start) for start, stop in self.clusters]
             self.head.bias.copy_(torch.tensor([0.0] * self.common + sizes))
 
-    def lay_out(self, precision: Precision | None) -> None:
-        """Lay the weights out for single steps; None takes it back."""
+    def prepack(self, precision: Precision | None) -> None:
+        """Prepack the weights for single steps; None takes it back."""
         self._packed = None
         if precision is not None:
             pairs = [(None, self.head), *(_layers(tail) for tail in self.tails)]
             self._packed = [
-                LaidOutOutput(narrow, wide.weight, wide.bias, precision) for narrow, wide in pairs
+                PrepackedOutput(narrow, wide.weight, wide.bias, precision) for narrow, wide in pairs
             ]
 
     def order_by(self, counts: Tensor) -> None:

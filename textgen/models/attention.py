@@ -19,7 +19,7 @@ from torch.nn import functional as F
 from typing_extensions import override
 
 from textgen.errors import ConfigError
-from textgen.models.products import Precision, Product, lay_out
+from textgen.models.products import Precision, Product, prepack
 from textgen.native import Attended, kernels
 
 
@@ -53,9 +53,9 @@ class Score(nn.Module, ABC):
     factor: float = 1.0
     """Of a score that is a product."""
     additive: Tensor | None = None
-    """(D,) v_a of an additive score with weights laid out, else None."""
+    """(D,) v_a of an additive score with weights prepacked, else None."""
 
-    def lay_out(self, precision: Precision | None) -> None:
+    def prepack(self, precision: Precision | None) -> None:
         """Get ready to be asked for single steps; None takes it back."""
 
     def side(self, queries: Tensor) -> Tensor:
@@ -118,8 +118,8 @@ class GeneralScore(Score):
         self._keys: Product | None = None
 
     @override
-    def lay_out(self, precision: Precision | None) -> None:
-        self._keys = None if precision is None else lay_out(self.weight, None, precision)
+    def prepack(self, precision: Precision | None) -> None:
+        self._keys = None if precision is None else prepack(self.weight, None, precision)
 
     @override
     def keys(self, states: Tensor) -> Tensor:
@@ -149,11 +149,11 @@ class AdditiveScore(Score):
         self._keys: Product | None = None
 
     @override
-    def lay_out(self, precision: Precision | None) -> None:
+    def prepack(self, precision: Precision | None) -> None:
         self._query = self._keys = self.additive = None
         if precision is not None:
-            self._query = lay_out(self.weight_query, None, precision)
-            self._keys = lay_out(self.weight_memory, None, precision)
+            self._query = prepack(self.weight_query, None, precision)
+            self._keys = prepack(self.weight_memory, None, precision)
             self.additive = self.vector.detach().float().flatten()
 
     @override
@@ -204,13 +204,13 @@ class Attention(nn.Module):
         self._hidden: Product | None = None
         self._context: Product | None = None
 
-    def lay_out(self, precision: Precision | None) -> None:
-        """Lay the weights out for single steps; None takes it back."""
-        self.score.lay_out(precision)
+    def prepack(self, precision: Precision | None) -> None:
+        """Prepack the weights for single steps; None takes it back."""
+        self.score.prepack(precision)
         self._hidden = self._context = None
         if precision is not None:
-            self._hidden = lay_out(self.weight_hidden, None, precision)
-            self._context = lay_out(self.weight_context, None, precision)
+            self._hidden = prepack(self.weight_hidden, None, precision)
+            self._context = prepack(self.weight_context, None, precision)
 
     def memory(self, states: Tensor, lengths: Tensor) -> Memory:
         """What is kept of a source: states (B, S, M) and their lengths (B,) int64 ≥ 1."""
@@ -249,7 +249,7 @@ class Attention(nn.Module):
         return vectors, weights.reshape(rows, steps, -1)
 
     def step(self, query: Tensor, hidden: Tensor, memory: Memory) -> tuple[Tensor, Tensor]:
-        """Attend from single steps with weights laid out.
+        """Attend from single steps with weights prepacked.
 
         Args:
             query: (N, H).
@@ -278,8 +278,8 @@ class Attention(nn.Module):
         return vectors, weights.view(len(hidden), 1, -1)
 
 
-def _product(values: Tensor, weight: Tensor, laid_out: Product | None) -> Tensor:
+def _product(values: Tensor, weight: Tensor, prepacked: Product | None) -> Tensor:
     """(A, B, I) times Wᵀ, (A, B, O)."""
-    if laid_out is None:
+    if prepacked is None:
         return F.linear(values, weight)
-    return laid_out(values.flatten(0, 1)).view(*values.shape[:2], -1)
+    return prepacked(values.flatten(0, 1)).view(*values.shape[:2], -1)

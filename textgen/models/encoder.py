@@ -35,7 +35,7 @@ class Encoder(Protocol):
     A factory under ``textgen.encoders`` is called with the width I of the vectors, the
     ``EncoderConfig`` and its own options, and gives an ``nn.Module`` that does this. Padding must
     not matter. One whose S' may be less than S has an attribute ``shortens`` that is true. One with
-    a method ``lay_out(precision)`` is asked to prepare for decoding, and with None to take that
+    a method ``prepack(precision)`` is asked to prepare for decoding, and with None to take that
     back.
     """
 
@@ -100,8 +100,8 @@ class RecurrentEncoder(nn.Module):
         )
         self.dropout = SequenceDropout(config.dropout, variational=config.variational)
 
-    def lay_out(self, precision: Precision | None) -> None:
-        """Lay the weights out for single steps with independent rows; None takes it back."""
+    def prepack(self, precision: Precision | None) -> None:
+        """Prepack the weights for single steps with independent rows; None takes it back."""
         self._sequences = (
             None
             if precision is None

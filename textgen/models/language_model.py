@@ -12,7 +12,7 @@ from textgen.errors import ConfigError
 from textgen.models.adaptive_softmax import AdaptiveSoftmax
 from textgen.models.config import LanguageModelConfig
 from textgen.models.dropout import SequenceDropout, TokenEmbedding
-from textgen.models.products import Precision, lay_out_output
+from textgen.models.products import Precision, prepack_output
 from textgen.models.recurrent import RecurrentStack
 from textgen.models.state import RecurrentState
 from textgen.models.stepping import Decoder, StackStep, read_by_steps
@@ -68,18 +68,18 @@ class LanguageModel(Decoder):
             self.projection.weight = self.embedding.weight
 
     @override
-    def _lay_out(self, precision: Precision) -> None:
+    def _prepack(self, precision: Precision) -> None:
         self._step = StackStep(self.stack, self.embedding.weight, precision)
         if self.factored is None:
-            self._scores = lay_out_output(self.narrow, self.projection, precision)
+            self._scores = prepack_output(self.narrow, self.projection, precision)
         else:
-            self.factored.lay_out(precision)
+            self.factored.prepack(precision)
 
     @override
-    def _take_back(self) -> None:
-        super()._take_back()
+    def _discard_prepacked(self) -> None:
+        super()._discard_prepacked()
         if self.factored is not None:
-            self.factored.lay_out(None)
+            self.factored.prepack(None)
 
     def begin(self, batch: Batch) -> RecurrentState:
         """Zeros for ``batch.size`` rows."""
@@ -104,7 +104,7 @@ class LanguageModel(Decoder):
     def _stepped(
         self, step: StackStep, tokens: Tensor, state: RecurrentState
     ) -> tuple[Tensor, RecurrentState]:
-        """One token for each row, (N,), with weights laid out: features (N, 1, H)."""
+        """One token for each row, (N,), with weights prepacked: features (N, 1, H)."""
         last, state = step(tokens, state)
         return last.unsqueeze(1), state
 

@@ -1,4 +1,4 @@
-"""Products x Wᵀ + b with weights that were laid out once, for models that only decode.
+"""Products x Wᵀ + b with weights that were prepacked once, for models that only decode.
 
 A search multiplies a few rows by the same weights thousands of times. ``functional.linear`` brings
 16-bit weights into the order that the processor wants at every call; here that is done once
@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from typing_extensions import override
 
-from textgen.native import Laid, kernels
+from textgen.native import Prepacked, kernels
 
 Precision = Literal["float32", "bfloat16", "int8"]
 """Of weights: int8 keeps one scale for each row of W, activations are then bfloat16."""
@@ -31,7 +31,7 @@ NUMBERS: dict[str, torch.dtype] = {
     "bfloat16": torch.bfloat16,
     "int8": torch.bfloat16,
 }
-"""Type of what is not a laid-out weight: token vectors, states, activations."""
+"""Type of what is not a prepacked weight: token vectors, states, activations."""
 
 FEW_ROWS = 8
 """Up to so many rows the traffic of the weights counts, above it the arithmetic."""
@@ -143,7 +143,7 @@ class Native(Product):
         packed: the weights.
     """
 
-    def __init__(self, packed: Laid) -> None:
+    def __init__(self, packed: Prepacked) -> None:
         self._packed = packed
 
     @override
@@ -214,7 +214,7 @@ def _values(levels: Tensor, scale: Tensor) -> Tensor:
     return (levels.float() * scale.float().unsqueeze(1)).bfloat16()
 
 
-def lay_out(weight: Tensor, bias: Tensor | None, precision: Precision) -> Product:
+def prepack(weight: Tensor, bias: Tensor | None, precision: Precision) -> Product:
     """A product with weights in the order and type in which they are multiplied fastest.
 
     Args:
@@ -229,26 +229,26 @@ def lay_out(weight: Tensor, bias: Tensor | None, precision: Precision) -> Produc
 
 def pack(
     weight: Tensor, bias: Tensor | None, precision: Precision, *, gates: bool = False
-) -> Laid | None:
-    """Weights as ``lay_out`` takes them, for products in C; None where these are not.
+) -> Prepacked | None:
+    """Weights as ``prepack`` takes them, for products in C; None where these are not.
 
     Args:
         weight: (O, I) of a float type.
         bias: (O,), or None for 0.
         precision: of the weights.
-        gates: they are an LSTM's; see ``textgen.native.Laid``.
+        gates: they are an LSTM's; see ``textgen.native.Prepacked``.
     """
     compiled = kernels()
     if compiled is None or not weight.is_cpu:
         return None
     if precision == "int8":
         levels, scale = eight_bits(weight)
-        return Laid(compiled, levels, bias, scale, gates=gates)
-    return Laid(compiled, weight.detach().to(NUMBERS[precision]), bias, gates=gates)
+        return Prepacked(compiled, levels, bias, scale, gates=gates)
+    return Prepacked(compiled, weight.detach().to(NUMBERS[precision]), bias, gates=gates)
 
 
 def rows_are_independent(device: torch.device, precision: Precision) -> bool:
-    """Whether a row of ``lay_out``'s products is the same to the last bit beside any other rows.
+    """Whether a row of ``prepack``'s products is the same to the last bit beside any other rows.
 
     True of weights of 16 or 8 bits that are multiplied in C. torch's products round sums of
     another order where the number of rows is another one: by 1e-7 in float32, which changes a
@@ -266,7 +266,7 @@ def _in_torch(weight: Tensor, bias: Tensor | None, precision: Precision) -> Prod
     return _sixteen_bits(weight, bias) if precision == "bfloat16" else Plain(weight, bias)
 
 
-class LaidOutOutput:
+class PrepackedOutput:
     """An output layer: features (…, F) to logits (…, V), through a narrower layer or not.
 
     Args:
@@ -287,9 +287,9 @@ class LaidOutOutput:
         self._small = precision != "float32" and weight.is_cpu and weight.numel() <= FEW_WEIGHTS
         self.products = [self._last(weight, bias)]
         if narrow is not None:
-            self.products.insert(0, lay_out(narrow.weight, narrow.bias, precision))
+            self.products.insert(0, prepack(narrow.weight, narrow.bias, precision))
 
-    def with_last(self, weight: Tensor, bias: Tensor) -> LaidOutOutput:
+    def with_last(self, weight: Tensor, bias: Tensor) -> PrepackedOutput:
         """The same with some rows of the last layer: (V', F) and (V',), multiplied as all were."""
         output = copy.copy(self)
         output.products = [*self.products[:-1], self._last(weight, bias)]
@@ -298,7 +298,7 @@ class LaidOutOutput:
     def _last(self, weight: Tensor, bias: Tensor | None) -> Product:
         """What gives the logits, which become float32 anyway."""
         if not self._small:
-            return lay_out(weight, bias, self.precision)
+            return prepack(weight, bias, self.precision)
         numbers = NUMBERS[self.precision]
         weight = weight.detach().to(numbers)
         bias = None if bias is None else bias.detach().to(numbers)
@@ -313,10 +313,12 @@ class LaidOutOutput:
         return values.view(*features.shape[:-1], -1)
 
 
-def lay_out_output(narrow: nn.Module, projection: nn.Linear, precision: Precision) -> LaidOutOutput:
+def prepack_output(
+    narrow: nn.Module, projection: nn.Linear, precision: Precision
+) -> PrepackedOutput:
     """The output layer of a model: ``projection`` after ``narrow``, a linear layer or nothing."""
     before = narrow if isinstance(narrow, nn.Linear) else None
-    return LaidOutOutput(before, projection.weight, projection.bias, precision)
+    return PrepackedOutput(before, projection.weight, projection.bias, precision)
 
 
 def _sixteen_bits(weight: Tensor, bias: Tensor | None) -> Product:

@@ -69,7 +69,7 @@ class RecurrentStack(nn.Module):
     ) -> tuple[Tensor, Layer]:
         """One layer over all steps."""
         recurrent: Tensor = cell.weight_recurrent
-        # single steps with weights laid out keep C in float32, beside weights of 16 bits
+        # single steps with weights prepacked keep C in float32, beside weights of 16 bits
         layer = tuple(part.to(recurrent.dtype) for part in layer)
         if self.training and self.config.drop_connect > 0:
             recurrent = dropout(recurrent, self.config.drop_connect)

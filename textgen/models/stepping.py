@@ -1,4 +1,4 @@
-"""Single steps of recurrent stacks with weights laid out once: what decoding does all the time.
+"""Single steps of recurrent stacks with weights prepacked once: what decoding does all the time.
 
 For each layer the products of a step are as few as they can be. The first layer's share of the
 input, W_x x + b, has one value for each token of the vocabulary: it is a table that is looked up.
@@ -21,16 +21,16 @@ from typing_extensions import override
 from textgen.models.cells import Cell, Gru, GruFused, Lstm, Lstm1997, LstmPeephole, Rnn
 from textgen.models.products import (
     NUMBERS,
-    LaidOutOutput,
     Precision,
+    PrepackedOutput,
     Product,
-    lay_out,
     pack,
+    prepack,
     rows_are_independent,
 )
 from textgen.models.recurrent import RecurrentStack
 from textgen.models.state import Layer, RecurrentState
-from textgen.native import FEW
+from textgen.native import MAX_KERNEL_ROWS
 from textgen.rows import where_rows
 
 TABLE = 1 << 25
@@ -42,7 +42,7 @@ class Step(ABC):
 
     Args:
         cell: whose weights are used.
-        precision: of the laid-out weights.
+        precision: of the prepacked weights.
         projected: inputs are W_x x + b, (N, G·H), with blocks in the order of ``blocks``; else
             they are x, (N, I).
     """
@@ -67,7 +67,7 @@ class Step(ABC):
     @cached_property
     def product(self) -> Product:
         """Laid out when it is first needed."""
-        return lay_out(*self.weights(), self.precision)
+        return prepack(*self.weights(), self.precision)
 
     def gates(self, inputs: Tensor, hidden: Tensor) -> Tensor:
         """W_x x + W_h h + b, (N, G·H) float32: a new tensor that may be changed."""
@@ -93,7 +93,7 @@ class _Lstm(Step):
     def __init__(self, cell: Cell, precision: Precision, *, projected: bool) -> None:
         super().__init__(cell, precision, projected=projected)
         self.packed = pack(*self.weights(), precision, gates=True)
-        self.most = FEW if precision == "float32" else sys.maxsize
+        self.most = MAX_KERNEL_ROWS if precision == "float32" else sys.maxsize
 
     @override
     def __call__(self, inputs: Tensor, layer: Layer) -> Layer:
@@ -145,7 +145,7 @@ class _GruFused(Step):
 
     def __init__(self, cell: GruFused, precision: Precision, *, projected: bool) -> None:
         super().__init__(cell, precision, projected=projected)
-        self.inward = None if projected else lay_out(cell.weight_input, cell.bias, precision)
+        self.inward = None if projected else prepack(cell.weight_input, cell.bias, precision)
         self.bias = F.pad(cell.bias_recurrent.detach(), (2 * self.size, 0))
 
     @override
@@ -169,9 +169,9 @@ class _Gru(Step):
 
     def __init__(self, cell: Cell, precision: Precision, *, projected: bool) -> None:
         super().__init__(cell, precision, projected=projected)
-        self.inward = None if projected else lay_out(cell.weight_input, cell.bias, precision)
+        self.inward = None if projected else prepack(cell.weight_input, cell.bias, precision)
         _, last = self._recurrent()
-        self.candidate = lay_out(last, None, precision)
+        self.candidate = prepack(last, None, precision)
 
     def _recurrent(self) -> tuple[Tensor, Tensor]:
         """Weights of both gates (2·H, H) and of the candidate (H, H)."""
@@ -198,7 +198,7 @@ class _AsTrained(Step):
 
     def __init__(self, cell: Cell, precision: Precision, *, projected: bool) -> None:
         super().__init__(cell, precision, projected=projected)
-        self.inward = None if projected else lay_out(cell.weight_input, cell.bias, precision)
+        self.inward = None if projected else prepack(cell.weight_input, cell.bias, precision)
 
     @override
     def __call__(self, inputs: Tensor, layer: Layer) -> Layer:
@@ -222,7 +222,7 @@ class _LstmPeephole(Step):
             self.seen = peephole.float().unbind(0)
         else:
             parts = peephole.tensor_split([2 * self.size])
-            self.products = tuple(lay_out(part, None, precision) for part in parts)
+            self.products = tuple(prepack(part, None, precision) for part in parts)
 
     @override
     def __call__(self, inputs: Tensor, layer: Layer) -> Layer:
@@ -251,7 +251,7 @@ _STEPS: dict[type[Cell], type[Step]] = {
 
 
 def make_step(cell: Cell, precision: Precision, *, projected: bool) -> Step:
-    """A cell's step with weights laid out."""
+    """A cell's step with weights prepacked."""
     if isinstance(cell, GruFused):
         return _GruFused(cell, precision, projected=projected)
     if isinstance(cell, LstmPeephole):
@@ -267,18 +267,18 @@ def order_of(cell: Cell, blocks: tuple[str, ...]) -> Tensor:
 
 
 class SteppedSequence:
-    """All steps of one layer with weights laid out, from the zero state.
+    """All steps of one layer with weights prepacked, from the zero state.
 
     Args:
         cell: whose weights are used.
-        precision: of the laid-out weights.
+        precision: of the prepacked weights.
     """
 
     def __init__(self, cell: Cell, precision: Precision) -> None:
         self.step, self.cell = make_step(cell, precision, projected=True), cell
         order = order_of(cell, getattr(self.step, "blocks", cell.blocks))
         weight, bias = cell.weight_input.detach()[order], cell.bias.detach()[order]
-        self.product = lay_out(weight, bias, precision)
+        self.product = prepack(weight, bias, precision)
 
     def __call__(self, inputs: Tensor) -> Tensor:
         """(B, S, I) to outputs (B, S, H) float32."""
@@ -340,16 +340,16 @@ def read_by_steps(
 
 
 class Decoder(nn.Module, ABC):
-    """A model whose weights can be laid out for single steps."""
+    """A model whose weights can be prepacked for single steps."""
 
     _step: StackStep | None = None
-    _scores: LaidOutOutput | None = None
-    _laid_out: tuple[Precision, list[tuple[int, int]]] | None = None
+    _scores: PrepackedOutput | None = None
+    _prepacked: tuple[Precision, list[tuple[int, int]]] | None = None
 
     def for_decoding(self, precision: Precision = "float32") -> Self:
-        """Lay the weights out for single steps, in place; ``train()`` takes it back.
+        """Prepack the weights for single steps, in place; ``train()`` takes it back.
 
-        Weights that change afterwards are laid out anew at the next ``begin``.
+        Weights that change afterwards are prepacked anew at the next ``begin``.
 
         Args:
             precision: of weights and states; see ``textgen.models.products``.
@@ -358,14 +358,14 @@ class Decoder(nn.Module, ABC):
             The model, in evaluation mode.
         """
         self.eval().to(NUMBERS[precision])
-        self._lay_out(precision)
-        self._laid_out = precision, self._versions()
+        self._prepack(precision)
+        self._prepacked = precision, self._versions()
         return self
 
     def _renew(self) -> None:
-        """Lay the weights out again if they are no longer what was laid out."""
-        if self._step is not None and self._laid_out is not None:
-            precision, versions = self._laid_out
+        """Prepack the weights again if they are no longer what was prepacked."""
+        if self._step is not None and self._prepacked is not None:
+            precision, versions = self._prepacked
             if self._versions() != versions:
                 self.for_decoding(precision)
 
@@ -381,17 +381,17 @@ class Decoder(nn.Module, ABC):
 
     @override
     def train(self, mode: bool = True) -> Self:
-        """As in torch; weights that will change are no longer laid out."""
+        """As in torch; weights that will change are no longer prepacked."""
         if mode:
-            self._take_back()
+            self._discard_prepacked()
         return super().train(mode)
 
     @abstractmethod
-    def _lay_out(self, precision: Precision) -> None:
+    def _prepack(self, precision: Precision) -> None:
         """Make ``_step`` and ``_scores`` and what else single steps use."""
 
-    def _take_back(self) -> None:
-        """Forget what ``_lay_out`` made."""
+    def _discard_prepacked(self) -> None:
+        """Forget what ``_prepack`` made."""
         self._step = self._scores = None
 
 
@@ -401,7 +401,7 @@ class StackStep:
     Args:
         stack: in evaluation mode.
         vectors: (V, E), the token vectors.
-        precision: of the laid-out weights.
+        precision: of the prepacked weights.
 
     Attributes:
         independent: whether a row's step is the same to the last bit beside any other rows.

@@ -18,7 +18,7 @@ from textgen.models.attention import Attention, Memory
 from textgen.models.config import TranslatorConfig
 from textgen.models.dropout import SequenceDropout, TokenEmbedding
 from textgen.models.encoder import at_end, make_encoder
-from textgen.models.products import Precision, Product, lay_out, lay_out_output
+from textgen.models.products import Precision, Product, prepack, prepack_output
 from textgen.models.recurrent import RecurrentStack
 from textgen.models.shortlist import Shortlist, Shortlisted
 from textgen.models.state import RecurrentState
@@ -142,27 +142,27 @@ class Translator(Decoder):
     _bridge: Product | None = None
 
     @override
-    def _lay_out(self, precision: Precision) -> None:
+    def _prepack(self, precision: Precision) -> None:
         self._step = StackStep(self.stack, self.target_embedding.weight, precision)
-        self._scores = lay_out_output(self.narrow, self.projection, precision)
+        self._scores = prepack_output(self.narrow, self.projection, precision)
         if self._step.independent:
-            self._lay_out_encoder(precision)
-            self._bridge = lay_out(self.bridge.weight, self.bridge.bias, precision)
+            self._prepack_encoder(precision)
+            self._bridge = prepack(self.bridge.weight, self.bridge.bias, precision)
         if self.attention is not None:
-            self.attention.lay_out(precision)
+            self.attention.prepack(precision)
 
     @override
-    def _take_back(self) -> None:
-        super()._take_back()
+    def _discard_prepacked(self) -> None:
+        super()._discard_prepacked()
         self._bridge = None
-        self._lay_out_encoder(None)
+        self._prepack_encoder(None)
         if self.attention is not None:
-            self.attention.lay_out(None)
+            self.attention.prepack(None)
 
-    def _lay_out_encoder(self, precision: Precision | None) -> None:
-        lay_out_encoder = getattr(self.encoder, "lay_out", None)
-        if lay_out_encoder is not None:
-            lay_out_encoder(precision)
+    def _prepack_encoder(self, precision: Precision | None) -> None:
+        prepack_encoder = getattr(self.encoder, "prepack", None)
+        if prepack_encoder is not None:
+            prepack_encoder(precision)
 
     def _make_output(self, hidden: int, width: int) -> None:
         """The output layer; a tied one needs features as wide as the token vectors."""
@@ -246,7 +246,7 @@ class Translator(Decoder):
     def _stepped(
         self, step: StackStep, tokens: Tensor, state: TranslatorState
     ) -> tuple[Tensor, TranslatorState]:
-        """One token for each row, (N,), with weights laid out: features (N, 1, H)."""
+        """One token for each row, (N,), with weights prepacked: features (N, 1, H)."""
         hidden, decoder = step(tokens, state.decoder, state.vector)
         if self.attention is None or state.memory is None:
             vectors, weights = hidden, None

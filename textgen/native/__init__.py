@@ -13,7 +13,6 @@ Its threads are torch's own: both use one OpenMP library where torch ships it un
 name, and as many threads as ``torch.get_num_threads()`` says where there is work for them.
 """
 
-from textgen.native.laid import FEW, Laid
 from textgen.native.library import (
     KINDS,
     VARIABLE,
@@ -24,14 +23,15 @@ from textgen.native.library import (
     load,
     without,
 )
+from textgen.native.prepacked import MAX_KERNEL_ROWS, Prepacked
 
 __all__ = [
-    "FEW",
     "KINDS",
+    "MAX_KERNEL_ROWS",
     "VARIABLE",
     "Attended",
     "Kernels",
-    "Laid",
+    "Prepacked",
     "Recorded",
     "kernels",
     "load",

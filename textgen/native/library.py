@@ -35,7 +35,7 @@ _RANKING = Struct("13q")
 _LOTTERY = Struct("5q")
 _ENTRY = Struct("19q")
 _SIZES = (64, *(each.size for each in (_STEP, _ATTENTION, _RANKING, _LOTTERY, _ENTRY)))
-"""Bytes of the layout of ``laid.py`` and of these."""
+"""Bytes of the layout of ``prepacked.py`` and of these."""
 
 
 class Attended(NamedTuple):
@@ -324,7 +324,7 @@ def kernels() -> Kernels | None:
 def without() -> Iterator[None]:
     """As if nothing had been compiled, for a while: to compare, and to test.
 
-    Weights that are laid out meanwhile stay so; those that were laid out before keep their way.
+    Weights that are prepacked meanwhile stay so; those that were prepacked before keep their way.
     """
     token = _LEFT_OUT.set(True)
     try:

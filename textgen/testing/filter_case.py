@@ -12,9 +12,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from textgen.protocols import Filter, Random, Session
+from textgen.testing.harness import MANNERS, Call, Script, play
 from textgen.testing.laws import shown
 from textgen.testing.lines import ROWS, Kind, Line, Task
-from textgen.testing.playing import MANNERS, Call, Script, play
 
 WIDTH = 3
 _SOLO = Task("language-model", lines=(Line("bca", "", 1), Line("bca", "", 5)))

@@ -9,14 +9,14 @@ from torch import Tensor
 
 from textgen.protocols import Filter, Load
 from textgen.testing.filter_case import WIDTH, FilterCase, Rows, alike, difference
-from textgen.testing.laws import Law, made_ready, obey, shown
-from textgen.testing.lines import KINDS, LINES, ROWS, Kind
-from textgen.testing.playing import (
+from textgen.testing.harness import (
     Call,
     Chorus,
     Replay,
     Script,
 )
+from textgen.testing.laws import Law, made_ready, obey, shown
+from textgen.testing.lines import KINDS, LINES, ROWS, Kind
 from textgen.testing.toy import FixedRandom
 from textgen.testing.vocabulary import toy_load
 

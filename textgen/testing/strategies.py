@@ -6,12 +6,12 @@ from collections.abc import Collection, Mapping, Sequence
 
 from textgen.errors import PluginError, UsageError
 from textgen.protocols import Load, Strategy
-from textgen.testing.conduct import CONDUCT_LAWS
+from textgen.testing.behaviour_checks import CONDUCT_LAWS
 from textgen.testing.forcing import FORCING_LAWS
-from textgen.testing.form import FORM_LAWS
 from textgen.testing.laws import Law, made_ready, obey
 from textgen.testing.lines import KINDS, Kind, Task
 from textgen.testing.outcomes import StrategyCase
+from textgen.testing.output_checks import FORM_LAWS
 from textgen.testing.vocabulary import toy_load
 
 

@@ -165,7 +165,7 @@ def make_average(model: nn.Module, decay: float, recent: int) -> Average | None:
 
 
 def _copy(to: list[Tensor], values: list[Tensor]) -> None:
-    # in place, so that whatever was laid out from the old values is seen to be stale
+    # in place, so that whatever was prepacked from the old values is seen to be stale
     with torch.no_grad():
         for target, value in zip(to, values, strict=True):
             target.copy_(value)

@@ -35,10 +35,10 @@ BatchT = TypeVar("BatchT", bound=TensorBatch)
 VARIABLES = ("WORLD_SIZE", "RANK", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")
 """What torchrun tells the processes it starts."""
 
-RENDEZVOUS = timedelta(minutes=5)
+RENDEZVOUS_TIMEOUT = timedelta(minutes=5)
 """How long a process waits for the others to be there."""
 
-PATIENCE = timedelta(hours=12)
+COLLECTIVE_TIMEOUT = timedelta(hours=12)
 """How long ranks wait for one that reads the text or validates; a process that ends is noticed
 at once."""
 
@@ -54,7 +54,7 @@ class DistributedGroup(ProcessGroup):
         place: of this process.
     """
 
-    def __init__(self, place: Place) -> None:
+    def __init__(self, place: RankInfo) -> None:
         self.rank, self.size, self.local_rank = place.rank, place.size, place.local_rank
 
     def rows(self, batch: BatchT) -> BatchT | None:
@@ -154,7 +154,7 @@ class DistributedGroup(ProcessGroup):
 
 
 @dataclass(frozen=True)
-class Place:
+class RankInfo:
     """Where a process stands among those that torchrun started.
 
     Attributes:
@@ -168,7 +168,7 @@ class Place:
     local_rank: int
 
     @classmethod
-    def read(cls, environment: Mapping[str, str]) -> Place | None:
+    def read(cls, environment: Mapping[str, str]) -> RankInfo | None:
         """The place that the environment tells; None for a process alone.
 
         Raises:
@@ -203,7 +203,7 @@ def joined() -> Iterator[ProcessGroup]:
         TrainingError: if the processes do not find each other.
         PeerLost: if another one ends before this one.
     """
-    place = Place.read(os.environ)
+    place = RankInfo.read(os.environ)
     if place is None:
         yield ProcessGroup()
         return
@@ -221,17 +221,17 @@ def joined() -> Iterator[ProcessGroup]:
         dist.destroy_process_group()
 
 
-def _meet(place: Place) -> None:
+def _meet(place: RankInfo) -> None:
     """Wait for all processes and connect them."""
     backend = "gloo"
     if torch.cuda.is_available() and place.local_rank < torch.cuda.device_count():
         torch.cuda.set_device(place.local_rank)
         backend = "cpu:gloo,cuda:nccl"
     try:
-        met: Any = rendezvous("env://", timeout=RENDEZVOUS)
+        met: Any = rendezvous("env://", timeout=RENDEZVOUS_TIMEOUT)
         store, _, _ = next(met)
         dist.init_process_group(
-            backend, store=store, rank=place.rank, world_size=place.size, timeout=PATIENCE
+            backend, store=store, rank=place.rank, world_size=place.size, timeout=COLLECTIVE_TIMEOUT
         )
     except (RuntimeError, ValueError, OSError) as error:
         address = f"{os.environ['MASTER_ADDR']}:{os.environ['MASTER_PORT']}"

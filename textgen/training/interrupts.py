@@ -22,7 +22,7 @@ def raise_terminated(number: int, frame: FrameType | None) -> None:
     raise Terminated
 
 
-_USUAL: dict[signal.Signals, tuple[Any, ...]] = {
+_DEFAULT_HANDLERS: dict[signal.Signals, tuple[Any, ...]] = {
     signal.SIGINT: (signal.default_int_handler,),
     signal.SIGTERM: (signal.SIG_DFL, raise_terminated),
 }
@@ -65,9 +65,11 @@ class Interrupts:
     def __enter__(self) -> Self:
         """Handle signals from here on."""
         if threading.current_thread() is threading.main_thread():
-            before = {each: signal.getsignal(each) for each in _USUAL}
+            before = {each: signal.getsignal(each) for each in _DEFAULT_HANDLERS}
             self._handled = {
-                each: handler for each, handler in before.items() if handler in _USUAL[each]
+                each: handler
+                for each, handler in before.items()
+                if handler in _DEFAULT_HANDLERS[each]
             }
         for each in self._handled:
             signal.signal(each, self._note)

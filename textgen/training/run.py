@@ -22,9 +22,15 @@ from textgen.task import (
     load_vocabularies,
     save_vocabularies,
 )
+from textgen.training.checkpointing import (
+    broadcast_files,
+    broadcast_state,
+    check_folder,
+    judged_anew,
+    saving,
+)
 from textgen.training.events import Event, Note
 from textgen.training.fit import fit
-from textgen.training.folder import check_folder, judged_anew, saving, share, shared_state
 from textgen.training.group import ProcessGroup
 from textgen.training.initial import (
     Initial,
@@ -109,7 +115,7 @@ def _train(task: Task, recipe: Any, train: Any, valid: Any, place: _Place) -> It
     if held_out:
         train, valid = task.hold_out(recipe, train)
     files = task.vocabularies(recipe)
-    vocabularies = share(
+    vocabularies = broadcast_files(
         group,
         lambda: (
             load_vocabularies(files, out)
@@ -132,7 +138,7 @@ def _train(task: Task, recipe: Any, train: Any, valid: Any, place: _Place) -> It
     described = {**facts, "vocabularies": files, **({"init_from": begun} if begun else {})}
     origin = _origin(data, train, valid, held_out=held_out)
     state, note = judged_anew(
-        shared_state(out, facts, group, resume=resume),
+        broadcast_state(out, facts, group, resume=resume),
         out,
         model,
         data.validate,

@@ -11,7 +11,6 @@ from textgen.decoding.binding import Binder
 from textgen.decoding.chain import Chain
 from textgen.errors import UsageError
 from textgen.loading import LoadedModel
-from textgen.translation.crews import TranslatingCrew, batch_work, threads
 from textgen.translation.grouping import (
     Encoder,
     Line,
@@ -21,6 +20,7 @@ from textgen.translation.grouping import (
     parts,
 )
 from textgen.translation.length import MaxLength
+from textgen.translation.pools import TranslationPool, batch_work, threads
 from textgen.translation.result import Translation
 from textgen.translation.shortlist import make_binder
 from textgen.workers import in_order, ordered
@@ -38,7 +38,7 @@ def translate(
     options: TranslationOptions | None = None,
     *,
     prefixes: Iterable[str] | None = None,
-    crew: TranslatingCrew | None = None,
+    pool: TranslationPool | None = None,
 ) -> Translations:
     """Translate lines; one translation comes for each, in their order.
 
@@ -53,7 +53,7 @@ def translate(
         chain: how to decode.
         options: see ``TranslationOptions``.
         prefixes: a forced beginning for each line, "" for none.
-        crew: see ``translate_windows``.
+        pool: see ``translate_windows``.
 
     Raises:
         UsageError: if the model is no translator, or prefixes run out before the lines.
@@ -61,7 +61,7 @@ def translate(
     options = options or TranslationOptions()
     forced = None if prefixes is None else listed(prefixes, "prefixes")
     windows = _windows(_with_prefixes(listed(lines, "lines"), forced), options.window)
-    return translate_windows(loaded, windows, chain, options, crew=crew)
+    return translate_windows(loaded, windows, chain, options, pool=pool)
 
 
 def translate_windows(
@@ -71,7 +71,7 @@ def translate_windows(
     options: TranslationOptions | None = None,
     *,
     binder: Binder | None = None,
-    crew: TranslatingCrew | None = None,
+    pool: TranslationPool | None = None,
 ) -> Translations:
     """As ``translate``, for lines that come in groups.
 
@@ -83,7 +83,7 @@ def translate_windows(
         chain: how to decode lines that have no chain of their own.
         options: see ``TranslationOptions``; ``window`` does not matter.
         binder: that makes chains ready for this model; None for a new one.
-        crew: decodes in the place of this process; see ``batch_work``. Then no line has a chain of
+        pool: decodes in the place of this process; see ``batch_work``. Then no line has a chain of
             its own, and ``options.workers`` does not matter.
 
     Raises:
@@ -96,11 +96,11 @@ def translate_windows(
     length = options.max_length or default_length(loaded)
     encoder = Encoder(loaded, options, length, binder, chain)
     own = binder(chain)
-    if crew is None and options.workers > 1 and loaded.device.type == "cpu" and own.threads:
-        crew = threads(loaded, own, options)
-    if crew is None:
+    if pool is None and options.workers > 1 and loaded.device.type == "cpu" and own.threads:
+        pool = threads(loaded, own, options)
+    if pool is None:
         return _translate(windows, encoder, options, partial(map, batch_work(loaded, own, options)))
-    return _translate(windows, encoder, options, partial(ordered, crew), len(crew.works))
+    return _translate(windows, encoder, options, partial(ordered, pool), len(pool.works))
 
 
 def default_length(loaded: LoadedModel) -> MaxLength:

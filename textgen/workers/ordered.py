@@ -26,7 +26,7 @@ def _nothing() -> None:
 
 
 @dataclass(frozen=True)
-class Crew(Generic[T, R]):
+class WorkerPool(Generic[T, R]):
     """Who does the work.
 
     Attributes:
@@ -43,7 +43,7 @@ class Crew(Generic[T, R]):
     finish: Callable[[], None] = _nothing
 
 
-def ordered(crew: Crew[T, R], items: Iterable[T]) -> Generator[R, None, None]:
+def ordered(pool: WorkerPool[T, R], items: Iterable[T]) -> Generator[R, None, None]:
     """The result of each item, in the order of the items, at most a few items ahead.
 
     Errors, of the items themselves too, are raised as they are, after the results of all earlier
@@ -51,10 +51,10 @@ def ordered(crew: Crew[T, R], items: Iterable[T]) -> Generator[R, None, None]:
     reads the items is left alone if it waits for one.
 
     Args:
-        crew: the workers.
+        pool: the workers.
         items: read in a thread of their own; may be endless.
     """
-    job = _Job(crew, items)
+    job = _Job(pool, items)
     try:
         yield from job.results()
     finally:
@@ -91,9 +91,9 @@ class _Failure:
 class _Job(Generic[T, R]):
     """Items and results on their way, and the threads."""
 
-    def __init__(self, crew: Crew[T, R], items: Iterable[T]) -> None:
-        self._crew, self._items = crew, iter(items)
-        self._most = AHEAD * len(crew.works)
+    def __init__(self, pool: WorkerPool[T, R], items: Iterable[T]) -> None:
+        self._crew, self._items = pool, iter(items)
+        self._most = AHEAD * len(pool.works)
         self._changed = threading.Condition()
         self._waiting: deque[tuple[int, T]] = deque()
         self._found: dict[int, R | _Failure] = {}
@@ -102,7 +102,7 @@ class _Job(Generic[T, R]):
         self._reader = threading.Thread(target=self._read_items, name="reader", daemon=True)
         self._workers = [
             threading.Thread(target=self._work, args=[work], name="worker", daemon=True)
-            for work in crew.works
+            for work in pool.works
         ]
 
     def results(self) -> Iterator[R]:

@@ -15,7 +15,7 @@ from multiprocessing.context import SpawnProcess
 from typing import Any, Generic, TypeVar, cast
 
 from textgen.errors import TextgenError, UsageError
-from textgen.workers.ordered import Crew
+from textgen.workers.ordered import WorkerPool
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -25,7 +25,7 @@ FAREWELL = 5.0
 
 
 @contextlib.contextmanager
-def processes(setup: Callable[[], Callable[[T], R]], count: int) -> Iterator[Crew[T, R]]:
+def processes(setup: Callable[[], Callable[[T], R]], count: int) -> Iterator[WorkerPool[T, R]]:
     """Worker processes for ``ordered``; they end with the block.
 
     Each is a fresh interpreter ("spawn"). Ctrl-C is for the parent alone, which ends them; they
@@ -44,7 +44,7 @@ def processes(setup: Callable[[], Callable[[T], R]], count: int) -> Iterator[Cre
         with _interrupts_blocked():
             for _ in range(count):
                 workers.append(_Worker(setup))  # noqa: PERF401 - those before a failure must end
-        yield Crew(workers, cancel=lambda: _end(workers))
+        yield WorkerPool(workers, cancel=lambda: _end(workers))
         for worker in workers:
             worker.connection.close()
         for worker in workers:

@@ -17,8 +17,8 @@ from textgen.loaded.base import UsableModel, make_chain
 from textgen.loaded.keywords import FilterLike, StrategyLike
 from textgen.short_options import DEFAULT_TRANSLATING
 from textgen.translation import TranslationOptions
-from textgen.translation.crews import BatchWork, batch_work
-from textgen.workers import Crew, processes
+from textgen.translation.pools import BatchWork, batch_work
+from textgen.workers import WorkerPool, processes
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -38,7 +38,7 @@ def chain_maker(
 @contextlib.contextmanager
 def worker_crew(
     setup: Callable[[], Callable[[T], R]], count: int | None
-) -> Iterator[Crew[T, R] | None]:
+) -> Iterator[WorkerPool[T, R] | None]:
     """Worker processes; None without any.
 
     Args:
@@ -60,8 +60,8 @@ def worker_crew(
             f"A plugin cannot be sent to other processes ({error}): name it by its SPEC, or let it "
             "be a function or class of a module."
         ) from None
-    with processes(setup, count) as crew:
-        yield crew
+    with processes(setup, count) as pool:
+        yield pool
 
 
 def translating_work(

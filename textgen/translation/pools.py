@@ -16,10 +16,10 @@ from textgen.translation.batch import translate_batch
 from textgen.translation.grouping import Line, TranslationOptions
 from textgen.translation.result import Translation
 from textgen.translation.shortlist import make_shortlists
-from textgen.workers import Crew
+from textgen.workers import WorkerPool
 
 BatchWork: TypeAlias = "Callable[[list[Line]], list[Translation]]"
-TranslatingCrew: TypeAlias = "Crew[list[Line], list[Translation]]"
+TranslationPool: TypeAlias = "WorkerPool[list[Line], list[Translation]]"
 
 
 def batch_work(
@@ -42,7 +42,7 @@ def batch_work(
     )
 
 
-def threads(loaded: LoadedModel, chain: Chain, options: TranslationOptions) -> TranslatingCrew:
+def threads(loaded: LoadedModel, chain: Chain, options: TranslationOptions) -> TranslationPool:
     """``options.workers`` threads that share the model, each computing with one processor thread.
 
     torch computes without holding the interpreter's lock, so they run at the same time. Batches
@@ -62,7 +62,7 @@ def threads(loaded: LoadedModel, chain: Chain, options: TranslationOptions) -> T
         with contextlib.nullcontext() if safe else alone:
             return decode(batch)
 
-    return Crew([work] * options.workers, _one_thread, unwanted.set, _as_before)
+    return WorkerPool([work] * options.workers, _one_thread, unwanted.set, _as_before)
 
 
 class _UnwantedError(Exception):

@@ -82,7 +82,7 @@ def check_folder(
         )
 
 
-def share(
+def broadcast_files(
     group: ProcessGroup,
     make: Callable[[], T],
     save: Callable[[T, Path], None],
@@ -114,7 +114,7 @@ def share(
         return load(folder)
 
 
-def shared_state(
+def broadcast_state(
     folder: Path, data: Mapping[str, Any], group: ProcessGroup, *, resume: bool
 ) -> TrainingState | None:
     """What ``saved_state`` finds in the first process, in all of them; None without ``resume``.

@@ -1,4 +1,4 @@
-"""Weights laid out for a few rows, and what multiplies by them."""
+"""Weights prepacked for a few rows, and what multiplies by them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from textgen.native.library import TYPES, Kernels, agree
 
-FEW = 16
+MAX_KERNEL_ROWS = 16
 """Most rows (N) for which these products are the faster ones."""
 
 _NEIGHBOURS = {torch.float32: 1, torch.bfloat16: 2, torch.int8: 4}
@@ -34,7 +34,7 @@ class _Layout(ctypes.Structure):
     )
 
 
-class Laid:
+class Prepacked:
     """Weights in the order in which few rows are multiplied by them.
 
     Args:

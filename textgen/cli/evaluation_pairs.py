@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from textgen.cli.options import PathOf, all_of, kept_option
+from textgen.cli.options import PathOf, all_of, grouped_option
 from textgen.errors import DataError, UsageError
 
 if TYPE_CHECKING:
@@ -18,24 +18,24 @@ if TYPE_CHECKING:
 
 FILE = PathOf(path_type=Path, dir_okay=False)
 
-source_option = kept_option(
+source_option = grouped_option(
     "--source", type=FILE, metavar="FILE", help="Source sentences, one a line."
 )
 corpus_options = all_of(
     [
-        kept_option(
+        grouped_option(
             "--corpus",
             metavar="NAME[:KEY=VALUE,...]",
             help="Instead of files: pairs of a corpus, as in dates:source=uk.",
         ),
-        kept_option(
+        grouped_option(
             "--split",
             type=click.Choice(["train", "valid", "test"]),
             default="test",
             show_default=True,
             help="Of --corpus.",
         ),
-        kept_option(
+        grouped_option(
             "--limit", type=click.IntRange(min=1), metavar="N", help="Only the first N pairs."
         ),
     ]
@@ -43,7 +43,7 @@ corpus_options = all_of(
 
 
 @dataclass(frozen=True)
-class KnownPairs:
+class EvaluationPairs:
     """What ``source_option`` and ``corpus_options`` say."""
 
     source: Path | None

@@ -10,7 +10,6 @@ import torch
 from torch import Tensor
 
 from textgen.protocols import Beam, Filter, Session
-from textgen.testing.diary import Diary
 from textgen.testing.laws import Law
 from textgen.testing.lines import ROWS, SEED, Task
 from textgen.testing.outcomes import (
@@ -23,6 +22,7 @@ from textgen.testing.outcomes import (
     unlike,
     without,
 )
+from textgen.testing.recording import Diary
 from textgen.testing.toy import TOY_SPECIAL
 
 _SAMPLES = 3
