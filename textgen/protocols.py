@@ -270,7 +270,7 @@ The beam's ``features`` and ``state`` are then still those before the newest tok
 """
 
 OnStablePrefix: TypeAlias = "Callable[[Tensor, Tensor, Tensor], None]"
-"""Told during a search with what the best hypothesis of a source begins, whatever comes.
+"""Called during search with the part of the best hypothesis that can no longer change.
 
 Its arguments: (B',) int64 sources, (B', T) int64 generated tokens, (B',) int64 how many of these
 no later step can change. A source's number never shrinks.

@@ -27,7 +27,7 @@ picture_options = all_of(
             "--plot",
             type=PathOf(path_type=Path, dir_okay=False),
             metavar="FILE",
-            help="Draw attention there: .png, .svg or .html.",
+            help="Draw the attention to FILE: .png, .svg or .html.",
         ),
         grouped_option(
             "--lines",

@@ -47,7 +47,8 @@ text_options = all_of(
             "--samples",
             type=click.IntRange(min=1),
             metavar="N",
-            help="Texts for each prompt.  [default: 1 for each piece of --held-out, else as many "
+            help="Number of texts per prompt.  [default: 1 for each piece of --held-out, else as "
+            "many "
             f"as make {TEXTS}]",
         ),
         grouped_option(
@@ -59,7 +60,7 @@ text_options = all_of(
         grouped_option(
             "--units",
             type=click.Choice(["words", "characters"]),
-            help="What n-grams are made of.  [default: words]",
+            help="Units of n-grams.  [default: words]",
         ),
     ]
 )

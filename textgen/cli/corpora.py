@@ -29,7 +29,7 @@ LONGEST = 100
 @click.option("--fetch", is_flag=True, help="Fetch it now, if it is not here yet.")
 @json_lines_option
 def command(*, name: str | None, fetch: bool, as_json: bool) -> None:
-    """List the corpora that have a name.
+    """List the known corpora.
 
     With NAME: its card and its first lines. Built-in corpora need no download; the others are
     fetched through Hugging Face's `datasets` when they are first used.

@@ -53,14 +53,15 @@ _options = all_of(
             "filters",
             metavar="SPEC",
             multiple=True,
-            help="Change the probabilities before the choice; repeatable, in this order. Short "
+            help="Transform the probabilities before a token is chosen; repeatable, in this "
+            "order. Short "
             "forms act in the order in which they stand here.",
         ),
         *map(_short_option, SHORT_FORMS),
         grouped_option(
             "--allow-unknown",
             is_flag=True,
-            help="Let the unknown token be generated, as <unk> of a model of words.",
+            help="Allow the unknown token to be generated, as <unk> of a model of words.",
         ),
         plugins_option,
     ]

@@ -57,7 +57,7 @@ METHODS = (
     "--gold",
     type=FILE,
     metavar="FILE",
-    help="Right links, to measure by: i-j sure, ipj possible, or the NAACL format.",
+    help="Reference links: i-j sure, ipj possible, or the NAACL format.",
 )
 @grouped_option(
     "--gold-first",
@@ -70,7 +70,7 @@ METHODS = (
     type=Number(0, 1),
     default=0.0,
     show_default=True,
-    help="Least attention of a link, from 0 to 1.",
+    help="Minimum attention of a link, from 0 to 1.",
 )
 @grouped_option(
     "--link-all",
@@ -98,15 +98,15 @@ METHODS = (
     show_default=True,
     help="How they are united, as Moses does it.",
 )
-@click.option("--output", type=FILE, metavar="FILE", help="Write the links i-j there.")
+@click.option("--output", type=FILE, metavar="FILE", help="Write the links i-j to FILE.")
 @picture_options
 @scoring_cores
 @json_option
 def command(*, output: Path | None, as_json: bool) -> None:
     """Align the words of given translations by a translator's attention.
 
-    The model is made to say each translation, and each target token is linked to the source token
-    that it attends to most. With --gold, or a corpus that knows its links, the alignment error rate
+    Each translation is decoded by force, and each target token is linked to the source token that
+    it attends to most. With --gold, or a corpus that knows its links, the alignment error rate
     is measured; else the links are written, one line for each pair.
     """
     from textgen.evaluation.alignment import score_alignments

@@ -46,7 +46,7 @@ SIGNIFICANT = 0.05
     required=True,
     type=PathOf(path_type=Path),
     metavar="FILE...",
-    help="Right translations, line by line; several files are several references.",
+    help="Reference translations, line by line; several files are several references.",
 )
 @click.option(
     "--metric",
@@ -68,7 +68,7 @@ SIGNIFICANT = 0.05
 @click.option(
     "--chrf-words", default=0, type=click.IntRange(0), help="Word n-grams in chrF; 2: chrF++."
 )
-@click.option("--confidence", is_flag=True, help="Give 95 % confidence intervals by bootstrap.")
+@click.option("--confidence", is_flag=True, help="Report 95 % confidence intervals by bootstrap.")
 @click.option(
     "--paired",
     type=click.Choice(PAIRED_TESTS),

@@ -67,10 +67,10 @@ if TYPE_CHECKING:
     metavar="N|random",
     help="Random seed; `random` draws one, which -v and --json tell.",
 )
-@click.option("--plot", type=FILE, metavar="FILE", help="Draw the figures: .png or .svg.")
+@click.option("--plot", type=FILE, metavar="FILE", help="Plot the metrics to FILE: .png or .svg.")
 @plugins_option
 @threads_option
-@click.option("-v", "--verbose", is_flag=True, help="Say how each is decoded.")
+@click.option("-v", "--verbose", is_flag=True, help="Report how texts are decoded.")
 @json_option
 def command(
     *,
@@ -81,7 +81,7 @@ def command(
     verbose: bool,
     as_json: bool,
 ) -> None:
-    """Compare ways to decode.
+    """Compare decoding strategies.
 
     A language model goes on from prompts: from --prompt and --prompts, or from the beginnings of
     pieces of --held-out, a text of its kind that it has not seen and that is measured for

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 @model_option
 @one_text
 @click.option(
-    "--held-out", is_flag=True, help="Only the part of the text that the training held out."
+    "--held-out", is_flag=True, help="Evaluate only the part of the text that training held out."
 )
 @device_option
 @precision_option
@@ -47,7 +47,7 @@ def command(
 ) -> None:
     """Measure the perplexity of a text under a language model.
 
-    The whole text is read from its beginning with the state carried on, each token foretold once
+    The whole text is read from its beginning with the state carried on, each token predicted once
     from all before it; documents end with an end mark that counts as a token. A model of lines
     begins each line afresh: only this can be shared out over --processes.
     """

@@ -56,13 +56,13 @@ if TYPE_CHECKING:
     multiple=True,
     type=FILE,
     metavar="FILE...",
-    help="Right translations, line by line; several files are several references.",
+    help="Reference translations, line by line; several files are several references.",
 )
 @corpus_options
 @decoding_options
 @translating_options
 @translating_cores
-@click.option("--output", type=FILE, metavar="FILE", help="Write the translations there.")
+@click.option("--output", type=FILE, metavar="FILE", help="Write the translations to FILE.")
 @click.option(
     "--tokenizer",
     default="13a",

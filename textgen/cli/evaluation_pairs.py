@@ -33,10 +33,10 @@ corpus_options = all_of(
             type=click.Choice(["train", "valid", "test"]),
             default="test",
             show_default=True,
-            help="Of --corpus.",
+            help="Split of --corpus.",
         ),
         grouped_option(
-            "--limit", type=click.IntRange(min=1), metavar="N", help="Only the first N pairs."
+            "--limit", type=click.IntRange(min=1), metavar="N", help="Use only the first N pairs."
         ),
     ]
 )

@@ -55,7 +55,7 @@ def unescaped(text: str) -> str:
 )
 @model_option
 @click.option(
-    "--prompt", default="", metavar="TEXT|-", help="Text to go on from; - reads one a line (stdin)."
+    "--prompt", default="", metavar="TEXT|-", help="Prompt; - reads one prompt per line from stdin."
 )
 @decoding_options
 @click.option(
@@ -70,7 +70,7 @@ def unescaped(text: str) -> str:
     "--samples",
     type=click.IntRange(min=1),
     metavar="N",
-    help="Texts for each prompt.  [default: as many as --decode names (n_best, width of "
+    help="Number of texts per prompt.  [default: as many as --decode names (n_best, width of "
     "stochastic-beam), or 1]",
 )
 @click.option(
@@ -78,20 +78,21 @@ def unescaped(text: str) -> str:
     type=click.IntRange(min=0),
     default=500,
     show_default=True,
-    help="Most tokens to generate.",
+    help="Maximum number of tokens to generate.",
 )
 @click.option(
     "--stop",
     multiple=True,
     metavar="TEXT",
     callback=lambda _, __, texts: tuple(map(unescaped, texts)),
-    help="End before this text; repeatable. \\n, \\t and \\r are the characters, \\\\ a backslash.",
+    help="Stop before this text; repeatable. \\n, \\t and \\r are the characters, \\\\ a "
+    "backslash.",
 )
-@whole_number("--batch-size", 16, "Prompts at once; the texts do not depend on it.")
+@whole_number("--batch-size", 16, "Prompts per batch; the texts do not depend on it.")
 @device_option
 @precision_option
 @threads_option
-@click.option("-v", "--verbose", is_flag=True, help="Say how it is decoded.")
+@click.option("-v", "--verbose", is_flag=True, help="Report how texts are decoded.")
 @json_lines_option
 @jsonl_option
 def command(
@@ -111,7 +112,7 @@ def command(
 ) -> None:
     """Continue a prompt.
 
-    Without --decode the text is sampled, or searched for if --beam says so. Filters act in the
+    Without --decode, text is sampled; with --beam, beam search is used. Filters act in the
     order given. A filter that is named twice, by its short form and by its SPEC, is refused.
 
     Where there are several texts, or --prompt is -, a line "--- prompt P, sample S ---" stands

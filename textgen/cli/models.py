@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 @click.argument("name", required=False)
 @json_lines_option
 def command(*, name: str | None, as_json: bool) -> None:
-    """List the models at hand.
+    """List the available models.
 
     These are the bundled ones and those under checkpoints/. With NAME (or a folder): its size,
-    how it was made, and its figures.
+    its configuration and its metrics.
     """
     if name is None:
         _list(as_json=as_json)

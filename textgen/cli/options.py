@@ -76,7 +76,7 @@ device_option = click.option(
     type=click.Choice(["auto", "cpu", "cuda"]),
     default="auto",
     show_default=True,
-    help="Where to compute.",
+    help="Device to run on.",
 )
 
 
@@ -169,15 +169,17 @@ precision_option = click.option(
     type=click.Choice(["float32", "bfloat16", "int8"]),
     default="float32",
     show_default=True,
-    help="Of the weights: fewer bits are faster, and less exact. Without compiled kernels, or on a "
-    "GPU, 16 and 8 bits let a text depend on its batch by rounding; -v says so.",
+    help="Precision of the weights: fewer bits are faster and less exact. Without compiled "
+    "kernels, "
+    "or on a GPU, rounding makes texts of 16- and 8-bit models depend on their batch; -v reports "
+    "it.",
 )
 plugins_option = grouped_option(
     "--plugins",
     multiple=True,
     type=PathOf(exists=True, file_okay=False, path_type=Path),
     metavar="DIR",
-    help="Look for dropped plugin files there too; repeatable.",
+    help="Also look for plugin files in DIR; repeatable.",
 )
 
 

@@ -28,19 +28,19 @@ _files = functools.partial(
 
 
 _train = _files(
-    "--train", help="Pairs to learn: two files line by line, or one table with columns."
+    "--train", help="Training pairs: two files, line by line, or one table with columns."
 )
 _others = all_of(
     [
         grouped_option(
             "--corpus",
             metavar="NAME[:KEY=VALUE,...]",
-            help="Instead: a corpus of pairs of `textgen corpora`, as in dates:source=uk.",
+            help="Use a corpus of pairs of `textgen corpora` instead, such as dates:source=uk.",
         ),
         grouped_option(
             "--dataset",
             metavar="NAME[:CONFIG]",
-            help="Instead: a Hugging Face data set, its splits train and validation.",
+            help="Use a Hugging Face data set instead, its splits train and validation.",
         ),
         grouped_option("--streaming", is_flag=True, help="Read --dataset without downloading it."),
         grouped_option(
@@ -48,7 +48,7 @@ _others = all_of(
             metavar="NAME",
             default="utf-8",
             show_default=True,
-            help="Of the files, such as cp1251.",
+            help="Encoding of the files, such as cp1251.",
         ),
         grouped_option(
             "--source",
@@ -64,12 +64,12 @@ _others = all_of(
 training_pairs = all_of(
     [
         _train,
-        _files("--valid", help="Pairs to judge by; without it a part of --train is held out."),
-        _files("--test", help="Pairs to measure the best weights on at the end."),
+        _files("--valid", help="Validation pairs; by default a part of --train is held out."),
+        _files("--test", help="Test pairs, on which the best weights are evaluated at the end."),
         _others,
     ]
 )
-learning_pairs = all_of([_train, _files("--valid", help="Pairs to judge by."), _others])
+learning_pairs = all_of([_train, _files("--valid", help="Validation pairs."), _others])
 
 
 @dataclass(frozen=True)

@@ -15,9 +15,9 @@ from textgen.cli.output import json_lines_option, print_json, print_table
 @click.argument("name", required=False)
 @json_lines_option
 def command(*, name: str | None, as_json: bool) -> None:
-    """List the recipes of trainings.
+    """List the training recipes.
 
-    With NAME, or the path of a TOML file: every key with its value, its type and its meaning.
+    With NAME, or the path of a TOML file: all keys with value, type and meaning.
     --set changes any of them.
     """
     if name is None:

@@ -16,14 +16,17 @@ if TYPE_CHECKING:
     from textgen.data.documents import TextSource
 
 column_option = grouped_option(
-    "--column", metavar="NAME", help="Column of tables (csv, tsv, json, parquet) with the text."
+    "--column",
+    metavar="NAME",
+    help="Column of a table (csv, tsv, json, parquet) that holds the text.",
 )
 
 encoding_option = grouped_option(
     "--encoding",
     metavar="NAME",
-    help="Of the files, such as cp1251; raw: bytes of any kind.  [default: utf-8; raw for a model "
-    "of bytes]",
+    help="Encoding of the files, such as cp1251; raw: arbitrary bytes.  [default: utf-8; raw for "
+    "byte "
+    "models]",
 )
 
 training_texts = all_of(
@@ -34,7 +37,7 @@ training_texts = all_of(
             multiple=True,
             type=PathOf(path_type=Path),
             metavar="FILE...",
-            help="Text to learn: files (text, .gz, csv, tsv, json, jsonl, parquet) or folders.",
+            help="Training text: files (text, .gz, csv, tsv, json, jsonl, parquet) or folders.",
         ),
         grouped_option(
             "--valid",
@@ -42,7 +45,7 @@ training_texts = all_of(
             multiple=True,
             type=PathOf(path_type=Path),
             metavar="FILE...",
-            help="Text to judge by while it trains; without it a part of --train is held out.",
+            help="Validation text; by default a part of --train is held out.",
         ),
         grouped_option(
             "--test",
@@ -50,13 +53,15 @@ training_texts = all_of(
             multiple=True,
             type=PathOf(path_type=Path),
             metavar="FILE...",
-            help="Text to measure the best weights on at the end.",
+            help="Test text, on which the best weights are evaluated at the end.",
         ),
-        grouped_option("--corpus", metavar="NAME", help="Instead: a corpus of `textgen corpora`."),
+        grouped_option(
+            "--corpus", metavar="NAME", help="Use a corpus of `textgen corpora` instead."
+        ),
         grouped_option(
             "--dataset",
             metavar="NAME[:CONFIG]",
-            help="Instead: a Hugging Face data set, its splits train and validation.",
+            help="Use a Hugging Face data set instead, its splits train and validation.",
         ),
         grouped_option("--streaming", is_flag=True, help="Read --dataset without downloading it."),
         column_option,
@@ -171,7 +176,7 @@ one_text = all_of(
             type=click.Choice(["train", "valid", "test"]),
             default="valid",
             show_default=True,
-            help="Of --corpus.",
+            help="Split of --corpus.",
         ),
         column_option,
         encoding_option,

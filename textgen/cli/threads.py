@@ -14,7 +14,7 @@ threads_option = grouped_option(
     "--threads",
     type=click.IntRange(1, MAX_THREADS),
     metavar="N",
-    help="Processor threads of this process; without it torch decides.",
+    help="Number of CPU threads of this process; by default torch decides.",
 )
 """A kept option: a dataclass for ``collected`` asks for it with ``threads: int | None``."""
 

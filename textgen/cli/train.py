@@ -88,9 +88,9 @@ def make_command(task: Task) -> click.Command:
 
 
 _HELP = (
-    "A recipe says all the rest: vocabulary, model, training. --set changes any part of it; "
-    "`textgen recipes NAME` shows what there is. Ctrl-C saves, and --resume goes on from there "
-    "bit for bit."
+    "A recipe configures vocabulary, model and training; --set overrides any key of it. "
+    "`textgen recipes NAME` lists all keys. Ctrl-C saves the training state; --resume continues "
+    "from it with bit-identical results."
 )
 
 

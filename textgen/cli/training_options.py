@@ -37,20 +37,20 @@ training_options = all_of(
             metavar="DIR",
             help="Folder for the model.",
         ),
-        grouped_option("--recipe", metavar="NAME|FILE", help="Configuration to begin with."),
+        grouped_option("--recipe", metavar="NAME|FILE", help="Recipe to start from."),
         grouped_option(
             "--set",
             "settings",
             cls=Several,
             multiple=True,
             metavar="KEY=VALUE...",
-            help="Change the recipe: model.hidden=512 training.batch=64.",
+            help="Override keys of the recipe: model.hidden=512 training.batch=64.",
         ),
         grouped_option(
             "--minutes",
             type=Number(0, least_allowed=False),
             metavar="M",
-            help="Stop after M minutes; the learning rate is planned to end then.",
+            help="Stop after M minutes; the learning-rate schedule is fitted to that time.",
         ),
         grouped_option(
             "--seed",
@@ -64,10 +64,10 @@ training_options = all_of(
             cls=Several,
             multiple=True,
             metavar="[PART=]MODEL...",
-            help="Begin with the weights and the vocabulary of a model; a translator's decoder= or "
-            "encoder= with those of a language model.",
+            help="Initialise weights and vocabulary from a model; decoder= and encoder= initialise "
+            "these parts of a translator from a language model.",
         ),
-        grouped_option("--resume", is_flag=True, help="Go on with the training in --out."),
+        grouped_option("--resume", is_flag=True, help="Continue the training in --out."),
         grouped_option(
             "--overwrite", is_flag=True, help="Replace the model in --out at the first save."
         ),
@@ -75,13 +75,13 @@ training_options = all_of(
             "--log",
             type=PathOf(path_type=Path, dir_okay=False),
             metavar="FILE",
-            help="Write each event there as a JSON line.",
+            help="Write each event to FILE as a JSON line.",
         ),
         grouped_option(
             "--tensorboard",
             type=PathOf(path_type=Path, file_okay=False),
             metavar="DIR",
-            help="Write curves there for TensorBoard.",
+            help="Write training curves to DIR for TensorBoard.",
         ),
         threads_option,
     ]

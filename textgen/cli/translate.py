@@ -75,7 +75,7 @@ _FILE = PathOf(path_type=Path, dir_okay=False)
     "--alignments",
     type=_FILE,
     metavar="FILE",
-    help="Write word links i-j there, a line for each line of output.",
+    help="Write word alignments i-j to FILE, one line per line of output.",
 )
 @click.option(
     "--replace-unknown",
@@ -98,7 +98,7 @@ _FILE = PathOf(path_type=Path, dir_okay=False)
 )
 @translating_options
 @translating_cores
-@click.option("-v", "--verbose", is_flag=True, help="Say how it is decoded.")
+@click.option("-v", "--verbose", is_flag=True, help="Report how texts are decoded.")
 @json_lines_option
 @jsonl_option
 def command(
@@ -115,8 +115,8 @@ def command(
 ) -> None:
     """Translate the lines of stdin.
 
-    One line comes out for each line that goes in, in order: a blank one for a blank one. Output
-    appears while the input is still coming. Without --decode it is a beam search of width 5.
+    Each input line yields one output line, in order; blank lines stay blank. Output is written
+    while the input is still being read. The default strategy is beam search of width 5.
 
     --jsonl requests have the keys source, prefix, decode, filters (a list), allow_unknown,
     [short keys], seed, n_best and max_length; what one does not say it takes from the options

@@ -23,28 +23,29 @@ models_option = all_of(
             multiple=True,
             required=True,
             metavar="DIR|NAME...",
-            help="A model's folder, or a name of `models`; several decode as one, an ensemble.",
+            help="A model's folder, or a name of `models`; several form an ensemble.",
         ),
         grouped_option(
             "--ensemble",
             type=click.Choice(["probabilities", "log-probabilities"]),
             default="probabilities",
             show_default=True,
-            help="What is averaged over several models.",
+            help="What an ensemble averages.",
         ),
         grouped_option(
             "--device",
             type=click.Choice(["auto", "cpu", "cuda"]),
             default="auto",
             show_default=True,
-            help="Where to compute.",
+            help="Device to run on.",
         ),
         grouped_option(
             "--precision",
             type=click.Choice(["float32", "bfloat16", "int8"]),
             default="float32",
             show_default=True,
-            help="Of the weights: fewer bits are faster on most processors, and less exact.",
+            help="Precision of the weights: fewer bits are faster on most processors, and less "
+            "exact.",
         ),
     ]
 )
@@ -89,7 +90,7 @@ translating_options = all_of(
             default=1024,
             show_default=True,
             metavar="N",
-            help="Source tokens at once; the translations do not depend on it.",
+            help="Source tokens per batch; the translations do not depend on it.",
         ),
         grouped_option(
             "--window",
@@ -97,7 +98,7 @@ translating_options = all_of(
             default=1024,
             show_default=True,
             metavar="N",
-            help="Most lines read ahead and grouped by length.",
+            help="Maximum number of lines that are read ahead and grouped by length.",
         ),
         grouped_option(
             "--max-source",
@@ -105,12 +106,13 @@ translating_options = all_of(
             default=1000,
             show_default=True,
             metavar="N",
-            help="Source tokens after which a line is cut.",
+            help="Maximum number of source tokens; longer lines are cut.",
         ),
         grouped_option(
             "--max-length",
             metavar="2x+10",
-            help="Most tokens of a translation, from its source's: 2x+10, 1.5x or 100.  "
+            help="Maximum length of a translation in tokens, as a function of its source's: "
+            "2x+10, 1.5x or 100.  "
             "[default: 1.5 times what the training makes likely, and 10]",
         ),
         grouped_option(

@@ -37,7 +37,7 @@ class Perplexity:
 
     Attributes:
         nll: negative log-likelihood of the whole text, nats.
-        tokens: tokens foretold, end special tokens included.
+        tokens: tokens predicted, end-of-sequence tokens included.
         words: words of the original text between white space.
         characters: code points of the text as the tokenizer gives it back.
         bytes: bytes of it in UTF-8.

@@ -35,32 +35,32 @@ class TrainingConfig:
     accumulate: Annotated[
         int, Ge(1), "batches whose gradients make one update: the effect of larger ones"
     ] = 1
-    optimiser: Annotated[OptimiserName, "how gradients become updates"] = "adamw"
+    optimiser: Annotated[OptimiserName, "optimiser"] = "adamw"
     learning_rate: Annotated[float, Gt(0), "highest rate of the schedule"] = 3e-3
-    beta1: Annotated[Share, "adamw: memory of the gradient's mean"] = 0.9
-    beta2: Annotated[Share, "adamw: memory of the gradient's square"] = 0.99
-    momentum: Annotated[Share, "sgd: memory of the update"] = 0.0
-    weight_decay: Annotated[float, Ge(0), "pull of the weight matrices towards zero"] = 0.0
-    schedule: Annotated[ScheduleName, "course of the learning rate"] = "one-cycle"
-    warmup: Annotated[Share, "share of the training in which the rate rises"] = 0.1
+    beta1: Annotated[Share, "adamw: decay of the running mean of gradients"] = 0.9
+    beta2: Annotated[Share, "adamw: decay of the running mean of squared gradients"] = 0.99
+    momentum: Annotated[Share, "sgd: momentum"] = 0.0
+    weight_decay: Annotated[float, Ge(0), "decoupled weight decay of the weight matrices"] = 0.0
+    schedule: Annotated[ScheduleName, "learning-rate schedule"] = "one-cycle"
+    warmup: Annotated[Share, "share of the training for linear warm-up"] = 0.1
     final_learning_rate: Annotated[
         float, Ge(0), Le(1), "last rate as a share of the highest (one-cycle, cosine, linear)"
     ] = 0.01
     decay: Annotated[float, Gt(0), Lt(1), "plateau: factor on the rate without improvement"] = 0.5
     decay_patience: Annotated[
-        int, Ge(0), "plateau: bad validations in a row that are put up with before a decay"
+        int, Ge(0), "plateau: validations without improvement before a decay"
     ] = 0
     max_grad_norm: Annotated[
         float, Ge(0), "largest global norm of the gradient; 0: not clipped"
     ] = 1.0
-    label_smoothing: Annotated[Share, "probability spread evenly over all tokens"] = 0.0
+    label_smoothing: Annotated[Share, "label smoothing ε, spread evenly over all tokens"] = 0.0
     ema_decay: Annotated[Share, "of the moving average of the weights; 0: none"] = 0.0
     average_checkpoints: Annotated[
         int, Ge(0), "mean of the weights at so many last validations; 0: none"
     ] = 0
     validate_every: Annotated[int, Ge(0), "steps between validations; 0: only at the end"] = 500
     patience: Annotated[int, Ge(0), "validations without improvement that end it; 0: off"] = 0
-    seed: Annotated[int, Ge(0), Lt(1 << 63), "of weights, dropout and the order of batches"] = 0
+    seed: Annotated[int, Ge(0), Lt(1 << 63), "random seed of weights, dropout and batch order"] = 0
     precision: Annotated[PrecisionName, "auto: bfloat16 where the hardware has it"] = "auto"
     device: Annotated[DeviceName, "auto: a GPU where there is one"] = "auto"
     log_every: Annotated[int, Ge(1), "steps between reports"] = 20

@@ -84,7 +84,7 @@ def fit(
         Events; what each promises about the model stands there.
 
     Raises:
-        ConfigError: if nothing ends the training or the device is not there.
+        ConfigError: if there is no stopping criterion or the device is not there.
         CheckpointError: if the state is not of this model.
         TrainingError: if loss or gradient are no longer finite. The weights are then those
             before the first such update.
