@@ -18,9 +18,9 @@ from pathlib import Path
 import numpy as np
 
 from textgen.data.batching import LaneBatches
-from textgen.data.files import open_text
+from textgen.data.opening import open_text
 from textgen.data.splitting import hold_out
-from textgen.data.streams import tokenise_stream
+from textgen.data.tokenising import tokenise_stream
 from textgen.data.tokenizers import TokenizerConfig, train_tokenizer
 
 SENTENCES = 20_000

@@ -17,7 +17,7 @@ from typing import Any
 import click
 
 from textgen.data.corpora import card
-from textgen.data.files import open_text
+from textgen.data.opening import open_text
 from textgen.recipes import load_recipe
 from textgen.tasks.language_model import train_language_model
 from textgen.training.events import Step, Validated

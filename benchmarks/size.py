@@ -11,7 +11,7 @@ from __future__ import annotations
 import argparse
 import ast
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -70,8 +70,8 @@ def _module(path: Path, checkout: Path) -> str:
     return ".".join(part for part in parts if part not in {"__init__", "plugins"})
 
 
-def _known(names: dict[str, Path]):  # type: ignore[no-untyped-def]
-    """The file that an imported name lies in."""
+def _known(names: dict[str, Path]) -> Callable[[str], str | None]:
+    """Gives the module that an imported name lies in."""
 
     def find(name: str) -> str | None:
         if name in names:
@@ -134,7 +134,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print(json.dumps(asdict(size)))
         return
     print(f"{size.files} files, {size.lines:,} lines")
-    print(f"{size.functions:,} functions, nine of ten up to {size.p90} lines, {size.longest} at most")
+    print(
+        f"{size.functions:,} functions, nine of ten up to {size.p90} lines, {size.longest} at most"
+    )
     print(f"{len(size.circles)} circles of files")
     for group in size.circles:
         print("  " + " ↔ ".join(group))

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.size import measure
+
 ROOT = Path(__file__).resolve().parent.parent
 PARTS = [
     "errors",
@@ -179,3 +181,20 @@ def test_the_reader_of_imports_sees_a_breach(tmp_path: Path) -> None:
         assert WRITES.search(line)
     assert not WRITES.search('path.open("rb")')
     assert own_parts(imports(file, late=True)) == {"cli", "models"}
+
+
+def test_no_files_import_each_other_in_a_circle() -> None:
+    assert measure(ROOT).circles == []
+
+
+def test_circles_are_found(tmp_path: Path) -> None:
+    (tmp_path / "textgen").mkdir()
+    (tmp_path / "plugins").mkdir()
+    files = {"a": "from textgen.b import x", "b": "def f():\n    from textgen import c", "c": ""}
+    for name, text in files.items():
+        (tmp_path / "textgen" / f"{name}.py").write_text(f"{text}\n", encoding="utf-8")
+    assert measure(tmp_path).circles == []
+    (tmp_path / "textgen" / "c.py").write_text("import textgen.a\n", encoding="utf-8")
+    found = measure(tmp_path)
+    assert found.circles == [["textgen.a", "textgen.b", "textgen.c"]]
+    assert (found.files, found.lines, found.functions, found.longest) == (3, 4, 1, 2)

@@ -9,7 +9,7 @@ import torch
 
 from textgen.checkpoint import TRAINING, known_models
 from textgen.data.corpora import card
-from textgen.data.files import open_text
+from textgen.data.opening import open_text
 from textgen.decoding.chain import default_registries, resolve
 from textgen.evaluation.perplexity import perplexity
 from textgen.inference import Request, generate

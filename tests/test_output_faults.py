@@ -17,7 +17,8 @@ from textgen.cli.logs import json_log
 from textgen.errors import TextgenError
 from textgen.evaluation.alignment import GoldAlignment
 from textgen.evaluation.alignment_files import write_alignments
-from textgen.evaluation.attention_plot import AttentionPicture, write_attention
+from textgen.evaluation.attention_picture import AttentionPicture
+from textgen.evaluation.attention_plot import write_attention
 from textgen.evaluation.plot_page import new_figure, save
 from textgen.loading import load_model
 from textgen.training.events import Note, Stopped

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from textgen.data.corpora import open_corpus, open_dataset, open_pair_corpus
     from textgen.data.documents import Texts, TextSource
-    from textgen.data.files import open_text
+    from textgen.data.opening import open_text
     from textgen.data.parallel import PairFiles, PairTable, PairTexts, ParallelSource
     from textgen.data.tokenizers import load_tokenizer, train_tokenizer
     from textgen.decoding.chain import Chain, default_registries, resolve
@@ -130,7 +130,7 @@ __all__ = [
 _HOMES = {
     "textgen.data.corpora": ("open_corpus", "open_dataset", "open_pair_corpus"),
     "textgen.data.documents": ("TextSource", "Texts"),
-    "textgen.data.files": ("open_text",),
+    "textgen.data.opening": ("open_text",),
     "textgen.data.parallel": ("PairFiles", "PairTable", "PairTexts", "ParallelSource"),
     "textgen.data.tokenizers": ("load_tokenizer", "train_tokenizer"),
     "textgen.decoding.chain": ("Chain", "default_registries", "resolve"),

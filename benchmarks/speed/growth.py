@@ -22,7 +22,7 @@ from textgen.data.documents import Texts
 from textgen.data.pair_batches import PairBatches
 from textgen.data.pairs import PairEncoder
 from textgen.data.parallel import PairTexts
-from textgen.data.streams import tokenise_stream
+from textgen.data.tokenising import tokenise_stream
 from textgen.decoding.chain import default_registries, resolve
 from textgen.loading import LoadedModel, load_model
 from textgen.models.translator import Translator

@@ -12,8 +12,8 @@ import sentencepiece
 from benchmarks.large_corpus import write_corpus
 from benchmarks.measure import Row, Work, copy_rate, interleaved, say
 from benchmarks.speed.settings import Part, Settings
-from textgen.data.files import open_text
-from textgen.data.streams import tokenise_stream
+from textgen.data.opening import open_text
+from textgen.data.tokenising import tokenise_stream
 from textgen.data.tokenizers import (
     SubwordTokenizer,
     TextTokenizer,

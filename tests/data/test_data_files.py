@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from textgen.data import files
 from textgen.data.documents import Lines, Part, Piece, Texts, split_lines
-from textgen.data.files import open_text, read_lines
+from textgen.data.files import read_lines
+from textgen.data.opening import open_text
 from textgen.errors import DataError
 
 TEXT = "Перша лінія\r\nsecond line\n\n\tlast 🙂 without end"

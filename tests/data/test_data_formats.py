@@ -14,7 +14,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from textgen.data.files import TextFile, open_text
+from textgen.data.files import TextFile
+from textgen.data.opening import open_text
 from textgen.data.parallel import PairFiles, PairTable
 from textgen.data.tables import open_table
 from textgen.data.tokenizers import (

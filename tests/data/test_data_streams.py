@@ -10,15 +10,10 @@ from hypothesis import strategies as st
 
 from textgen.data import mapped, streams
 from textgen.data.documents import Lines, Piece, Texts
-from textgen.data.files import open_text
+from textgen.data.opening import open_text
 from textgen.data.sequences import sequences_of, tokenise_sequences
-from textgen.data.streams import (
-    InMemory,
-    StreamStatistics,
-    TokenStream,
-    stream_of,
-    tokenise_stream,
-)
+from textgen.data.streams import InMemory, StreamStatistics, TokenStream, stream_of
+from textgen.data.tokenising import tokenise_stream
 from textgen.data.tokenizers import ByteTokenizer, TokenizerConfig, train_tokenizer
 from textgen.data.whitespace import count_words
 from textgen.errors import DataError

@@ -6,7 +6,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from textgen.data.files import open_text
+from textgen.data.opening import open_text
 from textgen.errors import DataError
 
 TEXTS = ['plain "quoted", with comma', "Друга\nлінія", "third"]

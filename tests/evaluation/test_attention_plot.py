@@ -17,7 +17,8 @@ from PIL import Image
 from textgen.errors import DataError, UsageError
 from textgen.evaluation.alignment import GoldAlignment
 from textgen.evaluation.attention_layout import cell_size, slanted
-from textgen.evaluation.attention_plot import AttentionPicture, readable, write_attention
+from textgen.evaluation.attention_picture import AttentionPicture, readable
+from textgen.evaluation.attention_plot import write_attention
 from textgen.evaluation.attention_theme import DARK, LIGHT, Theme, colour
 from textgen.translation.links import make_links
 

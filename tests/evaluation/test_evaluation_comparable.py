@@ -10,7 +10,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from textgen.data.documents import Piece
-from textgen.data.streams import StreamStatistics, count
+from textgen.data.streams import StreamStatistics
+from textgen.data.tokenising import count
 from textgen.data.tokenizers import TextTokenizer, TokenizerConfig, train_tokenizer
 
 TEXT = "the cat sat on the mat\nun café déjà vu\n" * 9
@@ -80,8 +81,8 @@ def test_a_long_document_is_counted_like_a_short_one(
 ) -> None:
     """Spaces at the ends of the pieces in which a file is read are spaces between words."""
     from textgen.data import files
-    from textgen.data.files import open_text
-    from textgen.data.streams import tokenise_stream
+    from textgen.data.opening import open_text
+    from textgen.data.tokenising import tokenise_stream
 
     (tmp_path / "a.txt").write_text(TEXT, encoding="utf-8")
     monkeypatch.setattr(files, "_BLOCK", 16)

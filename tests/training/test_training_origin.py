@@ -13,7 +13,7 @@ from textgen.config import structure
 from textgen.data.documents import Texts, TextSource
 from textgen.data.parallel import PairTexts
 from textgen.data.sequences import sequences_of
-from textgen.data.streams import tokenise_stream
+from textgen.data.tokenising import tokenise_stream
 from textgen.data.tokenizers import TokenizerConfig, train_tokenizer
 from textgen.errors import CheckpointError, TextgenError, UsageError
 from textgen.evaluation.perplexity import is_trained_on, perplexity

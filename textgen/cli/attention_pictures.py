@@ -15,7 +15,7 @@ from textgen.errors import UsageError, nearest
 
 if TYPE_CHECKING:
     from textgen.evaluation.alignment import GoldAlignment
-    from textgen.evaluation.attention_plot import AttentionPicture
+    from textgen.evaluation.attention_picture import AttentionPicture
     from textgen.evaluation.forced_alignment import AlignedPair
     from textgen.loading import LoadedModel
 
@@ -132,7 +132,7 @@ def _usual_axes(loaded: LoadedModel) -> str:
 def _picture(pair: AlignedPair, gold: GoldAlignment | None, axes: str) -> AttentionPicture:
     """The attention between words, right links framed; or between tokens."""
     from textgen.evaluation.alignment import GoldAlignment
-    from textgen.evaluation.attention_plot import AttentionPicture
+    from textgen.evaluation.attention_picture import AttentionPicture
 
     title = f"{pair.source} → {pair.target}"
     if axes == "tokens":

@@ -104,7 +104,7 @@ class TextJob:
         length = self.max_tokens or 256
         excerpts: list[Excerpt] = []
         if self.held_out is not None:
-            from textgen.data.files import open_text
+            from textgen.data.opening import open_text
 
             count = self.pieces or (
                 len(prompts) * self._samples(len(prompts)) if prompts else TEXTS

@@ -151,7 +151,7 @@ class TrainingTexts:
         return Texts(train, valid, self._open(self.test, raw=raw) if self.test else test)
 
     def _open(self, paths: tuple[Path, ...], *, raw: bool) -> TextSource:
-        from textgen.data.files import open_text
+        from textgen.data.opening import open_text
 
         return open_text(paths, column=self.column, encoding=_encoding(self.encoding, raw=raw))
 
@@ -213,7 +213,7 @@ class OneText:
         if (self.file is None) == (self.corpus is None):
             raise UsageError("Give the text: either a FILE or --corpus NAME.")
         if self.file is not None:
-            from textgen.data.files import open_text
+            from textgen.data.opening import open_text
 
             encoding = _encoding(self.encoding, raw=raw)
             return open_text(self.file, column=self.column, encoding=encoding)

@@ -5,12 +5,12 @@ from __future__ import annotations
 import codecs
 import gzip
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
 from textgen.data.documents import Piece, TextSource, digest
-from textgen.data.encodings import RAW, UTF8, check_encoding
+from textgen.data.encodings import RAW, UTF8
 from textgen.errors import DataError
 
 TABLE_ENDINGS = (".csv", ".tsv", ".json", ".jsonl", ".ndjson", ".parquet")
@@ -19,45 +19,6 @@ _BLOCK = 1 << 20
 _LONGEST = 1 << 24
 _GZIP = b"\x1f\x8b"
 _UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
-
-
-def open_text(
-    paths: str | Path | Sequence[str | Path],
-    *,
-    column: str | None = None,
-    encoding: str = UTF8,
-) -> TextSource:
-    """Text from files, whatever their kind; by the endings of their names.
-
-    Args:
-        paths: a file, a folder (all its files, by name; hidden ones left out), or several of
-            them. .csv, .tsv, .json, .jsonl and .parquet give a document for each row, other
-            files are one document each; any of them may be gzipped.
-        column: the column of tables that holds the text; needed where there are several and
-            none is called "text".
-        encoding: of the files, or "raw" for bytes of any kind, as a model of bytes reads them.
-
-    Raises:
-        DataError: if a file is missing, empty, binary or a pipe, or a column is missing.
-    """
-    given = [paths] if isinstance(paths, str | Path) else list(paths)
-    files = [file for path in given for file in _files(Path(path))]
-    if not files:
-        raise DataError("No file was given.")
-    encoding = check_encoding(encoding)
-    sources = [_open_file(file, column, encoding) for file in files]
-    if len(sources) == 1:
-        return sources[0]
-    name = str(given[0]) if len(given) == 1 else f"{given[0]} and {len(given) - 1} more"
-    return Chain(sources, name)
-
-
-def _open_file(path: Path, column: str | None, encoding: str) -> TextSource:
-    from textgen.data.tables import TableFile
-
-    if ending(path) in TABLE_ENDINGS and encoding != RAW:
-        return TableFile(path, column, encoding)
-    return TextFile(path, encoding)
 
 
 class TextFile(TextSource):
@@ -95,28 +56,6 @@ class TextFile(TextSource):
         return digest([file_fingerprint(self.path), self.encoding])
 
 
-class Chain(TextSource):
-    """Several sources, one after the other."""
-
-    def __init__(self, sources: Sequence[TextSource], name: str) -> None:
-        self.sources = tuple(sources)
-        self._name = name
-
-    @property
-    def name(self) -> str:
-        """What the whole is called in messages."""
-        return self._name
-
-    def pieces(self) -> Iterator[Piece]:
-        """The pieces of each source in turn."""
-        for source in self.sources:
-            yield from source.pieces()
-
-    def fingerprint(self) -> str:
-        """A digest of the sources' fingerprints."""
-        return digest(source.fingerprint() for source in self.sources)
-
-
 def ending(path: Path) -> str:
     """The ending of a file's name in lower case, ``.gz`` left out."""
     name = path.name.lower().removesuffix(".gz")
@@ -127,22 +66,6 @@ def file_fingerprint(path: Path) -> str:
     """A digest of a file's path, size and time of change."""
     status = path.stat()
     return digest([str(path.resolve()), str(status.st_size), str(status.st_mtime_ns)])
-
-
-def _files(path: Path) -> list[Path]:
-    """The path itself, or the files of a folder."""
-    if not path.is_dir():
-        return [path]
-    found = sorted(
-        each
-        for each in path.rglob("*")
-        if each.is_file()
-        and not any(part.startswith(".") for part in each.relative_to(path).parts)
-        and each.stat().st_size
-    )
-    if not found:
-        raise DataError(f"{path}: the folder holds no files with text.")
-    return found
 
 
 def check_file(path: Path, encoding: str = UTF8) -> None:
@@ -327,9 +250,3 @@ def _read(file: IO[bytes], size: int, path: Path) -> bytes:
         raise DataError(f"{path}: the gzipped data ends too early.") from None
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror}.") from None
-
-
-def joined(sources: Iterable[TextSource], name: str) -> TextSource:
-    """Several sources as one; a single one stays itself."""
-    found = list(sources)
-    return found[0] if len(found) == 1 else Chain(found, name)

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from textgen.data.documents import Piece
 from textgen.data.parallel import ParallelSource
 from textgen.data.sequences import TokenSequences
-from textgen.data.streams import StreamStatistics, count
+from textgen.data.streams import StreamStatistics
+from textgen.data.tokenising import count
 from textgen.data.tokenizers.base import TextTokenizer, Tokens
 from textgen.data.tokenizers.sampling import SubwordSampler
 from textgen.data.tokenizers.subwords import SubwordTokenizer

@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from textgen.data.documents import Piece, TextSource
-from textgen.data.streams import StreamStatistics, count
+from textgen.data.streams import StreamStatistics
 from textgen.data.token_digest import digest_of_sequences
+from textgen.data.tokenising import count
 from textgen.data.tokenizers.base import TextTokenizer, Tokens
 from textgen.errors import DataError
 

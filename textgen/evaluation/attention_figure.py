@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from textgen.evaluation.attention_plot import AttentionPicture, readable
+from textgen.evaluation.attention_picture import AttentionPicture, readable
 from textgen.evaluation.attention_sheet import (
     BOLD,
     MARGIN,

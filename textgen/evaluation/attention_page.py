@@ -9,7 +9,7 @@ import unicodedata
 from collections.abc import Sequence
 
 from textgen.evaluation.attention_layout import cell_size, label_size, slanted
-from textgen.evaluation.attention_plot import AttentionPicture, readable
+from textgen.evaluation.attention_picture import AttentionPicture, readable
 from textgen.evaluation.attention_theme import DARK, LIGHT, Theme, colour
 
 _LEVELS = 100

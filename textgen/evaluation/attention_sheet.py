@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from textgen.errors import UsageError
 from textgen.evaluation.attention_layout import POINTS, cell_size, label_size, slanted
-from textgen.evaluation.attention_plot import AttentionPicture, readable
+from textgen.evaluation.attention_picture import AttentionPicture, readable
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

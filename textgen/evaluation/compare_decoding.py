@@ -11,7 +11,8 @@ from typing import Any
 import torch
 
 from textgen.data.documents import Lines, TextSource
-from textgen.data.streams import TokenStream, tokenise_stream
+from textgen.data.streams import TokenStream
+from textgen.data.tokenising import tokenise_stream
 from textgen.data.tokenizers.base import TextTokenizer
 from textgen.data.tokenizers.stream_decoder import StreamDecoder
 from textgen.decoding.chain import Chain

@@ -12,7 +12,8 @@ from torch import Tensor
 
 from textgen.data.documents import Lines, TextSource
 from textgen.data.splitting import hold_out
-from textgen.data.streams import TokenStream, tokenise_stream
+from textgen.data.streams import TokenStream
+from textgen.data.tokenising import tokenise_stream
 from textgen.decoding.scoring import token_log_probs
 from textgen.errors import UsageError
 from textgen.loading import LoadedModel

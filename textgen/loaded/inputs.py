@@ -25,7 +25,7 @@ def opened(
         if not hasattr(text, "pieces"):
             raise UsageError(f"Expected a path or a source of text, not {type(text).__name__}.")
         return text
-    from textgen.data.files import open_text
+    from textgen.data.opening import open_text
 
     for path in text if isinstance(text, list) else [text]:
         if not _exists(path):

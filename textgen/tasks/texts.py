@@ -12,7 +12,8 @@ from textgen.data import splitting
 from textgen.data.batching import Batches, LaneBatches, SentenceBatches
 from textgen.data.documents import Lines, TextSource
 from textgen.data.sequences import tokenise_sequences
-from textgen.data.streams import StreamStatistics, tokenise_stream
+from textgen.data.streams import StreamStatistics
+from textgen.data.tokenising import tokenise_stream
 from textgen.data.tokenizers import TextTokenizer, train_tokenizer
 from textgen.models.language_model import LanguageModel
 from textgen.recipes.recipe import LanguageModelRecipe
