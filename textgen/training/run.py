@@ -133,9 +133,7 @@ def _train(task: Task, recipe: Any, train: Any, valid: Any, place: _Place) -> It
     yield from map(Note, data.notes)
     yield from map(Note, take_over(task, model, initial))
     facts = {**data.facts, "tokenizers": fingerprints(vocabularies)}
-    before = read_config(out).facts if resume and group.leads else {}
-    begun = before.get("init_from") or describe_initial(initial)
-    described = {**facts, "vocabularies": files, **({"init_from": begun} if begun else {})}
+    described = {**facts, "vocabularies": files, **_begun(place)}
     origin = _origin(data, train, valid, held_out=held_out)
     state, note = judged_anew(
         broadcast_state(out, facts, group, resume=resume),
@@ -171,6 +169,13 @@ def _train(task: Task, recipe: Any, train: Any, valid: Any, place: _Place) -> It
         if folder is not None and recipe.training.keep:
             kept = Kept(folder, recipe.training.keep, data.criterion, describe, resume=resume)
         yield from saving(events, folder, model, facts, describe=describe, kept=kept, resume=resume)
+
+
+def _begun(place: _Place) -> Mapping[str, Any]:
+    """What config.json records of the models that were begun with; a resumed training keeps it."""
+    before = read_config(place.out).facts if place.resume and place.group.leads else {}
+    begun = before.get("init_from") or describe_initial(place.initial)
+    return {"init_from": begun} if begun else {}
 
 
 def _origin(data: Prepared, train: Any, valid: Any, *, held_out: bool) -> Mapping[str, Any]:
