@@ -58,7 +58,7 @@ class AllowedTokens:
         forbidden = ~possible[state]
         if beam.step == 0:
             forbidden[..., eos] = True
-        return log_probs.masked_fill(forbidden, float("-inf"))
+        return log_probs.masked_fill(forbidden, -torch.inf)
 
 
 @functools.lru_cache(maxsize=8)

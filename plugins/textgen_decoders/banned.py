@@ -59,4 +59,4 @@ class BannedTokens:
         said = last_said(beam, longest - 1).unsqueeze(2)  # (B, K, 1, longest − 1)
         begun = ((said == before) | (before == _ANY)).all(-1)  # (B, K, phrases)
         completes = counted(wanted[:, -1].expand(begun.shape), begun, log_probs.shape[2]) > 0
-        return log_probs.masked_fill(completes, float("-inf"))
+        return log_probs.masked_fill(completes, -torch.inf)

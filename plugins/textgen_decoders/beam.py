@@ -20,8 +20,6 @@ from textgen.decoding import (
 from textgen.errors import UsageError
 from textgen.protocols import Beam, Hypotheses, Pick, Session
 
-_DEAD = float("-inf")
-
 # the options of all searches that are beams
 Width = Annotated[int, Ge(1), "hypotheses K that go on at every step"]
 Length = Annotated[Literal["none", "average", "gnmt"], "how length is made up for"]
@@ -144,7 +142,7 @@ class RunningBeam:
         ended = beam.finished
         if self.some_over:
             ended = ended | self.over[beam.sources].unsqueeze(1)
-        return self.sums(beam).masked_fill(ended, _DEAD)
+        return self.sums(beam).masked_fill(ended, -torch.inf)
 
     def bound(self, beam: Beam) -> Tensor:
         """(B, K) the best score that rows which go on can reach."""
@@ -161,12 +159,12 @@ class RunningBeam:
         self.some_ended = self.pool.add(beam, self.rank)
         if not self.some_ended and self.pool.empty:
             return torch.zeros_like(beam.sources, dtype=torch.bool)
-        running = self.sums(beam).masked_fill(beam.finished, _DEAD)
+        running = self.sums(beam).masked_fill(beam.finished, -torch.inf)
         if self.stop == "provable" and not self.pool.empty:
             worst = self.pool.worst(beam.sources, self.n_best).unsqueeze(1)
             over = (worst >= running / self._ceiling(beam)).all(1)
         else:
-            over = (running == _DEAD).all(1)
+            over = (running == -torch.inf).all(1)
         if self.stop != "provable":
             patient = self.options.patience * self.options.width
             enough = self.n_best if self.stop == "first" else patient

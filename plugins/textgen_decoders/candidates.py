@@ -15,13 +15,12 @@ from textgen.protocols import Hypotheses, SpecialTokens, Tokenizer
 
 KeyT = TypeVar("KeyT")
 
-_DEAD = float("-inf")
 _FIRST_LETTER = 0x10000  # from here on there is neither white space nor punctuation of ASCII
 
 
 def outputs(hypotheses: Hypotheses) -> list[list[tuple[int, ...]]]:
     """The tokens of each hypothesis of each source, without padding; only those that are one."""
-    alive = (hypotheses.scores > _DEAD).tolist()
+    alive = (hypotheses.scores > -torch.inf).tolist()
     return [
         [
             tuple(row[:length])
@@ -47,7 +46,7 @@ def different(hypotheses: Hypotheses, special: SpecialTokens) -> Hypotheses:
     first = torch.zeros_like(hypotheses.finished)
     for row, found in enumerate(outputs(hypotheses)):
         first[row, list(first_places(found).values())] = True
-    scores = hypotheses.scores.masked_fill(~first, _DEAD)
+    scores = hypotheses.scores.masked_fill(~first, -torch.inf)
     return best_first(dataclasses.replace(hypotheses, scores=scores), special.pad)
 
 

@@ -25,8 +25,6 @@ from textgen_decoders.candidates import beside, ranked
 from textgen_decoders.phrases import Met, Phrase, Phrases, compiled
 from textgen_decoders.words import numbers, one_is_a_list, spellings
 
-_DEAD = float("-inf")
-
 
 @dataclass(frozen=True)
 class Constrained:
@@ -155,7 +153,7 @@ class _Running(RunningBeam):
             return scores / (1 - scores) - lacking  # scores ≤ 0: the order of pairs
 
         self.effort.add(replace(beam, finished=early), fewest_missing)
-        return replace(beam, scores=beam.scores.masked_fill(early, _DEAD))
+        return replace(beam, scores=beam.scores.masked_fill(early, -torch.inf))
 
     def moves(self, allowed: Tensor, scores: Tensor, met: Met) -> _Moves:
         """What each bank may choose from: the best tokens of each row, and those of phrases.
@@ -166,7 +164,7 @@ class _Running(RunningBeam):
             met: what the rows have.
         """
         sources, width = scores.shape
-        free = allowed.index_fill(2, self.phrases.tokens, _DEAD).flatten(0, 1).unsqueeze(1)
+        free = allowed.index_fill(2, self.phrases.tokens, -torch.inf).flatten(0, 1).unsqueeze(1)
         best = best_moves(free, scores.view(-1, 1), self.options.width + 1)  # (B·K, M)
         wanted = allowed[:, :, self.phrases.tokens] + scores.unsqueeze(2)  # (B, K, m)
         totals = torch.cat([best.scores.view(sources, width, -1), wanted], 2)
@@ -184,7 +182,7 @@ class _Running(RunningBeam):
         banked = moves.lacking.gather(1, order).argsort(dim=1, stable=True)
         order = order.gather(1, banked)
         moves = _Moves(*(each.gather(1, order) for each in moves))
-        alive = moves.totals > _DEAD
+        alive = moves.totals > -torch.inf
         ends = alive & (moves.tokens == self.special.eos)
         width, banks = self.options.width, self.phrases.total + 1
         usual = alive & ~ends
@@ -205,9 +203,9 @@ class _Running(RunningBeam):
         if effort is None:
             return whole or rest
         scores = effort.log_probs / self.options.penalty(effort.lengths)
-        scores[:, 1:] = _DEAD
+        scores[:, 1:] = -torch.inf
         if whole is not None:
-            scores = scores.masked_fill(whole.scores[:, :1] > _DEAD, _DEAD)
+            scores = scores.masked_fill(whole.scores[:, :1] > -torch.inf, -torch.inf)
         effort = replace(effort, scores=scores, finished=torch.zeros_like(effort.finished))
         both = effort if whole is None else beside(whole, effort, self.special)
         return ranked(both, both.scores, self.n_best, self.special)
@@ -240,9 +238,9 @@ def _places(counted: Tensor, banks: Tensor) -> Tensor:
 def _end_when_met(log_probs: Tensor, lacking: Tensor, eos: int) -> Tensor:
     """(B, K, V) with eos only for rows (B, K) that lack nothing, or have nothing else left."""
     rest = log_probs.clone()
-    rest[..., eos] = _DEAD
-    free = (lacking == 0) | (rest.amax(-1) == _DEAD)
-    rest[..., eos] = torch.where(free, log_probs[..., eos], _DEAD)
+    rest[..., eos] = -torch.inf
+    free = (lacking == 0) | (rest.amax(-1) == -torch.inf)
+    rest[..., eos] = torch.where(free, log_probs[..., eos], -torch.inf)
     return rest
 
 

@@ -14,8 +14,6 @@ from textgen.decoding import TokenBuffer, best_moves, search
 from textgen.protocols import Beam, Hypotheses, Pick, Session
 from textgen_decoders.greedy import Greedy
 
-_DEAD = float("-inf")
-
 
 @dataclass(frozen=True)
 class Contrastive:
@@ -63,7 +61,7 @@ class _Running:
         likelihood = torch.softmax(log_probs.squeeze(1), -1).gather(1, moves.tokens)  # (B, k)
         alpha = self.options.alpha
         value = (1 - alpha) * likelihood - alpha * self._likeness(moves.tokens, beam)
-        best = value.masked_fill(moves.scores == _DEAD, _DEAD).argmax(1, keepdim=True)
+        best = value.masked_fill(moves.scores == -torch.inf, -torch.inf).argmax(1, keepdim=True)
         return Pick(None, moves.tokens.gather(1, best))
 
     def _remember(self, beam: Beam) -> None:
@@ -90,7 +88,8 @@ class _Running:
         state = beam.state.select(torch.zeros_like(tokens))
         features, _ = self.session.model.features(tokens.reshape(-1, 1), state)
         own = _directions(features).view(sources, count, -1)
-        cosines = (own @ self.given.transpose(1, 2)).masked_fill(~self.real, _DEAD)  # (B, k, P)
+        cosines = own @ self.given.transpose(1, 2)  # (B, k, P)
+        cosines = cosines.masked_fill(~self.real, -torch.inf)
         largest = cosines.amax(2)
         if self.said is None or not beam.step:
             return largest

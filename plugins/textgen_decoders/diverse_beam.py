@@ -24,8 +24,6 @@ from textgen_decoders.beam import (
     Stop,
 )
 
-_DEAD = float("-inf")
-
 
 @dataclass(frozen=True)
 class DiverseBeam:
@@ -155,7 +153,7 @@ class _Groups:
             found = _together(found, count)
         found = _once(found or rest)
         sources, places = found.scores.shape
-        alive = (found.scores > _DEAD).view(sources, places // count, count)  # (B, M, G)
+        alive = (found.scores > -torch.inf).view(sources, places // count, count)  # (B, M, G)
         leads = (alive & (alive.cumsum(1) == 1)).flatten(1)
         order = found.scores.argsort(dim=1, descending=True, stable=True)
         follows = (~leads.gather(1, order)).byte().argsort(dim=1, stable=True)
@@ -182,7 +180,7 @@ def _together(found: Hypotheses, count: int) -> Hypotheses:
 
 def _once(found: Hypotheses) -> Hypotheses:
     """What is said a second time, (B, K), made no hypothesis."""
-    alive = found.scores > _DEAD
+    alive = found.scores > -torch.inf
     same = (found.tokens.unsqueeze(2) == found.tokens.unsqueeze(1)).all(3)  # (B, K, K)
     said = (same & alive.unsqueeze(1)).tril(-1).any(2)
-    return replace(found, scores=found.scores.masked_fill(said, _DEAD))
+    return replace(found, scores=found.scores.masked_fill(said, -torch.inf))

@@ -13,7 +13,6 @@ from textgen.decoding.validation import apply_filters
 from textgen.errors import UsageError
 from textgen.protocols import AuxiliaryModel, Batch, Beam, Session
 
-_FORBIDDEN = float("-inf")
 _MOST_SOURCE = 1000  # tokens of a source that a draft looks at
 
 
@@ -99,7 +98,7 @@ class Drafter:
     def _log_probs(self, features: Tensor) -> Tensor:
         """(B, K, F) to (B, K, V), with the tokens forbidden that a search forbids."""
         scores = torch.log_softmax(self.model.output(features), -1, dtype=torch.float32)
-        return scores.index_fill_(-1, self.forbidden, _FORBIDDEN)
+        return scores.index_fill_(-1, self.forbidden, -torch.inf)
 
     def _filtered(self, offer: Tensor, beam: Beam) -> Tensor:
         return apply_filters(self.filters, offer, beam, self.forbidden, beam.special.eos)

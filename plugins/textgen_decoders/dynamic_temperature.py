@@ -35,7 +35,7 @@ class DynamicTemperature:
         """(B, K, V) scores divided by each row's own temperature."""
         if self.low == self.high:
             return Temperature(self.low)(log_probs, beam)
-        number = (log_probs > float("-inf")).sum(-1, keepdim=True)
+        number = (log_probs > -torch.inf).sum(-1, keepdim=True)
         probabilities = log_probs.softmax(-1, dtype=torch.float64)
         entropy = torch.special.entr(probabilities).sum(-1, keepdim=True)  # (B, K, 1)
         unsure = (entropy / number.double().log()).clamp(0, 1).pow(self.exponent)

@@ -32,4 +32,4 @@ class Epsilon:
         normal = torch.log_softmax(log_probs, -1)
         unlikely = normal < math.log(self.epsilon) - _ROUNDING
         unlikely &= log_probs < log_probs.amax(-1, keepdim=True)
-        return log_probs.masked_fill(unlikely, float("-inf"))
+        return log_probs.masked_fill(unlikely, -torch.inf)

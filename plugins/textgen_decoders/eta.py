@@ -36,4 +36,4 @@ class Eta:
         bound = (0.5 * sure - entropy).clamp(max=sure)  # of log-probabilities
         unlikely = normal < bound - _ROUNDING
         unlikely &= log_probs < log_probs.amax(-1, keepdim=True)
-        return log_probs.masked_fill(unlikely, float("-inf"))
+        return log_probs.masked_fill(unlikely, -torch.inf)

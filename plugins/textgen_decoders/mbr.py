@@ -86,7 +86,7 @@ class BoundMBR:
     ) -> Tensor:
         """(B, K) float32, each candidate's expected utility; −inf for one that came before."""
         pairs = zip(self.texts(candidates, special), self.texts(references, special), strict=True)
-        scores = torch.full(candidates.scores.shape, float("-inf"))
+        scores = torch.full(candidates.scores.shape, -torch.inf)
         for row, (ours, theirs) in enumerate(pairs):
             places = first_places(ours)
             values = self.expected(list(places), Counter(theirs))

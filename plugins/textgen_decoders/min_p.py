@@ -32,4 +32,4 @@ class MinP:
         if self.m == 0:
             return log_probs
         least = log_probs.amax(-1, keepdim=True) + (math.log(self.m) - _ROUNDING)
-        return log_probs.masked_fill(log_probs < least, float("-inf"))
+        return log_probs.masked_fill(log_probs < least, -math.inf)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -32,5 +33,5 @@ class MinimumLength:
         if beam.step >= self.n:
             return log_probs
         result = log_probs.clone()
-        result[..., beam.special.eos] = float("-inf")
+        result[..., beam.special.eos] = -math.inf
         return result

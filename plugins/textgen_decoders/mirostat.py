@@ -61,7 +61,7 @@ class _Running:
         self.bits = bits.masked_fill_(dropped, float("inf"))
         self.mass = torch.exp2(-self.bits).sum(-1)
         self.bound, self.sources = bound, beam.sources
-        return log_probs.masked_fill(dropped, float("-inf"))
+        return log_probs.masked_fill(dropped, -torch.inf)
 
     def _bound(self, beam: Beam) -> Tensor:
         """(B, K) μ after what was chosen last; what was not offered (pad) teaches nothing."""

@@ -36,4 +36,4 @@ class NoRepeatNgram:
         ends = torch.arange(self.n, row.shape[2] + 1, device=row.device)
         same = (windows[..., :-1] == context).all(-1) & (ends <= lengths.unsqueeze(2))
         repeats = counted(windows[..., -1], same, log_probs.shape[2]) > 0
-        return log_probs.masked_fill(repeats, float("-inf"))
+        return log_probs.masked_fill(repeats, -torch.inf)

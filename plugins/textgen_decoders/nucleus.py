@@ -37,5 +37,5 @@ class Nucleus:
         before = mass.cumsum(-1) - mass
         outside = before > self.p - _ROUNDING
         outside[..., 0] = False
-        ordered = ordered.masked_fill(outside, float("-inf"))
+        ordered = ordered.masked_fill(outside, -torch.inf)
         return torch.empty_like(log_probs).scatter_(-1, order, ordered)

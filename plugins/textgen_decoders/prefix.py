@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -62,6 +63,6 @@ class PrefixTokens:
         if beam.step >= len(self.tokens):
             return log_probs
         due = self.tokens[beam.step]
-        only = log_probs.new_full(log_probs.shape, float("-inf"))
+        only = log_probs.new_full(log_probs.shape, -math.inf)
         only[..., due] = log_probs[..., due]
         return only

@@ -86,4 +86,4 @@ class _Running:
             for step in range(beam.step):
                 states = self.automaton.after(states, beam.tokens[:, :, step])
         self.states, self.sources, self.step = states, beam.sources, beam.step
-        return log_probs.masked_fill(~self.automaton.possible(states), float("-inf"))
+        return log_probs.masked_fill(~self.automaton.possible(states), -torch.inf)

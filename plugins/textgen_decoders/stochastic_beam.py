@@ -12,7 +12,6 @@ from torch import Tensor
 from textgen.decoding import FinishedHypotheses, reorder, search
 from textgen.protocols import Beam, Hypotheses, Pick, Session
 
-_DEAD = float("-inf")
 _STREAM = 2
 
 
@@ -71,7 +70,7 @@ class _Running:
         total = reorder(self.log_probs, self.sources, here).unsqueeze(2)
         total = total + torch.log_softmax(log_probs, -1, dtype=torch.float64)  # (B, K, V)
         # by its number among those that can be: what cannot be depends on the batch's shortlist
-        number = (log_probs != _DEAD).cumsum(2).sub_(1).clamp_(min=0)
+        number = (log_probs != -torch.inf).cumsum(2).sub_(1).clamp_(min=0)
         uniform = beam.random.uniform(beam, size, _STREAM).gather(2, number)
         noisy = total - (-uniform.log()).log()
         if beam.step == 0:  # nothing is known yet of the largest, but where nothing can be said
@@ -81,7 +80,7 @@ class _Running:
         parents = index.div(size, rounding_mode="floor")
         self.perturbed, self.sources = best, beam.sources
         self.log_probs = total.flatten(1).gather(1, index)
-        return Pick(parents, (index - parents * size).where(best != _DEAD, beam.special.bos))
+        return Pick(parents, (index - parents * size).where(best != -torch.inf, beam.special.bos))
 
     def done(self, beam: Beam) -> Tensor:
         """(B,) bool: sources of which all rows have ended; their hypotheses are put aside once."""
@@ -108,8 +107,8 @@ def conditioned(noisy: Tensor, largest: Tensor) -> Tensor:
     """
     top = noisy.amax(-1, keepdim=True)
     aim = largest.unsqueeze(2)
-    never = (noisy == _DEAD) | (aim == _DEAD)
-    below = (noisy - top).masked_fill(never, _DEAD)
+    never = (noisy == -torch.inf) | (aim == -torch.inf)
+    below = (noisy - top).masked_fill(never, -torch.inf)
     apart = aim - noisy + torch.log(-torch.expm1(below))
     moved = aim - apart.clamp(min=0) - torch.log1p(torch.exp(-apart.abs()))
-    return moved.masked_fill(never, _DEAD)
+    return moved.masked_fill(never, -torch.inf)

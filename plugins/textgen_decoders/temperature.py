@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -34,5 +35,5 @@ class Temperature:
         if self.t > _TINY:
             return log_probs / self.t
         best = log_probs.argmax(-1, keepdim=True)
-        only = log_probs.new_full(log_probs.shape, float("-inf"))
+        only = log_probs.new_full(log_probs.shape, -math.inf)
         return only.scatter(-1, best, log_probs.gather(-1, best))

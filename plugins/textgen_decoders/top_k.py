@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -30,4 +31,4 @@ class TopK:
         if self.k >= size:
             return log_probs
         least = log_probs.topk(self.k, sorted=True).values[..., -1:]  # (B, K, 1)
-        return log_probs.masked_fill(log_probs < least, float("-inf"))
+        return log_probs.masked_fill(log_probs < least, -math.inf)

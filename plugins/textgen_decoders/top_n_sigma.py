@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -30,10 +31,10 @@ class TopNSigma:
         """(B, K, V) scores, −inf far below the best."""
         del beam
         scores = log_probs.double()
-        finite = scores > float("-inf")
+        finite = scores > -math.inf
         number = finite.sum(-1, keepdim=True).clamp(min=1)
         mean = scores.where(finite, 0.0).sum(-1, keepdim=True) / number
         squares = (scores - mean).square().where(finite, 0.0)
         sigma = (squares.sum(-1, keepdim=True) / number).sqrt()
         least = scores.amax(-1, keepdim=True) - self.n * sigma - _ROUNDING
-        return log_probs.masked_fill(scores < least, float("-inf"))
+        return log_probs.masked_fill(scores < least, -math.inf)

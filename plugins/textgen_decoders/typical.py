@@ -38,4 +38,4 @@ class Typical:
         mass = probabilities.gather(-1, order).cumsum(-1)
         last = (mass < self.mass - _ROUNDING).sum(-1, keepdim=True).clamp(max=mass.shape[-1] - 1)
         farthest = ordered.gather(-1, last)
-        return log_probs.masked_fill(distance > farthest, float("-inf"))
+        return log_probs.masked_fill(distance > farthest, -torch.inf)

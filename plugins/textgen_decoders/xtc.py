@@ -46,4 +46,4 @@ class XTC:
             top[..., self.newline] = False
         least = torch.where(top, log_probs, float("inf")).argmin(-1, keepdim=True)
         dropped = (top & acts.unsqueeze(2)).scatter(-1, least, value=False)
-        return log_probs.masked_fill(dropped, float("-inf"))
+        return log_probs.masked_fill(dropped, -torch.inf)

@@ -11,7 +11,6 @@ from textgen.decoding.hypotheses import best_first, fit
 from textgen.decoding.validation import worth
 from textgen.protocols import Beam, Hypotheses, Session
 
-_DEAD = float("-inf")
 _SCORES = 2
 
 
@@ -29,7 +28,7 @@ class FinishedHypotheses:
     def __init__(self, session: Session, size: int) -> None:
         self.special, self.size = session.special, size
         self.counts = torch.zeros_like(session.limit)
-        self._fills = (self.special.pad, 0, _DEAD, _DEAD, 0.0, False, 0.0)
+        self._fills = (self.special.pad, 0, -torch.inf, -torch.inf, 0.0, False, 0.0)
         self._fields: list[Tensor] = []  # in the order of Hypotheses, each (B, M, …)
 
     @property
@@ -51,7 +50,7 @@ class FinishedHypotheses:
         """
         if not worth(beam.finished):
             return False
-        fresh = beam.finished & (beam.scores > _DEAD)
+        fresh = beam.finished & (beam.scores > -torch.inf)
         if worth(fresh):
             self._take_in(beam, fresh, rank)
         return True
@@ -59,7 +58,7 @@ class FinishedHypotheses:
     def _take_in(self, beam: Beam, fresh: Tensor, rank: Callable[[Beam], Tensor]) -> None:
         """Rows (B, K) that have just ended."""
         self.counts.index_add_(0, beam.sources, fresh.sum(1))
-        scores = rank(beam).masked_fill(~fresh, _DEAD)
+        scores = rank(beam).masked_fill(~fresh, -torch.inf)
         if self._fields and not worth(scores > self.worst(beam.sources).unsqueeze(1)):
             return
         new = [
@@ -96,7 +95,7 @@ class FinishedHypotheses:
         It is −inf where fewer have finished.
         """
         if not self._fields:
-            return torch.full(sources.shape, _DEAD, device=sources.device)
+            return torch.full(sources.shape, -torch.inf, device=sources.device)
         return self._fields[_SCORES].select(1, (place or self.size) - 1).index_select(0, sources)
 
     def best(self, sources: Tensor, steps: int) -> tuple[Tensor, Tensor]:
@@ -112,7 +111,7 @@ class FinishedHypotheses:
         """
         if not self._fields:
             tokens = torch.full((len(sources), steps), self.special.pad, device=sources.device)
-            return tokens, torch.full(sources.shape, _DEAD, device=sources.device)
+            return tokens, torch.full(sources.shape, -torch.inf, device=sources.device)
         tokens, scores = self._fields[0][:, 0][sources], self._fields[_SCORES][:, 0][sources]
         return fit(tokens, (steps,), self.special.pad), scores
 

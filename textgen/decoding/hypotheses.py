@@ -15,8 +15,6 @@ from textgen.decoding.plugin_errors import BadPickError, broken
 from textgen.errors import TextgenError
 from textgen.protocols import Hypotheses, Session, Strategy
 
-_DEAD = float("-inf")
-
 
 def join(pieces: Sequence[Tensor], fill: float) -> Tensor:
     """Stack pieces along the sources, filling the other dimensions up on the right.
@@ -47,7 +45,7 @@ def best_first(hypotheses: Hypotheses, pad: int) -> Hypotheses:
     if hypotheses.scores.shape[1] > 1:
         order = hypotheses.scores.argsort(dim=1, descending=True, stable=True)
         hypotheses = take(hypotheses, order)
-    dead = hypotheses.scores == _DEAD
+    dead = hypotheses.scores == -torch.inf
     lengths = hypotheses.lengths.masked_fill(dead, 0)
     steps = int(lengths.max()) if lengths.numel() else 0
     rows, attention = dead.unsqueeze(2), hypotheses.attention
@@ -57,7 +55,7 @@ def best_first(hypotheses: Hypotheses, pad: int) -> Hypotheses:
         tokens=hypotheses.tokens[:, :, :steps].masked_fill(rows, pad),
         lengths=lengths,
         scores=hypotheses.scores,
-        log_probs=hypotheses.log_probs.masked_fill(dead, _DEAD),
+        log_probs=hypotheses.log_probs.masked_fill(dead, -torch.inf),
         token_log_probs=hypotheses.token_log_probs[:, :, :steps].masked_fill(rows, 0.0),
         finished=hypotheses.finished & ~dead,
         attention=attention,

@@ -11,8 +11,6 @@ from textgen.decoding.finished import FinishedHypotheses
 from textgen.decoding.search import Done
 from textgen.protocols import Beam, Session
 
-_DEAD = float("-inf")
-
 
 def with_stable_prefix(
     done: Done, session: Session, pool: FinishedHypotheses, bound: Callable[[Beam], Tensor]
@@ -54,13 +52,13 @@ def certain(beam: Beam, pool: FinishedHypotheses, bound: Tensor) -> tuple[Tensor
     """
     steps = beam.step
     finished, scores = pool.best(beam.sources, steps)  # (B', T), (B',)
-    running = ~beam.finished & (beam.scores > _DEAD)
+    running = ~beam.finished & (beam.scores > -torch.inf)
     can_win = running & (bound >= scores.unsqueeze(1))  # (B', K)
     any_runs = can_win.any(1)
     first = can_win.byte().argmax(1)
     rows = torch.arange(len(first), device=first.device)
     lead = torch.where(any_runs.unsqueeze(1), beam.tokens[rows, first], finished)
     same = ((beam.tokens == lead.unsqueeze(1)) | ~can_win.unsqueeze(2)).all(1)
-    same &= (finished == lead) | (scores == _DEAD).unsqueeze(1)
+    same &= (finished == lead) | (scores == -torch.inf).unsqueeze(1)
     same &= lead != beam.special.pad  # after the end, or nothing is left to speak of
     return lead, same.long().cumprod(1).sum(1)

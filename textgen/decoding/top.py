@@ -22,7 +22,6 @@ _CHUNK = 64
 _LONG_ROW = 1024
 _INSERTED = 256  # moves up to which putting each in its place is cheap
 _DRAWN = 1 << 11  # numbers up to which their exponentials one by one are cheap
-_DEAD = float("-inf")
 _MANY = 1 << 13  # numbers of one source: neighbours must not decide which of equal ones is first
 
 
@@ -120,7 +119,7 @@ def continuations(
 
 def _alive(moves: Moves, special: SpecialTokens) -> tuple[Tensor, Tensor]:
     """Parents and tokens, dead moves with bos."""
-    return moves.parents, torch.where(moves.scores != _DEAD, moves.tokens, special.bos)
+    return moves.parents, torch.where(moves.scores != -torch.inf, moves.tokens, special.bos)
 
 
 def _apart(moves: Moves, width: int, special: SpecialTokens) -> tuple[Tensor, Tensor]:
@@ -131,7 +130,7 @@ def _apart(moves: Moves, width: int, special: SpecialTokens) -> tuple[Tensor, Te
     best, parents, tokens = (each.gather(1, order) for each in (best, parents, tokens))
     ends = tokens == special.eos
     place = torch.arange(order.shape[1], device=order.device)
-    usable = torch.where(ends, order < width, place < width) & (best != _DEAD)
+    usable = torch.where(ends, order < width, place < width) & (best != -torch.inf)
     return parents, torch.where(usable, tokens, special.bos)
 
 

@@ -131,8 +131,8 @@ def _nothing_after(step: int) -> Filter:
 
     def forbid(scores: Tensor, beam: Beam) -> Tensor:
         if beam.step < step:
-            return scores.index_fill(-1, torch.tensor([TOY_SPECIAL.eos]), float("-inf"))
-        return torch.full_like(scores, float("-inf"))
+            return scores.index_fill(-1, torch.tensor([TOY_SPECIAL.eos]), -torch.inf)
+        return torch.full_like(scores, -torch.inf)
 
     return forbid
 

@@ -20,7 +20,6 @@ from textgen.testing.lines import KINDS, LINES, ROWS, Kind
 from textgen.testing.toy import FixedRandom
 from textgen.testing.vocabulary import toy_load
 
-_NOTHING = float("-inf")
 _SAME_FOR_ALL = 0.3
 
 
@@ -99,7 +98,9 @@ def _forbidden(case: FilterCase) -> str:
         return ""
     return _each_call(
         case,
-        lambda call: (call.given == _NOTHING) & (call.result > _NOTHING) if _usable(call) else None,
+        lambda call: (
+            (call.given == -torch.inf) & (call.result > -torch.inf) if _usable(call) else None
+        ),
         lambda _, token: f"token {token} was forbidden and is not any more.",
     )
 

@@ -13,7 +13,6 @@ from torch import Tensor
 from textgen.decoding import RowRandom, row_seeds, search
 from textgen.protocols import Beam, Filter, Pick, Session
 
-_NOTHING = float("-inf")
 _PARENT, _TOKEN = 1, 2
 _SCRIPT_SEED = 11
 
@@ -38,7 +37,7 @@ class Call:
 
     def live(self) -> Tensor:
         """(B, K) bool, rows that go on."""
-        return ~self.beam.finished & (self.beam.scores > _NOTHING)
+        return ~self.beam.finished & (self.beam.scores > -torch.inf)
 
     def history(self, source: int, row: int) -> tuple[int, ...]:
         """Tokens that a row has generated."""
@@ -140,7 +139,7 @@ class Script:
 
     def pick(self, log_probs: Tensor, beam: Beam) -> Pick:
         """Parents (B, K) and tokens (B, K)."""
-        allowed = (log_probs > _NOTHING).double()
+        allowed = (log_probs > -torch.inf).double()
         parents = None
         if self.moves:
             parents = (self.random.uniform(beam, stream=_PARENT) * beam.width).long()
@@ -183,7 +182,7 @@ def _with_forbidden(scores: Tensor, beam: Beam) -> Tensor:
     """Every third token is forbidden, another third after each token."""
     place = torch.arange(scores.shape[2])
     gone = (place + _last(beam).unsqueeze(2) + beam.step) % 3 == 0
-    return scores.masked_fill(gone, _NOTHING)
+    return scores.masked_fill(gone, -torch.inf)
 
 
 def _not_normalised(scores: Tensor, beam: Beam) -> Tensor:
@@ -199,19 +198,19 @@ def _one_sure(scores: Tensor, beam: Beam) -> Tensor:
 
 def _all_equal(scores: Tensor, beam: Beam) -> Tensor:
     del beam
-    return torch.where(scores > _NOTHING, -2.0, scores)
+    return torch.where(scores > -torch.inf, -2.0, scores)
 
 
 def _only_one(scores: Tensor, beam: Beam) -> Tensor:
     """One token is left."""
     best = (_last(beam).unsqueeze(2) * 3 + beam.step) % (scores.shape[2] - 4) + 4
-    return torch.full_like(scores, _NOTHING).scatter(2, best, scores.gather(2, best))
+    return torch.full_like(scores, -torch.inf).scatter(2, best, scores.gather(2, best))
 
 
 def _nothing_left(scores: Tensor, beam: Beam) -> Tensor:
     """Nothing is left in rows whose newest token is even, from the second step on."""
     gone = (_last(beam) % 2 == 0) & (beam.step > 0)
-    return scores.masked_fill(gone.unsqueeze(2), _NOTHING)
+    return scores.masked_fill(gone.unsqueeze(2), -torch.inf)
 
 
 def unchanged(scores: Tensor, beam: Beam) -> Tensor:

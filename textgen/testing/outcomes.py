@@ -17,7 +17,6 @@ from textgen.testing.toy import TOY_SPECIAL, ToyModel
 from textgen.testing.vocabulary import ToyTokenizer, toy_task_model
 
 TOLERANCE = 1e-4
-_NOTHING = float("-inf")
 
 
 class Outcome(NamedTuple):
@@ -68,7 +67,7 @@ def outcomes(found: Hypotheses, source: int, positions: int) -> list[Outcome]:
     made = []
     for row in range(found.tokens.shape[1]):
         length = int(found.lengths[source, row])
-        if float(found.scores[source, row]) > _NOTHING:
+        if float(found.scores[source, row]) > -torch.inf:
             seen = found.attention
             made.append(
                 Outcome(
@@ -107,7 +106,7 @@ class Looks:
         expected = (*self.found.tokens.shape, max(task.positions(row) for row in rows))
         if tuple(given.shape) != expected:
             return f"Attention has shape {tuple(given.shape)}, expected (B, K, T, S) = {expected}."
-        for source, row in (self.found.scores > _NOTHING).nonzero().tolist():
+        for source, row in (self.found.scores > -torch.inf).nonzero().tolist():
             length = int(self.found.lengths[source, row])
             wanted = self._forced(source, self.found.tokens[source, row, :length].tolist())
             if not torch.allclose(given[source, row, :length], wanted, rtol=0, atol=TOLERANCE):
@@ -197,7 +196,7 @@ def taciturn_model() -> ToyModel:
     model = toy_task_model()
     possible = torch.zeros(ToyTokenizer.size, dtype=torch.bool)
     possible[[TOY_SPECIAL.eos, 4]] = True
-    model.logits.masked_fill_(~possible, _NOTHING)
+    model.logits.masked_fill_(~possible, -torch.inf)
     return model
 
 
@@ -212,7 +211,7 @@ def without(token: int) -> Filter:
 
     def forbid(scores: Tensor, beam: Beam) -> Tensor:
         del beam
-        return scores.index_fill(-1, torch.tensor([token]), _NOTHING)
+        return scores.index_fill(-1, torch.tensor([token]), -torch.inf)
 
     return forbid
 

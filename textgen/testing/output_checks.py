@@ -26,7 +26,6 @@ from textgen.testing.outcomes import (
 )
 from textgen.testing.toy import TOY_SPECIAL
 
-_NOTHING = float("-inf")
 _SAMPLES = 3
 
 
@@ -74,7 +73,7 @@ def _hypotheses(case: StrategyCase) -> str:
             return (
                 f"{name}: lengths go from {least} to {most} with T = {found.tokens.shape[2]} tokens"
             )
-        if not (found.scores > _NOTHING).any(1).all():
+        if not (found.scores > -torch.inf).any(1).all():
             return f"{name}: a source has no hypothesis: scores {shown(found.scores[:, 0])}"
     return ""
 
@@ -144,7 +143,7 @@ def _limits(case: StrategyCase) -> str:
 def _rescored(session: Session, found: Hypotheses, task: Task, rows: Sequence[int]) -> str:
     """The first token whose log-probability is not that of a teacher-forced pass."""
     forced = rescore(session, found)
-    alive = found.scores > _NOTHING
+    alive = found.scores > -torch.inf
     same = torch.isclose(forced, found.token_log_probs, rtol=1e-4, atol=TOLERANCE)
     wrong = (~same).any(2) & alive
     if wrong.any():
@@ -202,10 +201,10 @@ def _dead(case: StrategyCase) -> str:
                     known = bool(each.log_probs.isfinite().all())
                     if impossible or not each.tokens or not known:
                         return f"{where}, {task.name(place)}: a dead row came back:\n{each}"
-            dead = found.scores == _NOTHING
+            dead = found.scores == -torch.inf
             if (found.lengths[dead] != 0).any() or found.finished[dead].any():
                 return f"{where}: a row with score −∞ has tokens or counts as finished."
-            if (found.log_probs[dead] != _NOTHING).any():
+            if (found.log_probs[dead] != -torch.inf).any():
                 return f"{where}: a row with score −∞ has a log-probability."
     return ""
 

@@ -46,7 +46,7 @@ class Page:
         elif not self.problem:
             moved = reorder(self.kept, self.sources, beam)
             self.kept = torch.cat([moved, beam.tokens[:, :, -1:]], 2)
-            live = ~beam.finished & (beam.scores > float("-inf"))
+            live = ~beam.finished & (beam.scores > -torch.inf)
             if self.kept.shape != beam.tokens.shape:
                 self.problem = (
                     f"step {beam.step}: a call for each step would have told "

@@ -116,7 +116,7 @@ class ToyModel:
         """(N, T, S) weights that depend on the memory (N, T), none on padding."""
         place = torch.arange(positions)
         scores = torch.sin(memory.unsqueeze(2) * 1.7 + place * 0.9) * 3
-        return scores.masked_fill(place >= lengths[:, None, None], float("-inf")).softmax(2)
+        return scores.masked_fill(place >= lengths[:, None, None], -torch.inf).softmax(2)
 
     def output(self, features: Tensor) -> Tensor:
         """Logits: the features themselves."""
