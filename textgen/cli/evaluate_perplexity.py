@@ -9,7 +9,7 @@ import click
 from textgen.cli.failures import complain
 from textgen.cli.lazy import examples
 from textgen.cli.many_cores import Cores, scoring_cores
-from textgen.cli.options import collected, device_option, model_option, precision_option
+from textgen.cli.options import collected, device_options, model_option
 from textgen.cli.output import json_option, print_json, print_table
 from textgen.cli.texts import OneText, one_text
 from textgen.cli.threads import set_threads
@@ -33,8 +33,7 @@ if TYPE_CHECKING:
 @click.option(
     "--held-out", is_flag=True, help="Evaluate only the part of the text that training held out."
 )
-@device_option
-@precision_option
+@device_options()
 @scoring_cores
 @json_option
 def command(

@@ -16,9 +16,8 @@ from textgen.cli.lazy import examples
 from textgen.cli.options import (
     Seed,
     collected,
-    device_option,
+    device_options,
     model_option,
-    precision_option,
     whole_number,
 )
 from textgen.cli.output import json_lines_option, jsonl_option, print_json
@@ -89,8 +88,7 @@ def unescaped(text: str) -> str:
     "backslash.",
 )
 @whole_number("--batch-size", 16, "Prompts per batch; the texts do not depend on it.")
-@device_option
-@precision_option
+@device_options()
 @threads_option
 @click.option("-v", "--verbose", is_flag=True, help="Report how texts are decoded.")
 @json_lines_option

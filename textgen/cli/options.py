@@ -71,13 +71,32 @@ def whole_number(
 model_option = click.option(
     "--model", required=True, metavar="DIR|NAME", help="A model's folder, or a name of `models`."
 )
-device_option = click.option(
-    "--device",
-    type=click.Choice(["auto", "cpu", "cuda"]),
-    default="auto",
-    show_default=True,
-    help="Device to run on.",
-)
+
+
+def device_options(
+    option: Callable[..., Any] = click.option,
+) -> Callable[[Command], Command]:
+    """Where a model computes, and how exactly; ``option`` may be ``grouped_option``."""
+    return all_of(
+        [
+            option(
+                "--device",
+                type=click.Choice(["auto", "cpu", "cuda"]),
+                default="auto",
+                show_default=True,
+                help="Device to run on.",
+            ),
+            option(
+                "--precision",
+                type=click.Choice(["float32", "bfloat16", "int8"]),
+                default="float32",
+                show_default=True,
+                help="Precision of the weights: fewer bits are faster and less exact. Without "
+                "compiled kernels, or on a GPU, rounding makes texts of 16- and 8-bit models "
+                "depend on their batch; -v reports it.",
+            ),
+        ]
+    )
 
 
 class Number(click.ParamType[float]):
@@ -164,16 +183,6 @@ class PathOf(click.Path):
         return super().convert(value, param, ctx)
 
 
-precision_option = click.option(
-    "--precision",
-    type=click.Choice(["float32", "bfloat16", "int8"]),
-    default="float32",
-    show_default=True,
-    help="Precision of the weights: fewer bits are faster and less exact. Without compiled "
-    "kernels, "
-    "or on a GPU, rounding makes texts of 16- and 8-bit models depend on their batch; -v reports "
-    "it.",
-)
 plugins_option = grouped_option(
     "--plugins",
     multiple=True,

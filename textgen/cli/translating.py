@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from textgen.cli.lazy import Several
-from textgen.cli.options import Seed, all_of, grouped_option
+from textgen.cli.options import Seed, all_of, device_options, grouped_option
 
 if TYPE_CHECKING:
     from textgen.loading import LoadedModel
@@ -32,21 +32,7 @@ models_option = all_of(
             show_default=True,
             help="What an ensemble averages.",
         ),
-        grouped_option(
-            "--device",
-            type=click.Choice(["auto", "cpu", "cuda"]),
-            default="auto",
-            show_default=True,
-            help="Device to run on.",
-        ),
-        grouped_option(
-            "--precision",
-            type=click.Choice(["float32", "bfloat16", "int8"]),
-            default="float32",
-            show_default=True,
-            help="Precision of the weights: fewer bits are faster on most processors, and less "
-            "exact.",
-        ),
+        device_options(grouped_option),
     ]
 )
 
