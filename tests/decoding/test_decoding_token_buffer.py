@@ -12,6 +12,7 @@ from fakes import SPECIAL, random_model
 from textgen.decoding import decode, make_session
 from textgen.decoding.token_buffer import TokenBuffer
 from textgen.protocols import Batch, Beam
+from textgen.rows import flat_rows
 from textgen_decoders.beam import BeamSearch
 from textgen_decoders.sample import Sample
 
@@ -24,7 +25,7 @@ def test_a_track_is_a_list_of_steps_however_rows_go() -> None:
     for step in range(80):
         if step % 3 == 1:
             parents = torch.randint(0, width, (3, 1 + step % 4), generator=generator)
-            track.rearrange(parents)
+            track.take(flat_rows(parents, width), parents.shape[1])
             plain = [[list(plain[b][k]) for k in row] for b, row in enumerate(parents.tolist())]
             width = parents.shape[1]
         if step % 3 == 2 and width > 1:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from textgen.rows import flat_rows, source_rows
+from textgen.rows import source_rows
 
 _FIRST_CAPACITY = 32
 
@@ -68,12 +68,8 @@ class TokenBuffer:
         self.buffer.select(1, self.steps).copy_(values.flatten(0, 1))
         self.steps += 1
 
-    def rearrange(self, parents: Tensor) -> None:
-        """Let row (b, k') continue row (b, ``parents[b, k']``); ``parents`` (B, K')."""
-        self.take(flat_rows(parents, self.width), parents.shape[1])
-
     def take(self, rows: Tensor, width: int) -> None:
-        """The same from row numbers b·K + k, (B·K',), where that is known; ``width`` is K'."""
+        """Continue the given rows b·K + k, (B·K',); ``width`` is K'."""
         self.buffer, self.width = self.buffer.index_select(0, rows), width
 
     def keep(self, sources: Tensor) -> None:

@@ -17,7 +17,6 @@ from textgen.evaluation.text_statistics import (
 )
 
 UnitKind = Literal["words", "characters"]
-UNITS: tuple[UnitKind, ...] = ("words", "characters")
 REPEATED = 4
 """Order of the n-grams whose repetition is measured: seq-rep-4."""
 LOOP = 5

@@ -9,7 +9,7 @@ import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from operator import itemgetter
-from typing import Any, Literal, TypeAlias, get_args
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 import torch
@@ -28,7 +28,6 @@ from textgen.translation.links import Links, hard_links, unite_attention, unite_
 from textgen.workers import WorkerPool, in_order, ordered
 
 Unite = Literal["links", "attention"]
-UNITE: tuple[str, ...] = get_args(Unite)
 
 WINDOW = 1024
 """Pairs read ahead and grouped by length."""
