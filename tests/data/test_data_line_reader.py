@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from textgen.cli import line_reader
-from textgen.cli.line_reader import LineReader
+from textgen.data import line_reader
+from textgen.data.line_reader import LineReader
 
 
 def read(data: bytes, size: int = 1000) -> list[str]:

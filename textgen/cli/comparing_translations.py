@@ -1,12 +1,10 @@
-"""Ways to decode compared on a translator: rows, table, plot."""
+"""Ways to decode compared on a translator: table and plot."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -15,84 +13,13 @@ from textgen.cli.output import print_json, print_table
 from textgen.progress import counting
 
 if TYPE_CHECKING:
-    from textgen.evaluation.beam_plot import TranslationPoint
+    from textgen.evaluation.compare_translations import TranslationRow
     from textgen.evaluation.report import TranslationReport
     from textgen.loading import LoadedModel
 
 
 WARM_UP = 64
 """Lines that each strategy translates before it is timed."""
-
-
-@dataclass(frozen=True)
-class TranslationRow:
-    """What came of one way to translate.
-
-    Attributes:
-        name: as it was asked for.
-        decode: the resolved chain.
-        report: None if it failed.
-        error: why it failed.
-    """
-
-    name: str
-    decode: str
-    report: TranslationReport | None = None
-    error: str | None = None
-
-    @property
-    def length_ratio(self) -> float:
-        """Tokens of the translations over those of the references, as BLEU counts them."""
-        if self.report is None:
-            return math.nan
-        details = self.report.scores.scores["bleu"].details
-        return float(details["hypothesis_length"]) / max(int(details["reference_length"]), 1)
-
-    @property
-    def log_prob(self) -> float:
-        """Mean log-probability of a translation under the model, nats."""
-        if self.report is None:
-            return math.nan
-        return self.report.log_prob / len(self.report.translations)
-
-    @property
-    def nats_per_token(self) -> float:
-        """Negative log-likelihood over all tokens, eos counted."""
-        if self.report is None or not self.report.tokens:
-            return math.nan
-        return -self.report.log_prob / self.report.tokens
-
-    def as_dict(self) -> dict[str, Any]:
-        """Plain data for --json."""
-        told: dict[str, Any] = {"name": self.name, "decode": self.decode, "error": self.error}
-        if self.report is None:
-            return told
-        scores = self.report.scores.scores
-        return {
-            **told,
-            "bleu": scores["bleu"].as_dict(),
-            "chrf": scores["chrf"].as_dict(),
-            "exact": self.report.exact,
-            "length_ratio": self.length_ratio,
-            "log_prob": self.log_prob,
-            "nats_per_token": self.nats_per_token,
-            "seconds": self.report.seconds,
-            "sentences_per_second": self.report.speed,
-        }
-
-
-def _point(each: Wanted, report: TranslationReport) -> TranslationPoint:
-    """Where a strategy stands in the plot; beams that differ in their width alone are one curve."""
-    from textgen.evaluation.beam_plot import TranslationPoint
-    from textgen.registry import parse_spec
-
-    bleu = report.scores.scores["bleu"].score
-    spec = parse_spec(each.chain.description[-1])
-    width = spec.options.pop("width", None)
-    if spec.name != "beam" or not isinstance(width, int):
-        return TranslationPoint(each.name, bleu, report.speed)
-    curve = " | ".join([*each.chain.description[:-1], str(spec)])
-    return TranslationPoint(each.name, bleu, report.speed, curve, width)
 
 
 def compare_translations(
@@ -111,6 +38,7 @@ def compare_translations(
         DataError: if the plot cannot be written.
         TextgenError: at the end, if a way failed.
     """
+    from textgen.evaluation.compare_translations import TranslationRow, point_of
     from textgen.evaluation.report import translate_and_score
     from textgen.translation import TranslationOptions, translate
 
@@ -130,7 +58,7 @@ def compare_translations(
             rows.append(TranslationRow(each.name, each.decode, error=result))
         else:
             rows.append(TranslationRow(each.name, each.decode, result))
-            points.append(_point(each, result))
+            points.append(point_of(each.name, each.chain, result))
     if as_json:
         told = [row.as_dict() for row in rows]
         facts = {"model": loaded.name, "kind": loaded.kind, "lines": len(lines), "seed": seed}

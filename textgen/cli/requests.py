@@ -15,10 +15,10 @@ from annotated_types import Ge, Lt
 
 from textgen.cli.decoding_options import chain_of
 from textgen.cli.failures import FAILED, complain
-from textgen.cli.line_reader import LONGEST_LINE, LineReader
 from textgen.cli.options import RANDOM, drawn_seed
 from textgen.cli.output import print_json
 from textgen.config import structure
+from textgen.data.line_reader import LONGEST_LINE, LineReader
 from textgen.errors import TextgenError, UsageError
 from textgen.short_options import Decoding, short_options_of
 

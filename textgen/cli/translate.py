@@ -17,7 +17,6 @@ from textgen import atomic
 from textgen.cli.decoding_options import chosen_chain, decoding_options, say_how
 from textgen.cli.failures import complain, warn
 from textgen.cli.lazy import SeveralCommand, examples
-from textgen.cli.line_reader import LineReader
 from textgen.cli.many_cores import Cores, translating_cores
 from textgen.cli.options import PathOf, collected
 from textgen.cli.output import json_lines_option, jsonl_option
@@ -28,6 +27,7 @@ from textgen.cli.translating import (
     translating_options,
 )
 from textgen.cli.translation_output import Layout, Writer
+from textgen.data.line_reader import LineReader
 from textgen.errors import DataError, UsageError
 from textgen.progress import counting
 from textgen.short_options import DEFAULT_TRANSLATING
