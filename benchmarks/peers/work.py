@@ -14,10 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 import textgen
-from textgen.data.batching import group
+from textgen.data.batching import bucket_borders
 from textgen.data.tokenizers import TextTokenizer, TokenizerConfig, save_tokenizer, train_tokenizer
 from textgen.data.tokenizers.base import SPECIAL_NAMES
 from textgen.errors import UsageError
@@ -134,11 +132,11 @@ def batch_tokens(lengths: Sequence[int], sentences: int) -> int:
         lengths: of the sentences, eos counted.
         sentences: wanted in a batch.
     """
-    ordered = np.sort(np.array(lengths, dtype=np.int64))
-    low, high = 1, int(ordered[-1]) * sentences
+    ordered = sorted(lengths)
+    low, high = 1, ordered[-1] * sentences
     while low < high:  # fewer tokens make more batches
         middle = (low + high) // 2
-        batches = len(group(ordered, middle)) - 1
+        batches = len(bucket_borders(ordered, middle)) - 1
         if len(ordered) / batches < sentences:
             low = middle + 1
         else:

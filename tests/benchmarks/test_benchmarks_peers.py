@@ -11,7 +11,7 @@ from benchmarks.peers.client import Worker, WorkerError
 from benchmarks.peers.protocol import Channel, Meter
 from benchmarks.peers.report import Measured, as_data, digits, in_order, table
 from benchmarks.peers.work import Pairs, batch_tokens, fingerprint, prepare
-from textgen.data.batching import group
+from textgen.data.batching import bucket_borders
 from textgen.errors import UsageError
 
 FIGURES = [
@@ -61,7 +61,7 @@ def test_batches_hold_as_many_sentences_as_wanted_on_average(wanted: int) -> Non
     ordered = np.sort(np.array(lengths))
 
     def mean(budget: int) -> float:
-        return len(lengths) / (len(group(ordered, budget)) - 1)
+        return len(lengths) / (len(bucket_borders(ordered, budget)) - 1)
 
     budget = batch_tokens(lengths, wanted)
     assert mean(budget) >= wanted

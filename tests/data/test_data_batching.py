@@ -4,7 +4,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from textgen.data.batching import LaneBatches, SentenceBatches, TrainingBatch, group
+from textgen.data.batching import LaneBatches, SentenceBatches, TrainingBatch, bucket_borders
 from textgen.data.sequences import sequences_of
 from textgen.data.streams import stream_of
 from textgen.errors import DataError
@@ -118,9 +118,11 @@ def test_padding_of_natural_lengths_is_small() -> None:
     assert 1 <= batches.padding_ratio < 1.03
 
 
-def test_groups_keep_to_the_budget() -> None:
-    assert group(np.array([1, 2, 3, 9]), 6).tolist() == [0, 2, 3, 4]
-    assert group(np.array([1, 1, 1]), 3).tolist() == [0, 3]
+def test_buckets_keep_to_the_budget() -> None:
+    assert bucket_borders([1, 2, 3, 9], 6) == [0, 2, 3, 4]
+    assert bucket_borders([1, 1, 1], 3) == [0, 3]
+    assert bucket_borders([1, 1, 2, 2], 8, [5, 4, 1, 2]) == [0, 1, 2, 4]
+    assert bucket_borders([], 3) == [0]
 
 
 def test_nothing_to_batch_is_refused() -> None:

@@ -6,8 +6,9 @@ depend on the seed and on these two alone, so that nothing else is needed to go 
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Protocol, Self
 
@@ -208,7 +209,7 @@ class SentenceBatches:
         self.sequences, self.batch_tokens = sequences, batch_tokens
         self.special, self.seed = special, seed
         self._lengths = sequences.lengths + 1  # eos, or bos
-        self._borders = group(np.sort(self._lengths), batch_tokens)
+        self._borders = np.array(bucket_borders(np.sort(self._lengths).tolist(), batch_tokens))
 
     @property
     def padding_ratio(self) -> float:
@@ -251,19 +252,29 @@ class SentenceBatches:
         )
 
 
-def group(ordered: NDArray[np.int64], budget: int) -> NDArray[np.int64]:
-    """Cut lengths in ascending order so that rows × longest row ≤ budget in each group.
+def bucket_borders(
+    lengths: Iterable[int], budget: int, widths: Iterable[int] | None = None
+) -> list[int]:
+    """Cut rows of ascending length into buckets of at most ``budget`` cells, padding included.
+
+    Args:
+        lengths: of the rows.
+        budget: most cells, rows × longest row, of a bucket; a row that has more stands alone.
+        widths: of a row's other side, in any order, where cells are rows × longest × widest.
 
     Returns:
-        (groups + 1,) int64: where groups begin and end.
+        Where the buckets begin and, last, where the last one ends.
     """
-    borders, begin = [0], 0
-    for index, length in enumerate(ordered.tolist()):
-        if index > begin and (index - begin + 1) * length > budget:
-            borders.append(index)
-            begin = index
-    borders.append(len(ordered))
-    return np.array(borders, dtype=np.int64)
+    borders, end, rows, widest = [0], 0, 0, 0
+    sides = itertools.repeat(1) if widths is None else widths
+    for length, width in zip(lengths, sides, strict=False):
+        rows += 1
+        widest = max(widest, width)
+        if rows * length * widest > budget and rows > 1:
+            end += rows - 1
+            borders.append(end)
+            rows, widest = 1, width
+    return [*borders, end + rows] if rows else borders
 
 
 def pad_rows(

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 
-from textgen.data.batching import TrainingBatch, group, pad_rows
+from textgen.data.batching import TrainingBatch, bucket_borders, pad_rows
 from textgen.data.pairs import EncodedPairs
 from textgen.errors import DataError
 from textgen.protocols import SpecialTokens
@@ -57,7 +57,8 @@ class PairBatches:
         self.batch_tokens, self.special, self.seed, self.renew = batch_tokens, special, seed, renew
         self._pairs, self._epoch = pairs, 0
         self._count = len(pairs)
-        self._borders = group(np.sort(pairs.target.lengths + 1), batch_tokens)
+        lengths = np.sort(pairs.target.lengths + 1)
+        self._borders = np.array(bucket_borders(lengths.tolist(), batch_tokens))
         self.padding_ratio = self._padding(pairs)
 
     def __len__(self) -> int:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from textgen.arguments import pairs_of, shortened
+from textgen.data.batching import bucket_borders
 from textgen.data.tokenizers.surfaces import surfaces
 from textgen.decoding.scoring import token_log_probs
 from textgen.decoding.session import padded
@@ -148,17 +149,10 @@ def force(
 
 def _batches(sizes: Sequence[tuple[int, int]]) -> Iterator[list[int]]:
     """Numbers of the pairs, those of like size (T, S) side by side."""
-    batch: list[int] = []
-    longest = (0, 0)
-    for number in sorted(range(len(sizes)), key=sizes.__getitem__):
-        target, source = sizes[number]
-        longest = max(longest[0], target), max(longest[1], source)
-        if batch and (len(batch) + 1) * longest[0] * longest[1] > _CELLS:
-            yield batch
-            batch, longest = [], (target, source)
-        batch.append(number)
-    if batch:
-        yield batch
+    order = sorted(range(len(sizes)), key=sizes.__getitem__)
+    targets, sources = ([sizes[number][side] for number in order] for side in (0, 1))
+    for begin, end in itertools.pairwise(bucket_borders(targets, _CELLS, sources)):
+        yield order[begin:end]
 
 
 def _force_batch(

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from textgen.arguments import text_of, whole_numbers
+from textgen.data.batching import bucket_borders
 from textgen.decoding.binding import Binder
 from textgen.decoding.chain import Chain
 from textgen.decoding.random import check_seed
@@ -210,11 +212,7 @@ def batches(window: Sequence[Line], batch_tokens: int, workers: int = 1) -> list
     tokens = sum(len(line.tokens) + 1 for line in window)
     most = min(batch_tokens, -(-tokens // workers)) if workers > 1 else batch_tokens
     for group in groups.values():
-        batch: list[Line] = []
-        for line in sorted(group, key=lambda each: (len(each.tokens), each.index)):
-            if batch and (len(line.tokens) + 1) * (len(batch) + 1) > most:
-                found.append(batch)
-                batch = []
-            batch.append(line)
-        found.append(batch)
+        ordered = sorted(group, key=lambda each: (len(each.tokens), each.index))
+        borders = bucket_borders([len(line.tokens) + 1 for line in ordered], most)
+        found += [ordered[begin:end] for begin, end in itertools.pairwise(borders)]
     return sorted(found, key=lambda each: min(line.index for line in each))
