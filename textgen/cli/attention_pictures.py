@@ -15,7 +15,7 @@ from textgen.errors import UsageError, nearest
 
 if TYPE_CHECKING:
     from textgen.evaluation.alignment import GoldAlignment
-    from textgen.evaluation.attention_picture import AttentionPicture
+    from textgen.evaluation.attention_picture import Axes
     from textgen.evaluation.forced_alignment import AlignedPair
     from textgen.loading import LoadedModel
 
@@ -58,7 +58,7 @@ class Pictures:
 
     plot: Path | None
     lines: str
-    axes: str | None
+    axes: Axes | None
     theme: str
 
     def check(self) -> None:
@@ -88,6 +88,7 @@ class Pictures:
             UsageError: if there is no such pair.
             DataError: if the file cannot be written.
         """
+        from textgen.evaluation.attention_picture import picture_of, usual_axes
         from textgen.evaluation.attention_plot import write_attention
 
         if self.plot is None:
@@ -98,9 +99,9 @@ class Pictures:
                 raise UsageError(
                     f"--lines: there is no pair {each[-1]}; there are {len(aligned):,}."
                 )
-        axes = self.axes or _usual_axes(loaded)
+        axes = self.axes or usual_axes(loaded)
         pictures = [
-            _picture(aligned[number - 1], gold[number - 1] if gold else None, axes)
+            picture_of(aligned[number - 1], gold[number - 1] if gold else None, axes)
             for each in wanted
             for number in each
         ]
@@ -122,28 +123,3 @@ def ranges(text: str) -> list[range]:
             raise UsageError(f"--lines: {part!r} is no number or range, such as 3 or 5-8.")
         found.append(range(first, last + 1))
     return found
-
-
-def _usual_axes(loaded: LoadedModel) -> str:
-    kinds = {loaded.tokenizer.kind, loaded.require_source().kind}
-    return "tokens" if kinds & {"characters", "bytes"} else "words"
-
-
-def _picture(pair: AlignedPair, gold: GoldAlignment | None, axes: str) -> AttentionPicture:
-    """The attention between words, right links framed; or between tokens."""
-    from textgen.evaluation.alignment import GoldAlignment
-    from textgen.evaluation.attention_picture import AttentionPicture
-
-    title = f"{pair.source} → {pair.target}"
-    if axes == "tokens":
-        weights = pair.attention[:-1, :-1]
-        return AttentionPicture(weights, pair.source_surfaces, pair.target_surfaces, title)
-    united = pair.word_attention()  # (T', S'); fewer than the words where a side was cut
-    target, source = pair.target.split(), pair.source.split()
-    return AttentionPicture(
-        united,
-        source[: united.shape[1]],
-        target[: united.shape[0]],
-        title,
-        gold or GoldAlignment(),
-    )

@@ -5,12 +5,19 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from textgen.errors import DataError
 from textgen.evaluation.alignment import GoldAlignment
+
+if TYPE_CHECKING:
+    from textgen.evaluation.forced_alignment import AlignedPair
+    from textgen.loading import LoadedModel
+
+Axes = Literal["words", "tokens"]
 
 
 @dataclass(frozen=True)
@@ -49,6 +56,31 @@ class AttentionPicture:
     def weights(self) -> NDArray[np.float64]:
         """(T, S) float64."""
         return np.asarray(self.attention, dtype=np.float64)
+
+
+def usual_axes(loaded: LoadedModel) -> Axes:
+    """Tokens of a model of characters or bytes, else words."""
+    kinds = {loaded.tokenizer.kind, loaded.require_source().kind}
+    return "tokens" if kinds & {"characters", "bytes"} else "words"
+
+
+def picture_of(
+    pair: AlignedPair, gold: GoldAlignment | None = None, axes: Axes = "words"
+) -> AttentionPicture:
+    """The attention between words, the links of ``gold`` outlined; or between tokens."""
+    title = f"{pair.source} → {pair.target}"
+    if axes == "tokens":
+        weights = pair.attention[:-1, :-1]
+        return AttentionPicture(weights, pair.source_surfaces, pair.target_surfaces, title)
+    united = pair.word_attention()  # (T', S'); fewer than the words where a side was cut
+    target, source = pair.target.split(), pair.source.split()
+    return AttentionPicture(
+        united,
+        source[: united.shape[1]],
+        target[: united.shape[0]],
+        title,
+        gold or GoldAlignment(),
+    )
 
 
 def readable(token: str, longest: int = 24) -> str:
