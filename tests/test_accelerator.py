@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from accelerator import WAITS, Held, accelerator
+from checks import some
 from plugin_specs import specs
 from small_models import TEXT, save_language_model, save_translator
 from textgen.data.documents import Texts
@@ -126,7 +127,7 @@ def test_attention_and_prefixes(models: dict[str, str], there: torch.device) -> 
         loaded = load_model(models["translator"], device)
         found = translate(loaded, lines, chain_of("beam:width=3"), options, prefixes=prefixes)
         tables.append([(one.text, one.candidates[0].attention) for one in found])
-    for (text, weights), (mine, own) in zip(*tables, strict=True):
+    for (text, weights), (mine, own) in some(zip(*tables, strict=True)):
         assert text == mine
         assert weights is not None
         assert own is not None

@@ -236,6 +236,7 @@ def test_no_file_of_a_model_is_a_pickle(tmp_path: Path) -> None:
     save_config(tmp_path, "language-model", {"model": {"hidden": 3}})
     save_weights(tmp_path, Model(), {})
     save_training_state(tmp_path, {"random/cpu": torch.get_rng_state()}, {"step": 1})
+    assert len(list(tmp_path.glob("*.safetensors"))) == 2
     for path in tmp_path.iterdir():
         data = path.read_bytes()
         if path.suffix == ".safetensors":

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 import pytest
 from annotated_types import Ge, Gt, Lt
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from textgen.config import (
@@ -197,8 +197,8 @@ def test_any_text_is_some_value(text: str) -> None:
 
 @given(st.text(alphabet=st.characters(categories=["L"]), min_size=1))
 def test_words_are_themselves(text: str) -> None:
-    if text.lower() not in {"none", "true", "false", "nan", "inf"}:
-        assert parse_value(text) == text
+    assume(text.lower() not in {"none", "true", "false", "nan", "inf"})
+    assert parse_value(text) == text
 
 
 def test_settings_nest() -> None:

@@ -154,8 +154,8 @@ def test_a_command_of_the_readme_is_understood(line: str) -> None:
         found = command.get_command(context, words.pop(0))
         assert found is not None
         command = found
-    with command.make_context("textgen", words):
-        pass
+    with command.make_context("textgen", words) as made:
+        assert made.command is command
 
 
 def test_the_readme_names_commands() -> None:

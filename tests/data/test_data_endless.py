@@ -4,6 +4,7 @@ import re
 import numpy as np
 import pytest
 
+from checks import some
 from textgen.data.corpora import card, open_pair_corpus
 from textgen.data.dates import (
     DatePairs,
@@ -31,7 +32,7 @@ def test_dates_are_written_as_babel_writes_them() -> None:
     from babel.dates import format_date
 
     for language in LANGUAGES:
-        for pattern in date_patterns(language):
+        for pattern in some(date_patterns(language)):
             if "do" in pattern:
                 continue
             expected = format_date(DAY, pattern, locale=language)
@@ -60,7 +61,7 @@ def test_targets() -> None:
 def test_a_written_date_means_one_date(language: str) -> None:
     corpus = DatePairs(DatesConfig(source=language), "train", 3000)
     meanings: dict[str, str] = {}
-    for pair in corpus.pairs():
+    for pair in some(corpus.pairs()):
         assert re.fullmatch(r"\d{4}-\d\d-\d\d", pair.target)
         assert dt.date.fromisoformat(pair.target)
         assert meanings.setdefault(pair.source, pair.target) == pair.target
@@ -80,11 +81,11 @@ def test_links_name_the_words_of_each_field() -> None:
 def test_links_of_the_generator_are_those_of_its_pairs() -> None:
     corpus = DatePairs(DatesConfig(source="uk", target="iso-words"), "test", 300)
     pairs = list(corpus.pairs())
-    for linked, pair in zip(corpus.linked(), pairs, strict=True):
+    for linked, pair in some(zip(corpus.linked(), pairs, strict=True)):
         assert (linked.source, linked.target) == pair
         words = linked.source.split(), linked.target.split()
         assert {target for _, target in linked.links} == {0, 1, 2}
-        for source, target in linked.links:
+        for source, target in some(linked.links):
             mine, other = words[0][source], words[1][target]
             if mine.strip(".,").isdigit():  # a number of its own is the same number
                 assert int(mine.strip(".,")) % 100 == int(other) % 100

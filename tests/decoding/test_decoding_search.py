@@ -11,6 +11,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from checks import some
 from fakes import SPECIAL, FakeModel, FixedRandom, random_model
 from textgen.decoding import decode, make_session, rescore, score, search
 from textgen.errors import PluginError, TextgenError, UsageError
@@ -40,7 +41,7 @@ def test_greedy_takes_the_argmax_of_each_step() -> None:
     result = search(session_of(model, [[1], [1, 4, 5]]), lambda p, _: Pick(None, p.argmax(-1)))
     for row, prefix in enumerate(([1], [1, 4, 5])):
         tokens = result.tokens[row, 0, : result.lengths[row, 0]].tolist()
-        for place in range(len(tokens)):
+        for place in some(range(len(tokens))):
             costs = [
                 model.log_prob(row, [*prefix, *tokens[:place]], [token])[0]
                 if token not in (SPECIAL.pad, SPECIAL.bos)
@@ -364,7 +365,7 @@ def test_a_bad_strategy_is_named() -> None:
         replace(good, lengths=good.lengths[:, :0]),
         replace(good, tokens=good.tokens.float()),
     ]
-    for result in bad:
+    for result in some(bad):
         with pytest.raises(PluginError, match="Odd"):
             decode(Odd(result), session)
 
@@ -454,7 +455,7 @@ def test_forcing_any_beginning_of_an_exact_search_gives_its_result(
     model, rows, limit = random_model(5, spread=0.7), 3, 4
     strategy = make(width=32, **options)
     free = decode(strategy, session_of(model, [[1]] * rows, limit, attention=True))
-    for count in range(1, limit + 1):
+    for count in some(range(1, limit + 1)):
         beginnings = [
             free.tokens[row, 0, : min(count, int(free.lengths[row, 0]))].tolist()
             for row in range(rows)

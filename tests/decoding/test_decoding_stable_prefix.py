@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from checks import some
 from fakes import SPECIAL, random_model
 from textgen.decoding import decode, make_session
 from textgen.protocols import Batch, Session
@@ -107,6 +108,6 @@ def test_a_stop_settles_what_is_stopped() -> None:
     for seed in range(8):
         told = Told()
         found = decode(BeamSearch(width=3), session_of(seed, told, watch=stop))
-        for source, tokens in told.known.items():
+        for source, tokens in some(told.known.items()):
             final = found.tokens[source, 0, : found.lengths[source, 0]].tolist()
             assert final[: len(tokens)] == tokens

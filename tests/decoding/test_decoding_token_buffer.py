@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from checks import some
 from fakes import SPECIAL, random_model
 from textgen.decoding import decode, make_session
 from textgen.decoding.token_buffer import TokenBuffer
@@ -58,7 +59,7 @@ def test_a_beam_looked_at_late_shows_its_own_step(strategy: BeamSearch | Sample)
 
     decode(strategy, replace(session, watch=looks))
     decode(strategy, replace(session, watch=late.append))
-    for beam, (tokens, log_probs) in zip(late, at_once, strict=True):
+    for beam, (tokens, log_probs) in some(zip(late, at_once, strict=True)):
         assert beam.step == tokens.shape[2]
         assert beam.width == tokens.shape[1]
         assert torch.equal(beam.tokens, tokens)

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from checks import some
 from textgen.errors import DataError, UsageError
 from textgen.evaluation.translation_metrics import (
     MetricOptions,
@@ -140,7 +141,7 @@ def test_randomisation_counts_ties_as_the_exact_test_does(changed: int) -> None:
 def test_randomisation_can_give_intervals_too() -> None:
     options = MetricOptions(metrics=("bleu",), paired="randomisation", samples=50, confidence=50)
     systems = {"a": HYPOTHESIS, "b": REFERENCE[::-1]}
-    for each in score_translations(systems, {"r": REFERENCE}, options):
+    for each in some(score_translations(systems, {"r": REFERENCE}, options)):
         assert each.scores["bleu"].interval is not None
 
 

@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from checks import some
 from textgen.errors import ConfigError
 from textgen.models.attention import AdditiveScore, Attention, GeneralScore
 
@@ -48,9 +49,9 @@ def test_equations(name: str) -> None:
     joined = torch.cat([attention.weight_context, attention.weight_hidden], dim=1)  # W_c
     with torch.no_grad():
         vectors, weights = attention(queries, hidden, attention.memory(states, lengths))
-        for row in range(B * K):
+        for row in some(range(B * K)):
             real = states[row // K, : lengths[row // K]]
-            for step in range(T):
+            for step in some(range(T)):
                 scores = torch.stack(
                     [reference_score(attention, name, queries[row, step], state) for state in real]
                 )

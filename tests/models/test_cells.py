@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from checks import some
 from textgen.components import CELLS
 from textgen.models.cells import Cell, LstmPeephole, make_cell
 
@@ -110,12 +111,12 @@ def test_equations(name: str, diagonal: bool) -> None:
     first = tuple(torch.randn(ROWS, SIZE, dtype=torch.float64) for _ in range(cell.parts))
     with torch.no_grad():
         outputs, last = cell.sequence(inputs, first, cell.weight_recurrent)
-        for row in range(ROWS):
+        for row in some(range(ROWS)):
             state = tuple(part[row] for part in first)
-            for step in range(STEPS):
+            for step in some(range(STEPS)):
                 state = REFERENCES[name](cell, inputs[row, step], *state)
                 torch.testing.assert_close(outputs[row, step], state[0], rtol=1e-12, atol=1e-12)
-            for part, expected in zip(last, state, strict=True):
+            for part, expected in some(zip(last, state, strict=True)):
                 torch.testing.assert_close(part[row], expected, rtol=1e-12, atol=1e-12)
 
 
@@ -125,10 +126,10 @@ def test_a_sequence_equals_its_steps(name: str, diagonal: bool) -> None:
     inputs = torch.randn(ROWS, STEPS, SIZE_IN, dtype=torch.float64)
     layer = cell.zeros(ROWS)
     outputs, last = cell.sequence(inputs, layer, cell.weight_recurrent)
-    for step in range(STEPS):
+    for step in some(range(STEPS)):
         layer = cell.step(cell.project(inputs[:, step]), layer, cell.weight_recurrent)
         torch.testing.assert_close(outputs[:, step], layer[0], rtol=1e-12, atol=1e-12)
-    for part, expected in zip(last, layer, strict=True):
+    for part, expected in some(zip(last, layer, strict=True)):
         torch.testing.assert_close(part, expected, rtol=1e-12, atol=1e-12)
 
 

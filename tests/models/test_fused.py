@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from checks import some
 from textgen.models.cells import Cell, make_cell
 from textgen.models.config import StackConfig
 from textgen.models.fused import sequence as fused_sequence
@@ -97,7 +98,7 @@ def relative(found: Tensor, expected: Tensor) -> float:
 def test_equals_single_steps(name: str, diagonal: bool, steps: int, rows: int) -> None:
     cell = random_cell(name, diagonal)
     fused, single = both_ways(cell, *given(cell, steps, rows))
-    for found, expected in zip(fused, single, strict=True):
+    for found, expected in some(zip(fused, single, strict=True)):
         torch.testing.assert_close(found, expected, rtol=1e-10, atol=1e-10)
 
 
@@ -105,7 +106,7 @@ def test_equals_single_steps(name: str, diagonal: bool, steps: int, rows: int) -
 def test_equals_single_steps_in_float32(name: str, diagonal: bool) -> None:
     cell = random_cell(name, diagonal, torch.float32)
     fused, single = both_ways(cell, *given(cell, 12))
-    for found, expected in zip(fused, single, strict=True):
+    for found, expected in some(zip(fused, single, strict=True)):
         assert found.dtype == expected.dtype == torch.float32
         assert relative(found, expected) < 1e-5
 
@@ -136,7 +137,7 @@ def test_gradients_of_some_outputs_alone(name: str, diagonal: bool, share: int) 
         outputs, last = way(inputs, first, cell.weight_recurrent)
         loss = (outputs, *last)[share].square().sum()
         gradients.append(torch.autograd.grad(loss, [inputs, *first, *cell.parameters()]))
-    for found, expected in zip(*gradients, strict=True):
+    for found, expected in some(zip(*gradients, strict=True)):
         torch.testing.assert_close(found, expected, rtol=1e-10, atol=1e-10)
 
 
@@ -178,7 +179,7 @@ def test_inputs_of_any_layout(name: str, diagonal: bool) -> None:
     slanted = tuple(part.detach().t().contiguous().t().requires_grad_() for part in first)
     expected = both_ways(cell, inputs, first)[1]
     for layout in (time_major, spread):
-        for found, value in zip(both_ways(cell, layout, slanted)[0], expected, strict=True):
+        for found, value in some(zip(both_ways(cell, layout, slanted)[0], expected, strict=True)):
             torch.testing.assert_close(found, value, rtol=1e-10, atol=1e-10)
 
 
@@ -199,7 +200,7 @@ def test_only_what_wants_a_gradient_gets_one(name: str, diagonal: bool) -> None:
     cell = random_cell(name, diagonal)
     inputs, first = given(cell, 5, grad=False)
     expected = both_ways(cell, *given(cell, 5))[1][-len(list(cell.parameters())) :]
-    for parameter, value in zip(cell.parameters(), expected, strict=True):
+    for parameter, value in some(zip(cell.parameters(), expected, strict=True)):
         cell.requires_grad_(False).zero_grad()
         parameter.requires_grad_()
         loss = weighted(*cell.sequence(inputs, first, cell.weight_recurrent))
@@ -242,7 +243,7 @@ def test_autocast_is_close_to_float32(name: str, diagonal: bool, grad: bool) -> 
         assert all(each.dtype == torch.float32 for each in gradients)
         return [outputs, *last, *gradients]
 
-    for found, expected in zip(run(True), run(False), strict=True):
+    for found, expected in some(zip(run(True), run(False), strict=True)):
         error = (found - expected).detach().norm() / expected.detach().norm()
         assert 0 < float(error) < 2e-2
 
@@ -316,7 +317,7 @@ def test_gradients_flow_from_one_piece_into_the_next(name: str, diagonal: bool) 
         wanted = [inputs, *first, *cell.parameters()]
         return [outputs, *torch.autograd.grad(weighted(outputs, state), wanted)]
 
-    for found, expected in zip(run((0, 4, 9)), run((0, 9)), strict=True):
+    for found, expected in some(zip(run((0, 4, 9)), run((0, 9)), strict=True)):
         torch.testing.assert_close(found, expected, rtol=1e-10, atol=1e-10)
 
 

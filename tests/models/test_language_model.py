@@ -10,6 +10,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from checks import some
 from textgen.components import CELLS
 from textgen.models.config import LanguageModelConfig
 from textgen.models.dropout import SequenceDropout, TokenEmbedding
@@ -57,10 +58,10 @@ def test_ragged_rows_equal_single_rows(options: dict[str, object], lengths: list
     tokens = torch.randint(V, (rows, width))
     with torch.no_grad():
         features, state = model.features(tokens, model.begin(Batch(rows)), torch.tensor(lengths))
-        for row, length in enumerate(lengths):
+        for row, length in some(enumerate(lengths)):
             alone, last = model.features(tokens[row : row + 1, :length], model.begin(Batch(1)))
             torch.testing.assert_close(features[row, :length], alone[0], rtol=1e-9, atol=1e-11)
-            for ours, theirs in zip(state.tensors(), last.tensors(), strict=True):
+            for ours, theirs in some(zip(state.tensors(), last.tensors(), strict=True)):
                 torch.testing.assert_close(ours[row], theirs[0], rtol=1e-9, atol=1e-11)
 
 

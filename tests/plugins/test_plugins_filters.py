@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from checks import some
 from fakes import SPECIAL, FixedRandom, make_beam, random_model
 from textgen.config import describe
 from textgen.decoding import make_session
@@ -374,7 +375,7 @@ def test_rows_with_nothing_left_stay_so(one: Filter) -> None:
 
 def test_every_shipped_filter_documents_itself() -> None:
     registry = default_registries().filters
-    for name in registry.names():
+    for name in some(registry.names()):
         factory = registry.load(name)
         assert dataclasses.is_dataclass(factory)
         assert "Example: --decode" in (factory.__doc__ or "")

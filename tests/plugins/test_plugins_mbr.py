@@ -13,6 +13,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from checks import some
 from fakes import SPECIAL, FakeModel, random_model
 from source_jobs import LIMITS, Jobs, all_differ
 from textgen.data.tokenizers.characters import CharacterTokenizer
@@ -44,8 +45,8 @@ def utility(name: str, hypothesis: str, reference: str) -> float:
 def test_the_overlaps_are_those_of_sacrebleu(texts: list[str]) -> None:
     texts += ["The cat sat on the mat.", "the cat, the cat: the 3.5 cats", "aaaaaaaa", ""]
     chrf, bleu = chrf_pairs(texts), bleu_pairs(texts)
-    for i, hypothesis in enumerate(texts):
-        for j, reference in enumerate(texts):
+    for i, hypothesis in some(enumerate(texts)):
+        for j, reference in some(enumerate(texts)):
             other = sacrebleu.sentence_chrf(hypothesis, [reference]).score
             assert math.isclose(chrf[i, j], other, abs_tol=1e-9)
             other = sacrebleu.sentence_bleu(hypothesis, [reference]).score

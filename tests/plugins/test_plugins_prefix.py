@@ -8,6 +8,7 @@ import math
 import pytest
 import torch
 
+from checks import some
 from fakes import SPECIAL, make_beam, random_model
 from textgen.data.tokenizers.characters import CharacterTokenizer
 from textgen.data.tokenizers.words import WordTokenizer
@@ -65,7 +66,7 @@ def test_the_output_begins_with_it_and_the_model_pays(strategy: Strategy) -> Non
         filters=[Prefix("cb").setup_tokenizer(TOKENIZER)],
     )  # fmt: skip
     found = decode(strategy, session)
-    for row, limit in enumerate(limits):
+    for row, limit in some(enumerate(limits)):
         output = found.tokens[row, 0, : int(found.lengths[row, 0])].tolist()
         assert output[:2] == [6, 5][:limit]
         wanted = model.log_prob(0, [SPECIAL.bos, *prefixes[row]], output)

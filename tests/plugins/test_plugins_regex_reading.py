@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from checks import some
 from textgen.data.tokenizers.characters import CharacterTokenizer
 from textgen.errors import UsageError
 from textgen_decoders.code_points import END, Spellings, members
@@ -70,6 +71,7 @@ def test_spellings_are_utf8(parts: list[tuple[int, int]]) -> None:
 
     inside = {code for low, high in ranges for code in range(low, high + 1)}
     near = {edge + by for pair in ranges for edge in pair for by in (-1, 0, 1)}
-    for code in near | {0, 0x7F, 0x80, 0x7FF, 0x800, 0xD7FF, 0xE000, 0xFFFF, 0x10000}:
-        if 0 <= code <= 0x10FFFF and not 0xD800 <= code <= 0xDFFF:
-            assert spells(chr(code).encode()) == (code in inside)
+    near |= {0, 0x7F, 0x80, 0x7FF, 0x800, 0xD7FF, 0xE000, 0xFFFF, 0x10000}
+    scalars = [code for code in near if 0 <= code < 0xD800 or 0xE000 <= code <= 0x10FFFF]
+    for code in some(scalars):
+        assert spells(chr(code).encode()) == (code in inside)

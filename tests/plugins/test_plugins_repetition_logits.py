@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from checks import some
 from fakes import SPECIAL, random_model
 from textgen.decoding import decode
 from textgen.decoding.rowwise import rowwise
@@ -109,7 +110,7 @@ def test_filters_of_each_row_have_their_rows_normaliser() -> None:
         model, Batch(3), prefixes, special=SPECIAL, limits=5, filters=rowwise(chains)
     )
     found = decode(Greedy(), together)
-    for row, (chain, prefix) in enumerate(zip(chains, prefixes, strict=True)):
+    for row, (chain, prefix) in some(enumerate(zip(chains, prefixes, strict=True))):
         alone = make_session(
             model, Batch(1), [prefix], special=SPECIAL, limits=5, filters=chain, indices=[row]
         )

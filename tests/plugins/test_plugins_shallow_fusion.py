@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 
+from checks import some
 from fakes import SPECIAL, FakeModel, all_outputs, random_model
 from small_models import save_language_model, save_translator
 from textgen.decoding import decode, make_session, rescore
@@ -197,7 +198,7 @@ def test_neighbours_change_nothing(stop: str) -> None:
     together = run(list(range(12)))
     order = [7, 3, 11, 0, 5, 9, 1, 10, 2, 4, 8, 6]
     mixed = run(order)
-    for place, row in enumerate(order):
+    for place, row in some(enumerate(order)):
         assert plain(run([row]), 0) == plain(together, row) == plain(mixed, place)
 
 

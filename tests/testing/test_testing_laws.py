@@ -6,6 +6,7 @@ import dataclasses
 
 import pytest
 
+from checks import some
 from plugin_specs import FILTERS, REGISTRIES, STRATEGIES, specs
 from textgen.config import describe
 from textgen.testing import check_filter, check_strategy
@@ -40,7 +41,7 @@ KINDS: dict[str, tuple[Kind, ...]] = {
 
 def test_plugins_that_need_options_have_some_here() -> None:
     for registry, given in ((REGISTRIES.filters, FILTERS), (REGISTRIES.strategies, STRATEGIES)):
-        for name in registry.names():
+        for name in some(registry.names()):
             factory = registry.load(name)
             assert dataclasses.is_dataclass(factory)
             needed = [option.path for option in describe(factory) if option.default == "(needed)"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+from checks import some
 from textgen.data.batching import TrainingBatch
 from textgen.models.config import LanguageModelConfig
 from textgen.models.language_model import LanguageModel
@@ -33,6 +34,6 @@ def test_fresh_rows_forget_and_the_others_go_on(cell: str) -> None:
     with torch.no_grad():
         _, whole = model(tokens[:, :12], model.begin(Batch(3)))
         _, second = model(tokens[:, 6:12], model.begin(Batch(3)))
-    for ours, on, anew in zip(found, whole.tensors(), second.tensors(), strict=True):
+    for ours, on, anew in some(zip(found, whole.tensors(), second.tensors(), strict=True)):
         torch.testing.assert_close(ours[[0, 2]], on[[0, 2]])
         torch.testing.assert_close(ours[1], anew[1])

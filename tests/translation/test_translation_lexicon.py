@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from checks import some
 from small_models import TEXT, save_language_model, save_translator
 from textgen.checkpoint import load_tensors, save_tensors
 from textgen.errors import CheckpointError, DataError, UsageError
@@ -88,7 +89,7 @@ def test_no_row_is_longer_than_what_is_kept(
     whole = learn_lexicon(loaded, PAIRS)
     monkeypatch.setattr("textgen.translation.lexicon.KEPT", 2)
     lexicon = learn_lexicon(loaded, PAIRS)
-    for token in range(loaded.require_source().size):
+    for token in some(range(loaded.require_source().size)):
         assert lexicon.row(token) == whole.row(token)[:2]
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from checks import some
 from small_models import TEXT, save_language_model, save_translator
 from textgen.decoding.chain import Chain, default_registries, resolve
 from textgen.errors import UsageError
@@ -59,11 +60,11 @@ def test_neighbours_windows_and_batches_do_not_matter(loaded: LoadedModel, spec:
     )
     for changed in (options, dataclasses.replace(options, window=5, batch_tokens=20)):
         together = list(translate(loaded, LINES, chain(spec), changed))
-        for one, other in zip(alone, together, strict=True):
+        for one, other in some(zip(alone, together, strict=True)):
             assert [each.tokens for each in one.candidates] == [
                 each.tokens for each in other.candidates
             ]
-            for mine, theirs in zip(one.candidates, other.candidates, strict=True):
+            for mine, theirs in some(zip(one.candidates, other.candidates, strict=True)):
                 assert mine.token_log_probs == pytest.approx(theirs.token_log_probs, abs=1e-4)
 
 
@@ -97,11 +98,11 @@ def test_a_window_is_finished_before_the_next_is_asked_for(loaded: LoadedModel) 
 
 def test_each_score_is_that_of_a_second_reading(loaded: LoadedModel) -> None:
     options = TranslationOptions(candidates=3, attention=True)
-    for translation in translate(loaded, LINES[:6], chain("beam:width=4"), options):
+    for translation in some(translate(loaded, LINES[:6], chain("beam:width=4"), options)):
         assert len(translation.candidates) == 3
         scores = [each.score for each in translation.candidates]
         assert scores == sorted(scores, reverse=True)
-        for candidate in translation.candidates:
+        for candidate in some(translation.candidates):
             again = force(loaded, [translation.source_tokens], [candidate.tokens])[0]
             assert candidate.token_log_probs == pytest.approx(again.log_probs, abs=1e-4)
             assert candidate.log_prob == pytest.approx(float(again.log_probs.sum()), abs=1e-3)
@@ -141,7 +142,7 @@ def test_prefixes_that_run_out_are_told(loaded: LoadedModel) -> None:
 def test_the_limit_is_of_each_source(loaded: LoadedModel) -> None:
     options = TranslationOptions(max_length=MaxLength(1.0, 1), seed=1)
     forever = chain("sample", "minimum-length:n=99")
-    for translation in translate(loaded, LINES, forever, options):
+    for translation in some(translate(loaded, LINES, forever, options)):
         best = translation.candidates[0]
         assert len(best.tokens) == len(translation.source_tokens) + 2
         assert not best.finished

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from checks import some
 from small_models import TEXT, save_translator
 from textgen.decoding.chain import Chain, default_registries, resolve
 from textgen.errors import CheckpointError, UsageError
@@ -139,7 +140,7 @@ def test_a_shortlist_of_all_tokens_changes_nothing(
     full = translate(loaded, LINES, chain(spec, *filters), options, prefixes=PREFIXES)
     options = dataclasses.replace(options, shortlist=1)
     short = translate(loaded, LINES, chain(spec, *filters), options, prefixes=PREFIXES)
-    for ours, theirs in zip(short, full, strict=True):
+    for ours, theirs in some(zip(short, full, strict=True)):
         same(ours, theirs)
 
 
@@ -183,7 +184,7 @@ def test_neighbours_windows_batches_and_threads_do_not_matter(
         dataclasses.replace(options, workers=2, batch_tokens=20),
     ):
         together = translate(loaded, LINES, chain(spec), changed, prefixes=PREFIXES)
-        for ours, theirs in zip(alone, together, strict=True):
+        for ours, theirs in some(zip(alone, together, strict=True)):
             same(ours, theirs)
 
 
