@@ -68,7 +68,7 @@ def test_any_text_is_a_spec_or_a_clear_error(text: str) -> None:
         told = str(parse_spec(text))
     except PluginError as error:
         told = str(error)
-        assert repr(text) in told  # noqa: PT017 both outcomes are right
+        assert repr(text) in told
     assert told
 
 
