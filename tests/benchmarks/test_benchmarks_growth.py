@@ -72,7 +72,7 @@ def test_data_hold_the_exponents() -> None:
     assert data["last"] == pytest.approx((0.5, 1.0))
 
 
-@given(st.lists(st.floats(0, 1), max_size=8), st.floats(0.01, 0.2))
+@given(st.lists(st.floats(0, 1), min_size=2, max_size=8), st.floats(0.01, 0.2))
 def test_names_keep_their_order_and_their_distance(heights: list[float], gap: float) -> None:
     placed = spread(heights, gap)
     order = sorted(range(len(heights)), key=heights.__getitem__)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from textgen.data import mapped, streams
+from textgen.data import mapped, tokenising
 from textgen.data.documents import Lines, Piece, Texts
 from textgen.data.opening import open_text
 from textgen.data.sequences import sequences_of, tokenise_sequences
@@ -94,7 +94,7 @@ def test_words_are_counted_as_split_does(text: str) -> None:
 def test_a_long_stream_is_mapped_and_the_same(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
-    monkeypatch.setattr(streams, "_GATHERED", 100)
+    monkeypatch.setattr(tokenising, "_GATHERED", 100)
     documents = [f"document {number} says word{number % 300}\n" for number in range(400)]
     source = Texts(documents)
     tokenizer = train_tokenizer(TokenizerConfig(kind=kind), documents)
@@ -113,7 +113,7 @@ def test_a_long_stream_is_mapped_and_the_same(
 def test_a_mapped_stream_is_found_only_if_nothing_changed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(streams, "_GATHERED", 10)
+    monkeypatch.setattr(tokenising, "_GATHERED", 10)
     tokenizer = ByteTokenizer()
     for text in ("first text " * 9, "other text " * 9):
         stream = tokenise_stream(Texts([text]), tokenizer, cache=tmp_path, in_memory=20)
@@ -122,7 +122,7 @@ def test_a_mapped_stream_is_found_only_if_nothing_changed(
 
 
 def test_a_damaged_cache_is_written_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(streams, "_GATHERED", 10)
+    monkeypatch.setattr(tokenising, "_GATHERED", 10)
     tokenizer, source = ByteTokenizer(), Texts(["some text " * 20])
     tokenise_stream(source, tokenizer, cache=tmp_path, in_memory=20)
     (folder,) = tmp_path.iterdir()
@@ -134,7 +134,7 @@ def test_a_damaged_cache_is_written_again(tmp_path: Path, monkeypatch: pytest.Mo
 
 
 def test_mapped_memory_is_given_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(streams, "_GATHERED", 10)
+    monkeypatch.setattr(tokenising, "_GATHERED", 10)
     monkeypatch.setattr(mapped, "_BLOCK", 16)
     monkeypatch.setattr(mapped, "_RESIDENT_BLOCKS", 3)
     text = "0123456789" * 50
@@ -146,7 +146,7 @@ def test_mapped_memory_is_given_back(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 
 def test_a_full_disk_is_a_data_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(streams, "_GATHERED", 10)
+    monkeypatch.setattr(tokenising, "_GATHERED", 10)
 
     def full(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
@@ -160,7 +160,7 @@ def test_a_full_disk_is_a_data_error(tmp_path: Path, monkeypatch: pytest.MonkeyP
 def test_what_is_interrupted_leaves_nothing_behind(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(streams, "_GATHERED", 10)
+    monkeypatch.setattr(tokenising, "_GATHERED", 10)
 
     class Stopping(Texts):
         def pieces(self) -> Iterator[Piece]:
@@ -176,7 +176,7 @@ def test_what_is_interrupted_leaves_nothing_behind(
 def test_what_nobody_uses_is_removed_when_more_is_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(streams, "_GATHERED", 10)
+    monkeypatch.setattr(tokenising, "_GATHERED", 10)
 
     def tokenised(text: str) -> set[str]:
         tokenise_stream(Texts([text * 20]), ByteTokenizer(), cache=tmp_path, in_memory=20)
