@@ -21,7 +21,7 @@ bench: $(VENV)/.installed
 # a file's tests share what they train, so they stay in one process
 WORKERS := --numprocesses auto --maxprocesses 4 --dist loadfile
 
-# COVERAGE=93 fails where fewer percent of lines and branches are reached; what runs in other
+# COVERAGE=95 fails where fewer percent of lines and branches are reached; what runs in other
 # processes is not seen
 test: $(VENV)/.installed-test
 	$(BIN)/python -m pytest $(WORKERS) $(if $(COVERAGE),--cov --cov-report= \
