@@ -186,6 +186,24 @@ def survives(mutant: Mutant, copy_of: Path) -> bool:
     return done.returncode == 0
 
 
+def _require_passing(mutants: Sequence[Mutant], copy_of: Path) -> None:
+    """See that the tests pass on the copy without a change: a failure then is the mutant's."""
+    tests = sorted({test for mutant in mutants for test in mutant.tests})
+    command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "-n", "0"]
+    done = subprocess.run([*command, *tests], cwd=copy_of, capture_output=True, check=False)
+    if done.returncode:
+        raise SystemExit(f"The tests fail without a change:\n{done.stdout.decode()[-2000:]}")
+
+
+def interval(successes: int, count: int) -> tuple[float, float]:
+    """The 95 % interval of a share (Wilson 1927)."""
+    z, share = 1.96, successes / count
+    middle = share + z * z / (2 * count)
+    spread = z * math.sqrt(share * (1 - share) / count + z * z / (4 * count * count))
+    scale = 1 + z * z / count
+    return (middle - spread) / scale, (middle + spread) / scale
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Sample, run, and print what survived."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
@@ -199,15 +217,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
         shutil.copytree(ROOT, folder / "copy", ignore=ignored)
         (folder / "copy" / "checkpoints").symlink_to(ROOT / "checkpoints")
         mutants, every = sample(covered(folder, chosen.parts), chosen.count, chosen.seed)
+        if not mutants:
+            raise SystemExit(f"No test reaches a line of {', '.join(chosen.parts)}.")
+        _require_passing(mutants, folder / "copy")
         print(f"{len(mutants)} of {every:,} mutants of {', '.join(chosen.parts)}")
         survivors = []
         for mutant in mutants:
             if survives(mutant, folder / "copy"):
                 survivors.append(mutant)
                 print(f"{mutant.path}:{mutant.line}: {mutant.change}", flush=True)
-    killed = 1 - len(survivors) / len(mutants)
-    error = 1.96 * math.sqrt(killed * (1 - killed) / len(mutants))
-    print(f"killed {killed:.1%} ± {error:.1%} (95 %)")
+    killed = len(mutants) - len(survivors)
+    low, high = interval(killed, len(mutants))
+    print(f"killed {killed / len(mutants):.1%}, 95 % interval {low:.1%} to {high:.1%}")
 
 
 if __name__ == "__main__":

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import ast
 
-from benchmarks.mutation import mutants_of
+import pytest
+
+from benchmarks.mutation import interval, mutants_of
 
 TEXT = '''
 SIZE = 3
@@ -38,3 +40,10 @@ def test_each_mutant_is_one_change_that_compiles() -> None:
         ast.parse(text)
         changed = [one for one, other in zip(lines, text.splitlines(), strict=True) if one != other]
         assert changed == [lines[line - 1]]
+
+
+def test_the_interval_is_wilson_s() -> None:
+    assert interval(40, 45) == pytest.approx((0.765, 0.952), abs=1e-3)
+    low, high = interval(45, 45)
+    assert 0.9 < low < 1
+    assert high == pytest.approx(1)
