@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import click
@@ -121,8 +122,7 @@ def command(
     [short keys], seed, samples, max_tokens and stop (a text or a list); what one does not say it
     takes from the options here.
     """
-    from textgen.data.tokenizers.unseen import Unseen
-    from textgen.inference import Request, generate_each, load_model
+    from textgen.inference import Request, load_model
 
     if "" in stop:
         raise UsageError("--stop: an empty text would stop at once.")
@@ -141,33 +141,38 @@ def command(
         default = Request(_as_text(prompt), samples, max_tokens, stop, seed)
         answer_requests(loaded, default, chain, batch_size)
         return
-    unseen = Unseen(loaded.tokenizer, warn)
-    requests = (
-        Request(
-            unseen.noted(text),
-            samples=results,
-            max_tokens=max_tokens,
-            stop=stop,
-            seed=seed,
-            index=index,
-        )
-        for index, text in enumerate(_prompts(prompt, loaded.tokenizer.errors))
-    )
-    if prompt != STDIN and results == 1 and not as_json:
-        _stream(loaded, requests, chain, unseen)
-        return
     if sys.stdin.isatty() and prompt == STDIN:
         batch_size = 1  # who types a prompt waits for its text
+    _answer(
+        loaded, Request(prompt, results, max_tokens, stop, seed), chain, batch_size, as_json=as_json
+    )
+
+
+def _answer(
+    loaded: LoadedModel, request: Request, chain: Chain, batch_size: int, *, as_json: bool
+) -> None:
+    """Continue the prompt of a request, or each line of stdin."""
+    from textgen.data.tokenizers.unseen import Unseen
+    from textgen.inference import generate_each
+
+    unseen = Unseen(loaded.tokenizer, warn)
+    requests = (
+        replace(request, prompt=unseen.noted(text), index=index)
+        for index, text in enumerate(_prompts(request.prompt, loaded.tokenizer.errors))
+    )
+    if request.prompt != STDIN and request.samples == 1 and not as_json:
+        _stream(loaded, requests, chain, unseen)
+        return
     shortfall = Shortfall("prompts", warn)
     for generations in generate_each(loaded, requests, chain, batch_size=batch_size):
         unseen.tell()
         for generation in generations:
             if as_json:
-                print_json(generation_as_dict(generation, chain, seed))
+                print_json(generation_as_dict(generation, chain, request.seed))
             else:
                 print_generation(generation)
         sys.stdout.flush()
-        shortfall.note(len(generations), results, chain.name)
+        shortfall.note(len(generations), chain.results(request.samples), chain.name)
     shortfall.tell()
 
 

@@ -63,18 +63,12 @@ def make_session(
     """
     device = batch.source.device if batch.source is not None else device_of(model)
     limit = _ints(limits, batch.size, "limits", device)
-    if seeds is None:
-        numbers = range(batch.size) if indices is None else indices
-        jobs = _ints(seed, batch.size, "seeds", device)
-        own = row_seeds(jobs, _ints(numbers, batch.size, "indices", device))
-    else:
-        own = row_seeds(0, _ints(seeds, batch.size, "seeds", device))
-    if len(prefixes) != batch.size:
-        raise UsageError(f"{len(prefixes)} prefixes were given for {batch.size} sources.")
-    if texts and len(texts) != batch.size:
-        raise UsageError(f"{len(texts)} texts were given for {batch.size} sources.")
-    if forced and len(forced) != batch.size:
-        raise UsageError(f"{len(forced)} forced beginnings were given for {batch.size} sources.")
+    own = _seeds(seed, indices, seeds, batch.size, device)
+    _check_number(prefixes, batch.size, "prefixes")
+    if texts:
+        _check_number(texts, batch.size, "texts")
+    if forced:
+        _check_number(forced, batch.size, "forced beginnings")
     _check_range([*prefixes, *forced], model.vocabulary_size)
     rows = [row if row and row[0] == special.bos else [special.bos, *row] for row in prefixes]
     prefix, lengths = padded(rows, special.pad, device)
@@ -120,13 +114,32 @@ def padded(
     return tokens, torch.tensor(lengths, dtype=torch.int64, device=device)
 
 
+def _seeds(
+    seed: int | Sequence[int],
+    indices: Sequence[int] | None,
+    seeds: Sequence[int] | None,
+    size: int,
+    device: torch.device | None,
+) -> Tensor:
+    """(B,) int64 seeds of the sources; see ``make_session``."""
+    if seeds is not None:
+        return row_seeds(0, _ints(seeds, size, "seeds", device))
+    numbers = range(size) if indices is None else indices
+    jobs = _ints(seed, size, "seeds", device)
+    return row_seeds(jobs, _ints(numbers, size, "indices", device))
+
+
 def _ints(values: int | Sequence[int], size: int, what: str, device: torch.device | None) -> Tensor:
     """(B,) int64 of one number for all, or one for each source."""
     numbers = [values] * size if isinstance(values, int) else list(values)
-    if len(numbers) != size:
-        raise UsageError(f"{len(numbers)} {what} were given for {size} sources.")
+    _check_number(numbers, size, what)
     wrapped = [(number + (1 << 63)) % (1 << 64) - (1 << 63) for number in numbers]
     return torch.tensor(wrapped, dtype=torch.int64, device=device)
+
+
+def _check_number(values: Sequence[object], size: int, what: str) -> None:
+    if len(values) != size:
+        raise UsageError(f"{len(values)} {what} were given for {size} sources.")
 
 
 def _check_range(prefixes: Sequence[Sequence[int]], size: int) -> None:

@@ -132,10 +132,7 @@ class LoadedLanguageModel(UsableModel):
         if samples is None:
             first = [_first(each, chain) for each in found]
             return first[0] if isinstance(prompts, str) else first
-        with Shortfall("prompts", logger.warning) as shortfall:
-            for texts in found:
-                shortfall.note(len(texts), wanted, chain.name)
-        lists: list[list[Generation]] = list(map(Samples, found))
+        lists = _lists(found, wanted, chain)
         return lists[0] if isinstance(prompts, str) else lists
 
     def stream(
@@ -225,6 +222,14 @@ class LoadedLanguageModel(UsableModel):
             return perplexity(self, source, held_out=held_out, progress=show, pool=pool)
 
     evaluate = perplexity
+
+
+def _lists(found: list[list[Generation]], wanted: int, chain: Chain) -> list[list[Generation]]:
+    """Samples of each prompt; warns where there are fewer than wanted."""
+    with Shortfall("prompts", logger.warning) as shortfall:
+        for texts in found:
+            shortfall.note(len(texts), wanted, chain.name)
+    return list(map(Samples, found))
 
 
 def _first(found: list[Generation], chain: Chain) -> Generation:

@@ -149,10 +149,7 @@ class LoadedTranslator(UsableModel):
         if replace_unknown is not False:
             words = {} if replace_unknown is True else replace_unknown
             found = [self._with_words(each, words) for each in found]
-        with Shortfall("lines", logger.warning) as shortfall:
-            for each in found:
-                if each.source_tokens:
-                    shortfall.note(len(each.candidates), chain.results(n_best), chain.name)
+        _warn_of_fewer(found, chain.results(n_best), chain.name)
         return found[0] if isinstance(lines, str) else found
 
     def stream(
@@ -295,6 +292,13 @@ class LoadedTranslator(UsableModel):
             for each in translation.candidates
         )
         return dataclasses.replace(translation, candidates=candidates)
+
+
+def _warn_of_fewer(found: list[Translation], wanted: int, strategy: str) -> None:
+    with Shortfall("lines", logger.warning) as shortfall:
+        for each in found:
+            if each.source_tokens:
+                shortfall.note(len(each.candidates), wanted, strategy)
 
 
 def _max_length(given: str | int | MaxLength | None) -> MaxLength | None:

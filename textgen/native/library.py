@@ -264,13 +264,7 @@ class Kernels:
         finished = torch.empty(sources, wider, dtype=torch.bool)
         failed = self._record(
             _ENTRY.pack(
-                unfiltered.data_ptr(),
-                allowed.data_ptr(),
-                0 if parents is None else parents.data_ptr(),
-                tokens.data_ptr(),
-                scores.data_ptr(),
-                history[0].data_ptr(),
-                history[1].data_ptr(),
+                *_addresses(unfiltered, allowed, parents, tokens, scores, *history),
                 sources,
                 width,
                 size,
@@ -279,10 +273,7 @@ class Kernels:
                 capacity,
                 steps,
                 eos,
-                found.data_ptr(),
-                finished.data_ptr(),
-                written[0].data_ptr(),
-                written[1].data_ptr(),
+                *_addresses(found, finished, *written),
             )
         )
         if failed:
@@ -360,6 +351,11 @@ def load(path: Path, kind: str) -> Kernels | None:
         return None
     same = all(size(which) == expected for which, expected in enumerate(_SIZES))
     return Kernels(library, kind) if same and library.textgen_supported() else None
+
+
+def _addresses(*tensors: Tensor | None) -> tuple[int, ...]:
+    """Where tensors lie in memory; 0 for None."""
+    return tuple(0 if each is None else each.data_ptr() for each in tensors)
 
 
 def agree(found: tuple[int, ...], expected: tuple[int, ...]) -> None:
