@@ -36,6 +36,7 @@ PARTS = [
     "recipes",
     "loading",
     "inference",
+    "classification",
     "translation",
     "evaluation",
     "training",

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from small_models import save_language_model, save_translator
+from textgen.components import CELLS
 from textgen.decoding import make_session, padded, rescore
 from textgen.decoding.chain import default_registries, resolve
 from textgen.errors import CheckpointError, UsageError
@@ -71,7 +72,7 @@ def test_what_does_not_fit_is_refused(folders: list[str], tmp_path: Path) -> Non
         load_ensemble([], "cpu")
 
 
-@pytest.mark.parametrize("cell", ["rnn", "lstm", "lstm-1997", "lstm-peephole", "gru", "gru-fused"])
+@pytest.mark.parametrize("cell", list(CELLS.builtin))
 def test_bfloat16_decodes_with_nearly_the_same_probabilities(cell: str) -> None:
     config = TranslatorConfig(hidden=16, embedding=8, cell=cell)  # type: ignore[arg-type]
     torch.manual_seed(3)

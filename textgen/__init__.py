@@ -22,8 +22,10 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from textgen.classification import Prediction
     from textgen.data.corpora import open_corpus, open_dataset, open_pair_corpus
     from textgen.data.documents import Texts, TextSource
+    from textgen.data.labelled import open_labelled
     from textgen.data.opening import open_text
     from textgen.data.parallel import PairFiles, PairTable, PairTexts, ParallelSource
     from textgen.data.tokenizers import load_tokenizer, train_tokenizer
@@ -38,17 +40,19 @@ if TYPE_CHECKING:
         TrainingError,
         UsageError,
     )
+    from textgen.evaluation.classification import ClassificationReport
     from textgen.evaluation.forced_alignment import AlignedPair, align
     from textgen.evaluation.given_translations import GivenTranslation, score_given
     from textgen.evaluation.perplexity import Perplexity, perplexity
     from textgen.evaluation.report import TranslationReport
     from textgen.evaluation.translation_metrics import score_translation
     from textgen.inference import Generation, Request, generate
-    from textgen.loaded import LoadedLanguageModel, LoadedTranslator, load
+    from textgen.loaded import LoadedClassifier, LoadedLanguageModel, LoadedTranslator, load
     from textgen.loaded.history import TrainingHistory
     from textgen.loaded.training import train, training_events
     from textgen.loading import LoadedModel, load_ensemble, load_model
     from textgen.recipes import (
+        ClassifierRecipe,
         LanguageModelRecipe,
         TranslatorRecipe,
         load_recipe,
@@ -72,12 +76,15 @@ __all__ = [
     "Candidate",
     "Chain",
     "CheckpointError",
+    "ClassificationReport",
+    "ClassifierRecipe",
     "ConfigError",
     "DataError",
     "Generation",
     "GivenTranslation",
     "LanguageModelRecipe",
     "Lexicon",
+    "LoadedClassifier",
     "LoadedLanguageModel",
     "LoadedModel",
     "LoadedTranslator",
@@ -89,6 +96,7 @@ __all__ = [
     "ParallelSource",
     "Perplexity",
     "PluginError",
+    "Prediction",
     "Request",
     "TextSource",
     "TextgenError",
@@ -112,6 +120,7 @@ __all__ = [
     "load_translator_recipe",
     "open_corpus",
     "open_dataset",
+    "open_labelled",
     "open_pair_corpus",
     "open_text",
     "perplexity",
@@ -128,8 +137,10 @@ __all__ = [
 ]
 
 _HOMES = {
+    "textgen.classification": ("Prediction",),
     "textgen.data.corpora": ("open_corpus", "open_dataset", "open_pair_corpus"),
     "textgen.data.documents": ("TextSource", "Texts"),
+    "textgen.data.labelled": ("open_labelled",),
     "textgen.data.opening": ("open_text",),
     "textgen.data.parallel": ("PairFiles", "PairTable", "PairTexts", "ParallelSource"),
     "textgen.data.tokenizers": ("load_tokenizer", "train_tokenizer"),
@@ -144,17 +155,19 @@ _HOMES = {
         "TrainingError",
         "UsageError",
     ),
+    "textgen.evaluation.classification": ("ClassificationReport",),
     "textgen.evaluation.forced_alignment": ("AlignedPair", "align"),
     "textgen.evaluation.given_translations": ("GivenTranslation", "score_given"),
     "textgen.evaluation.perplexity": ("Perplexity", "perplexity"),
     "textgen.evaluation.report": ("TranslationReport",),
     "textgen.evaluation.translation_metrics": ("score_translation",),
     "textgen.inference": ("Generation", "Request", "generate"),
-    "textgen.loaded": ("LoadedLanguageModel", "LoadedTranslator", "load"),
+    "textgen.loaded": ("LoadedClassifier", "LoadedLanguageModel", "LoadedTranslator", "load"),
     "textgen.loaded.history": ("TrainingHistory",),
     "textgen.loaded.training": ("train", "training_events"),
     "textgen.loading": ("LoadedModel", "load_ensemble", "load_model"),
     "textgen.recipes": (
+        "ClassifierRecipe",
         "LanguageModelRecipe",
         "TranslatorRecipe",
         "load_recipe",

@@ -21,6 +21,8 @@ CELLS: Registry[Any] = Registry(
     "textgen.cells",
     builtin={
         "rnn": "textgen.models.cells:Rnn",
+        "rnn-residual": "textgen.models.cells:RnnResidual",
+        "rnn-forget": "textgen.models.cells:RnnForget",
         "lstm": "textgen.models.cells:Lstm",
         "lstm-1997": "textgen.models.cells:Lstm1997",
         "lstm-peephole": "textgen.models.cells:LstmPeephole",
@@ -33,7 +35,10 @@ CELLS: Registry[Any] = Registry(
 ENCODERS: Registry[Any] = Registry(
     "encoder",
     "textgen.encoders",
-    builtin={"recurrent": "textgen.models.encoder:RecurrentEncoder"},
+    builtin={
+        "recurrent": "textgen.models.encoder:RecurrentEncoder",
+        "convolution": "textgen.models.convolution:ConvolutionEncoder",
+    },
 )
 """Factories ``(input_size, config, **options) -> textgen.models.encoder.Encoder``."""
 
@@ -43,6 +48,7 @@ TASKS: Registry[Any] = Registry(
     builtin={
         "language-model": "textgen.tasks.language_model:TASK",
         "translator": "textgen.tasks.translator:TASK",
+        "classifier": "textgen.tasks.classifier:TASK",
     },
 )
 """Rows of the table of tasks: ``textgen.task.Task``."""

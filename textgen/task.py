@@ -103,7 +103,8 @@ class Task:
         command: the word after ``textgen train``.
         about: one sentence.
         examples: command lines that train one.
-        reads: what its data are: a ``TextSource`` or a ``ParallelSource``.
+        reads: what its data are: a ``TextSource``, or a ``ParallelSource`` of sentence pairs or of
+            texts and their labels.
         default_recipe: name of the recipe where none is named.
         recipe: ``module:name`` of the dataclass of its configuration, which has at least
             ``tokenizer``, ``data`` with ``valid_share``, ``model`` and ``training``.
@@ -126,7 +127,7 @@ class Task:
     command: str
     about: str
     examples: tuple[str, ...]
-    reads: Literal["text", "pairs"]
+    reads: Literal["text", "pairs", "labelled"]
     default_recipe: str
     recipe: str
     vocabularies: Callable[[Any], Mapping[str, str]]

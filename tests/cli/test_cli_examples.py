@@ -1,6 +1,7 @@
 """Every command answers -h with examples, and every example runs."""
 
 import io
+import json
 import os
 import shlex
 import shutil
@@ -98,12 +99,33 @@ def workshop(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "dates.txt").write_text("3 May 2021\n4 June 2022\n", encoding="utf-8")
     (folder / "links.txt").write_text("0-0\n0-0\n", encoding="utf-8")
     (folder / "iso.txt").write_text("2021-05-03\n2022-06-04\n", encoding="utf-8")
+    labelled(folder)
+    for model in ("reviews", "a", "b"):
+        train = f"textgen train classifier --train reviews.csv --out checkpoints/{model}"
+        assert run_in(folder, train) == 0
     for model in ("py", "novel"):
         assert run_in(folder, f"textgen train lm --train novel.txt --out checkpoints/{model}") == 0
     train = "textgen train translator --corpus dates --recipe dates-small"
     assert run_in(folder, f"{train} --out checkpoints/dates") == 0
     shutil.copytree(folder / "checkpoints" / "dates", folder / "checkpoints" / "dates-2")
     return folder
+
+
+def labelled(folder: Path) -> None:
+    """Labelled texts as the examples name them."""
+    labels = ["even" if number % 2 == 0 else "odd" for number in range(len(LINES))]
+    both = list(zip(LINES, labels, strict=True))
+    table = "text,label\n" + "".join(f'"{text}",{label}\n' for text, label in both)
+    for name in ("reviews.csv", "tagged.csv", "test.csv"):
+        (folder / name).write_text(table, encoding="utf-8")
+    rows = (json.dumps({"body": text, "kind": label}) for text, label in both)
+    (folder / "mail.jsonl").write_text("".join(f"{row}\n" for row in rows), encoding="utf-8")
+    for name in ("y.txt", "labels.txt"):
+        (folder / name).write_text("".join(f"{label}\n" for label in labels), encoding="utf-8")
+    for number, (text, label) in enumerate(both):
+        for name in ("news", "test"):
+            (folder / name / label).mkdir(parents=True, exist_ok=True)
+            (folder / name / label / f"{number}.txt").write_text(text, encoding="utf-8")
 
 
 def run_in(folder: Path, example: str) -> int:

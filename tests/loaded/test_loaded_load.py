@@ -18,7 +18,8 @@ def test_the_class_goes_by_the_kind() -> None:
     with pytest.raises(textgen.UsageError, match="dates is a translator, which Loaded"):
         textgen.load("dates", kind=textgen.LoadedLanguageModel)
     classes = {find_task(name).loaded_class for name in task_names()}
-    assert classes == {textgen.LoadedLanguageModel, textgen.LoadedTranslator}
+    loaded = textgen.LoadedLanguageModel, textgen.LoadedTranslator, textgen.LoadedClassifier
+    assert classes == set(loaded)
 
 
 def test_what_is_loaded_is_a_loaded_model_for_all_functions() -> None:

@@ -35,6 +35,15 @@ def rnn(cell: Cell, x: Tensor, h: Tensor) -> tuple[Tensor, ...]:
     return (torch.tanh(affine(cell, "hidden", x, h)),)
 
 
+def rnn_residual(cell: Cell, x: Tensor, h: Tensor) -> tuple[Tensor, ...]:
+    return (h + torch.tanh(affine(cell, "hidden", x, h)),)
+
+
+def rnn_forget(cell: Cell, x: Tensor, h: Tensor) -> tuple[Tensor, ...]:
+    f = sigmoid(affine(cell, "forget", x, h))
+    return (f * h + torch.tanh(affine(cell, "candidate", x, h)),)
+
+
 def lstm(cell: Cell, x: Tensor, h: Tensor, c: Tensor) -> tuple[Tensor, ...]:
     f = sigmoid(affine(cell, "forget", x, h))
     i = sigmoid(affine(cell, "input", x, h))
@@ -82,6 +91,8 @@ def gru_fused(cell: Cell, x: Tensor, h: Tensor) -> tuple[Tensor, ...]:
 
 REFERENCES: dict[str, Callable[..., tuple[Tensor, ...]]] = {
     "rnn": rnn,
+    "rnn-residual": rnn_residual,
+    "rnn-forget": rnn_forget,
     "lstm": lstm,
     "lstm-1997": lstm_1997,
     "lstm-peephole": lstm_peephole,
@@ -209,9 +220,11 @@ def test_grus_differ_in_the_reset() -> None:
 @pytest.mark.parametrize("name", CELLS.builtin)
 def test_autocast_mixes_types_in_every_cell(name: str) -> None:
     cell = make_cell(name, 3, 4)
-    inputs = torch.randn(2, 5, 3)
     layer = cell.zeros(2)
     with torch.autocast("cpu", torch.bfloat16):
-        outputs, _ = cell.sequence(inputs, layer, cell.weight_recurrent)
+        inputs = torch.nn.functional.linear(torch.randn(2, 5, 3), torch.eye(3))
+        assert inputs.dtype == torch.bfloat16
+        for given in (inputs, inputs.float()):
+            outputs, _ = cell.sequence(given, layer, cell.weight_recurrent)
     assert outputs.shape == (2, 5, 4)
     assert bool(outputs.isfinite().all())

@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from textgen import components
 from textgen.errors import UsageError
 from textgen.models.config import LanguageModelConfig
 from textgen.models.language_model import LanguageModel
@@ -18,7 +19,7 @@ from textgen.training.gradient_flow import (
     plot_flow,
 )
 
-CELLS = ["rnn", "lstm", "lstm-1997", "lstm-peephole", "gru", "gru-fused"]
+CELLS = list(components.CELLS.builtin)
 TOKENS = [3, 5, 4, 7, 7, 6]
 
 

@@ -10,6 +10,7 @@ import rank_jobs
 import torch
 from torch import nn
 
+from textgen import components
 from textgen.config import structure
 from textgen.data.batching import Batches
 from textgen.models.config import LanguageModelConfig, TranslatorConfig
@@ -20,7 +21,7 @@ from textgen.training.objective import TokenLoss
 from textgen.training.precision import MixedPrecision
 from textgen.training.update import TrainStep
 
-CELLS = ["rnn", "lstm", "lstm-1997", "lstm-peephole", "gru", "gru-fused"]
+CELLS = list(components.CELLS.builtin)
 
 
 def require_all(model: nn.Module, batches: Batches, group: ProcessGroup | None = None) -> None:

@@ -14,6 +14,7 @@ _EVALUATE = LazyGroup(
         "translation": "textgen.cli.evaluate_translation",
         "alignment": "textgen.cli.evaluate_alignment",
         "decoding": "textgen.cli.evaluate_decoding",
+        "classification": "textgen.cli.evaluate_classification",
     },
     help="Measure models and what they write.",
     epilog=examples("textgen evaluate perplexity --model checkpoints/py valid.txt"),
@@ -25,6 +26,7 @@ textgen = LazyGroup(
         "train": "textgen.cli.train",
         "generate": "textgen.cli.generate",
         "translate": "textgen.cli.translate",
+        "predict": "textgen.cli.predict",
         "lexicon": "textgen.cli.lexicon",
         "evaluate": _EVALUATE,
         "corpora": "textgen.cli.corpora",
@@ -33,7 +35,8 @@ textgen = LazyGroup(
         "models": "textgen.cli.models",
     },
     help=(
-        "Train recurrent language models and translators, generate text, translate, measure.\n\n"
+        "Train recurrent language models, translators and classifiers; generate, translate, "
+        "predict, measure.\n\n"
         "Results go to stdout, progress and messages to stderr. Every command answers -h with "
         "examples."
     ),

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import click
 
 from textgen.cli.failures import complain
+from textgen.cli.labelled import TrainingLabelled, training_labelled
 from textgen.cli.lazy import SeveralCommand, examples
 from textgen.cli.options import collected
 from textgen.cli.output import json_option
@@ -138,8 +139,9 @@ def _warn(task: Task, data: Splits) -> None:
     """Tell what a test has in common with the pairs to train on."""
     from textgen.data.parallel import find_overlap
 
-    if task.reads == "pairs" and data.test is not None:
-        overlap = find_overlap(data.train, data.test)
+    if task.reads != "text" and data.test is not None:
+        labelled = task.reads == "labelled"
+        overlap = find_overlap(data.train, data.test, labelled=labelled)
         if overlap.sources:
             complain(f"Warning: --test: {overlap}")
 
@@ -154,8 +156,14 @@ def _pairs(recipe: Any) -> Splits:
     return Splits(*collected(TrainingPairs).open())
 
 
+def _labelled(recipe: Any) -> Splits:
+    del recipe
+    return Splits(*collected(TrainingLabelled).splits())
+
+
 _READERS: dict[str, tuple[Callable[[Any], Any], Callable[[Any], Splits]]] = {
     "text": (training_texts, _text),
     "pairs": (training_pairs, _pairs),
+    "labelled": (training_labelled, _labelled),
 }
 """Options and openers of what a task may read."""

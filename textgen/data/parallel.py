@@ -283,26 +283,31 @@ class Overlap:
         sources: pairs whose source sentence stands there.
         total: pairs to judge by.
         example: one of ``pairs``, else of ``sources``, or None.
+        labelled: the pairs are texts and labels, not sentences and translations.
     """
 
     pairs: int
     sources: int
     total: int
     example: Pair | None
+    labelled: bool = False
 
     def __str__(self) -> str:
         if self.example is None:
             return f"None of the {self.total:,} pairs is trained on."
         source, target = self.example
-        same = f"{self.pairs:,} with the same translation, such as {source!r} → {target!r}"
-        other = f"none with the same translation; one is {source!r}"
+        sources, right = (
+            ("texts", "label") if self.labelled else ("source sentences", "translation")
+        )
+        same = f"{self.pairs:,} with the same {right}, such as {source!r} → {target!r}"
+        other = f"none with the same {right}; one is {source!r}"
         return (
-            f"{self.sources:,} of the {self.total:,} source sentences are also trained on, "
+            f"{self.sources:,} of the {self.total:,} {sources} are also trained on, "
             f"{same if self.pairs else other}: scores will be too good."
         )
 
 
-def find_overlap(train: ParallelSource, test: ParallelSource) -> Overlap:
+def find_overlap(train: ParallelSource, test: ParallelSource, *, labelled: bool = False) -> Overlap:
     """Look for test pairs among the training pairs; outer spaces do not count."""
     tested = [Pair(pair.source.strip(), pair.target.strip()) for pair in test.pairs()]
     wanted = {pair.source for pair in tested}
@@ -315,7 +320,8 @@ def find_overlap(train: ParallelSource, test: ParallelSource) -> Overlap:
             found.add(Pair(source, pair.target.strip()))
     shared = [pair for pair in tested if pair.source in sources and pair.source]
     same = [pair for pair in shared if pair in found]
-    return Overlap(len(same), len(shared), len(tested), next(iter(same or shared), None))
+    example = next(iter(same or shared), None)
+    return Overlap(len(same), len(shared), len(tested), example, labelled)
 
 
 def _pair(row: Any, source: str, target: str, where: str) -> Pair:

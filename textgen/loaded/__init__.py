@@ -7,6 +7,7 @@ from typing import Literal, TypeAlias, TypeVar, overload
 
 from textgen.errors import UsageError
 from textgen.loaded.base import UsableModel
+from textgen.loaded.classifier import LoadedClassifier
 from textgen.loaded.language_model import LoadedLanguageModel
 from textgen.loaded.translator import LoadedTranslator
 from textgen.loading import load_ensemble
@@ -14,10 +15,10 @@ from textgen.models.ensemble import Average
 from textgen.models.products import Precision
 from textgen.task import find_task
 
-__all__ = ["LoadedLanguageModel", "LoadedTranslator", "UsableModel", "load"]
+__all__ = ["LoadedClassifier", "LoadedLanguageModel", "LoadedTranslator", "UsableModel", "load"]
 
 M = TypeVar("M", bound=UsableModel)
-AnyModel: TypeAlias = LoadedLanguageModel | LoadedTranslator
+AnyModel: TypeAlias = LoadedLanguageModel | LoadedTranslator | LoadedClassifier
 
 
 @overload
@@ -70,7 +71,8 @@ def load(
         average: what is averaged over the members of an ensemble at each step.
 
     Returns:
-        A ``LoadedLanguageModel``, a ``LoadedTranslator``, or what another task's row names.
+        A ``LoadedLanguageModel``, a ``LoadedTranslator``, a ``LoadedClassifier``, or what another
+        task's row names.
 
     Raises:
         CheckpointError: if a model is missing or damaged.

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeAlias, overload
+from typing import Any, TypeAlias, cast, overload
 
 from textgen.checkpoint import TRAINING
 from textgen.config import as_dict, structure
 from textgen.data.documents import TextSource
 from textgen.data.encodings import RAW, UTF8
+from textgen.data.labelled import open_labelled
 from textgen.data.parallel import PairFiles, ParallelSource
 from textgen.errors import UsageError
 from textgen.loaded.base import UsableModel
+from textgen.loaded.classifier import LoadedClassifier
 from textgen.loaded.history import TrainingHistory
 from textgen.loaded.inputs import opened
 from textgen.loaded.language_model import LoadedLanguageModel
@@ -21,6 +24,7 @@ from textgen.loaded.translator import LoadedTranslator
 from textgen.loading import load_model
 from textgen.progress import training_progress
 from textgen.recipes import (
+    ClassifierRecipe,
     LanguageModelRecipe,
     TranslatorRecipe,
     load_any_recipe,
@@ -30,13 +34,13 @@ from textgen.recipes import (
 from textgen.task import Task, find_task, task_names
 from textgen.training import run
 from textgen.training.events import Event
-from textgen.training.initial import Initial, initial_recipe, load_initial
+from textgen.training.initial import initial_recipe, load_initial
 
 Text: TypeAlias = str | Path | TextSource | list[str | Path]
 """A file or folder, several of them, or a source of text."""
 Pairs: TypeAlias = tuple[str | Path, str | Path] | ParallelSource
 """Two files whose lines belong together, or a source of pairs."""
-Recipe: TypeAlias = LanguageModelRecipe | TranslatorRecipe
+Recipe: TypeAlias = LanguageModelRecipe | TranslatorRecipe | ClassifierRecipe
 
 
 @overload
@@ -65,6 +69,19 @@ def train(
     overwrite: bool = False,
     progress: bool = True,
 ) -> LoadedTranslator: ...
+@overload
+def train(
+    recipe: ClassifierRecipe,
+    data: str | Path | Pairs,
+    *,
+    out: str | Path,
+    valid: str | Path | Pairs | None = None,
+    settings: Mapping[str, object] | None = None,
+    init_from: str | Path | Sequence[str | Path] = (),
+    resume: bool = False,
+    overwrite: bool = False,
+    progress: bool = True,
+) -> LoadedClassifier: ...
 def train(
     recipe: str | Path | Recipe,
     data: Text | Pairs,
@@ -86,7 +103,8 @@ def train(
         recipe: the name of a recipe (``textgen recipes``), the path of a TOML file, or a recipe.
         data: a text for a language model: a file or folder, a list of them, or a source such as
             ``textgen.Texts([...])``; for a translator a tuple of two files whose lines belong
-            together, or a source of pairs.
+            together, or a source of pairs; for a classifier a table with the columns text and
+            label, a folder, or ``textgen.open_labelled(...)``.
         out: folder for the model.
         valid: to judge by while it trains, of the same kind as ``data``; None holds out a part.
         settings: options of the recipe to change, such as ``{"training.minutes": 5}``.
@@ -108,21 +126,11 @@ def train(
         CheckpointError: if files cannot be written, or those to resume from cannot be read.
         TrainingError: if the loss is no longer finite; what was saved before is kept.
     """
-    task, made, initial = _begun(recipe, settings, init_from)
-    events = _events(
-        task,
-        made,
-        data,
-        out=out,
-        valid=valid,
-        initial=initial,
-        resume=resume,
-        overwrite=overwrite,
-    )
+    task, made, events = _begun(recipe, data, valid, settings, init_from)
     history = TrainingHistory()
     with training_progress(task.display(made)) if progress else contextlib.nullcontext() as show:
         try:
-            for event in events:
+            for event in events(Path(out), resume=resume, overwrite=overwrite):
                 history.listen(event)
                 if show is not None:
                     show(event)
@@ -164,29 +172,26 @@ def training_events(
     Raises:
         UsageError: this and the rest are as for ``train``.
     """
-    task, made, initial = _begun(recipe, settings, init_from)
-    return _events(
-        task,
-        made,
-        data,
-        out=out,
-        valid=valid,
-        initial=initial,
-        resume=resume,
-        overwrite=overwrite,
-    )
+    _, _, events = _begun(recipe, data, valid, settings, init_from)
+    return events(Path(out), resume=resume, overwrite=overwrite)
 
 
 def _begun(
     recipe: str | Path | Recipe,
+    data: Text | Pairs,
+    valid: Text | Pairs | None,
     settings: Mapping[str, object] | None,
     init_from: str | Path | Sequence[str | Path],
-) -> tuple[Task, Any, tuple[Initial, ...]]:
-    """The kind of model, its recipe, and the models to begin with."""
+) -> tuple[Task, Any, Callable[..., Iterator[Event]]]:
+    """The kind of model, its recipe, and ``training.run.train`` up to its folder."""
     task, made = _task_and_recipe(recipe, settings)
     names = [init_from] if isinstance(init_from, str | Path) else init_from
     initial = load_initial(task, [str(name) for name in names])
-    return task, initial_recipe(task, made, settings or {}, initial) if initial else made, initial
+    if initial:
+        made = initial_recipe(task, made, settings or {}, initial)
+    read = _READERS[task.reads]
+    train, judged = read(data, made), None if valid is None else read(valid, made)
+    return task, made, functools.partial(run.train, task, made, train, judged, initial=initial)
 
 
 def _task_and_recipe(
@@ -201,32 +206,6 @@ def _task_and_recipe(
             changed = with_settings(as_dict(recipe), settings or {})
             return task, structure(task.recipe_class, changed, where="recipe")
     raise UsageError(f"Expected a recipe or its name, not {type(recipe).__name__}.")
-
-
-def _events(
-    task: Task,
-    recipe: Any,
-    data: Text | Pairs,
-    *,
-    out: str | Path,
-    valid: Text | Pairs | None,
-    initial: Sequence[Initial],
-    resume: bool,
-    overwrite: bool,
-) -> Iterator[Event]:
-    """Begin a training."""
-    read = _READERS[task.reads]
-    train, judged = read(data, recipe), None if valid is None else read(valid, recipe)
-    return run.train(
-        task,
-        recipe,
-        train,
-        judged,
-        Path(out),
-        initial=initial,
-        resume=resume,
-        overwrite=overwrite,
-    )
 
 
 def _text(given: Text | Pairs, recipe: Any) -> TextSource:
@@ -259,5 +238,28 @@ def _pairs(given: Text | Pairs, recipe: Any) -> ParallelSource:
     return given  # type: ignore[return-value]
 
 
-_READERS: Mapping[str, Callable[[Any, Any], Any]] = {"text": _text, "pairs": _pairs}
+def _labelled(given: Text | Pairs, recipe: Any) -> ParallelSource:
+    """Labelled texts to learn.
+
+    Raises:
+        UsageError: if it is something else.
+    """
+    del recipe
+    if isinstance(given, str | Path):
+        return open_labelled([given])
+    if isinstance(given, tuple):
+        return open_labelled(given)
+    if isinstance(given, list) or not hasattr(given, "pairs"):
+        raise UsageError(
+            "A classifier learns labelled texts: a table, a folder with one folder for each label, "
+            "a tuple of two files (texts, labels), or textgen.open_labelled(...)."
+        )
+    return cast("ParallelSource", given)
+
+
+_READERS: Mapping[str, Callable[[Any, Any], Any]] = {
+    "text": _text,
+    "pairs": _pairs,
+    "labelled": _labelled,
+}
 """What makes the data of ``Task.reads`` of what callers give."""

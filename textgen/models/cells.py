@@ -10,6 +10,7 @@ each call.
 
 from __future__ import annotations
 
+import functools
 import math
 from abc import ABC, abstractmethod
 from typing import ClassVar
@@ -136,6 +137,32 @@ class Rnn(Cell):
         return outputs, (last[0],)
 
 
+class RnnResidual(Cell):
+    """A skip connection through time: h = h' + tanh(W_x x + W_h h' + b).
+
+    The gradient reaches every earlier state undiminished; nothing that was added is erased.
+    """
+
+    blocks = ("hidden",)
+
+    @override
+    def step(self, projected: Tensor, layer: Layer, recurrent: Tensor) -> Layer:
+        (hidden,) = layer
+        return (hidden + torch.tanh(projected + F.linear(hidden, recurrent)),)
+
+
+class RnnForget(Cell):
+    """The skip connection with a gate: f = σ(W_f[h'; x] + b_f), h = f⊙h' + tanh(W[h'; x] + b)."""
+
+    blocks = ("forget", "candidate")
+
+    @override
+    def step(self, projected: Tensor, layer: Layer, recurrent: Tensor) -> Layer:
+        (hidden,) = layer
+        forget, candidate = (projected + F.linear(hidden, recurrent)).chunk(2, dim=1)
+        return (torch.sigmoid(forget) * hidden + torch.tanh(candidate),)
+
+
 class Lstm(Cell):
     """LSTM with a forget gate (Gers et al. 2000).
 
@@ -156,12 +183,22 @@ class Lstm(Cell):
 
     @override
     def sequence(self, inputs: Tensor, layer: Layer, recurrent: Tensor) -> tuple[Tensor, Layer]:
+        if inputs.is_cpu and torch.is_autocast_enabled("cpu") and not _has_bfloat16_lstm():
+            with torch.autocast("cpu", enabled=False):  # it would raise an error
+                return self.sequence(inputs.float(), layer, recurrent.float())
         weights = [self.weight_input, recurrent, self.bias, torch.zeros_like(self.bias)]
         first = tuple(part.unsqueeze(0).to(inputs.dtype) for part in layer)
         outputs, hidden, memory = torch.lstm(
             inputs, first, weights, True, 1, 0.0, self.training, False, True
         )
         return outputs, (hidden[0], memory[0])
+
+
+@functools.cache
+def _has_bfloat16_lstm() -> bool:
+    """Whether torch's LSTM runs under autocast on this CPU: oneDNN has it for AVX-512 alone."""
+    probe = getattr(torch.cpu, "_is_avx512_supported", None)
+    return probe is not None and bool(probe())
 
 
 class Lstm1997(Cell):

@@ -113,15 +113,16 @@ class LanguageModelConfig(OutputConfig, StackConfig):
         return self.dropout if self.output_dropout is None else self.output_dropout
 
 
+SummaryName = Literal["last", "mean", "max", "attention"]
+
+
 @dataclass(frozen=True)
 class EncoderConfig(StackConfig):
     """A recurrent encoder."""
 
     bidirectional: Annotated[bool, "read the source in both directions"] = True
     merge: Annotated[Literal["concat", "sum"], "how the directions are joined"] = "concat"
-    summary: Annotated[Literal["last", "mean", "max"], "the vector that starts the decoder"] = (
-        "last"
-    )
+    summary: Annotated[SummaryName, "one vector of all states"] = "last"
 
     @property
     def output_size(self) -> int:
@@ -147,9 +148,7 @@ class TranslatorConfig(StackConfig):
     ] = None
     bidirectional: Annotated[bool, "read the source in both directions"] = True
     merge: Annotated[Literal["concat", "sum"], "how the directions are joined"] = "concat"
-    summary: Annotated[Literal["last", "mean", "max"], "the vector that starts the decoder"] = (
-        "last"
-    )
+    summary: Annotated[SummaryName, "one vector of all states"] = "last"
     attention: Annotated[AttentionName, "score function; none: the context vector alone"] = (
         "general"
     )
@@ -188,3 +187,18 @@ class TranslatorConfig(StackConfig):
             merge=self.merge,
             summary=self.summary,
         )
+
+
+@dataclass(frozen=True)
+class ClassifierConfig(EncoderConfig):
+    """Token vectors, an encoder, and a linear layer over its summary."""
+
+    layers: Annotated[int, Ge(1), "number of layers"] = 1
+    hidden: Annotated[int, Ge(1), "units of each layer and direction"] = 128
+    encoder: Annotated[str, Registered(ENCODERS), "what reads the text"] = "recurrent"
+    embedding: Annotated[int, Ge(1), "width of the token vectors"] = 128
+    summary: Annotated[SummaryName, "recurrent: one vector of all states"] = "attention"
+    output: Annotated[
+        Literal["softmax", "sigmoid"], "one label for each text, or any number of them"
+    ] = "softmax"
+    word_dropout: Annotated[Share, "share of positions whose token vector is dropped"] = 0.0

@@ -20,7 +20,7 @@ class Encoded(NamedTuple):
 
     Attributes:
         states: (B, S', M) outputs of the last layer; undefined after a row's length.
-        summary: (B, M), the last state (of each direction), or the mean or maximum of all.
+        summary: (B, M), the last state (of each direction), or a pooling of all.
         lengths: (B,) int64 in [1, S']; S' is less than S where the encoder shortens.
     """
 
@@ -71,6 +71,31 @@ def at_end(values: Tensor, lengths: Tensor) -> Tensor:
     return values.gather(1, places).squeeze(1)
 
 
+class AttentionPooling(nn.Module):
+    """A weighted mean of states: α_s = softmax_s(vᵀ tanh(W h_s + b)) (Yang et al. 2016).
+
+    Args:
+        size: M.
+    """
+
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        self.hidden = nn.Linear(size, size)
+        self.score = nn.Linear(size, 1, bias=False)
+
+    def weights(self, states: Tensor, lengths: Tensor) -> Tensor:
+        """α (B, S) of states (B, S, M) with lengths (B,); 0 after a row's length."""
+        scores: Tensor = self.score(torch.tanh(self.hidden(states))).squeeze(2)
+        positions = torch.arange(states.shape[1], device=states.device)
+        return scores.masked_fill(positions >= lengths.unsqueeze(1), -torch.inf).softmax(1)
+
+    def forward(self, states: Tensor, lengths: Tensor) -> Tensor:
+        """(B, M) of states (B, S, M) with lengths (B,)."""
+        weights = self.weights(states, lengths).unsqueeze(2)
+        # the states after a row's length are undefined: 0 times a NaN would be one
+        return (weights * states.masked_fill(weights == 0, 0)).sum(1)
+
+
 class RecurrentEncoder(nn.Module):
     """A stack of recurrent layers over the whole source, in one or both directions.
 
@@ -99,6 +124,8 @@ class RecurrentEncoder(nn.Module):
             nn.LayerNorm(self.size) if config.layer_norm else nn.Identity() for _ in sizes
         )
         self.dropout = SequenceDropout(config.dropout, variational=config.variational)
+        if config.summary == "attention":
+            self.pooling = AttentionPooling(self.size)
 
     def prepack(self, precision: Precision | None) -> None:
         """Prepack the weights for single steps with independent rows; None takes it back."""
@@ -143,6 +170,9 @@ class RecurrentEncoder(nn.Module):
     def _summary(self, states: Tensor, lasts: Tensor, lengths: Tensor) -> Tensor:
         if self.config.summary == "last":
             return lasts
+        if self.config.summary == "attention":
+            pooled: Tensor = self.pooling(states, lengths)
+            return pooled
         positions = torch.arange(states.shape[1], device=states.device)
         padding = (positions >= lengths.unsqueeze(1)).unsqueeze(2)
         if self.config.summary == "mean":

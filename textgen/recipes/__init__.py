@@ -10,15 +10,19 @@ from textgen.recipes.files import (
     with_settings,
 )
 from textgen.recipes.recipe import (
+    CLASSIFIER,
     LANGUAGE_MODEL,
     TRANSLATOR,
+    ClassifierRecipe,
     LanguageModelRecipe,
     TranslatorRecipe,
 )
 
 __all__ = [
+    "CLASSIFIER",
     "LANGUAGE_MODEL",
     "TRANSLATOR",
+    "ClassifierRecipe",
     "LanguageModelRecipe",
     "RecipeFile",
     "TranslatorRecipe",

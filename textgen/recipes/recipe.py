@@ -9,11 +9,12 @@ from annotated_types import Ge, Lt
 
 from textgen.data.tokenizers import TokenizerConfig
 from textgen.errors import ConfigError
-from textgen.models.config import LanguageModelConfig, TranslatorConfig
+from textgen.models.config import ClassifierConfig, LanguageModelConfig, TranslatorConfig
 from textgen.recipes.training import TrainingConfig
 
 LANGUAGE_MODEL = "language-model"
 TRANSLATOR = "translator"
+CLASSIFIER = "classifier"
 
 
 @dataclass(frozen=True)
@@ -90,4 +91,29 @@ class TranslatorRecipe:
     data: PairConfig = field(default_factory=PairConfig)
     model: TranslatorConfig = field(default_factory=TranslatorConfig)
     validation: ValidationConfig = field(default_factory=ValidationConfig)
+    training: TrainingConfig = field(default_factory=TrainingConfig)
+
+
+@dataclass(frozen=True)
+class LabelledConfig:
+    """How labelled texts are prepared for training."""
+
+    valid_share: Annotated[
+        float, Ge(0), Lt(1), "held out for validation where no such texts are given; 0: none"
+    ] = 0.1
+    max_length: Annotated[int, Ge(1), "tokens after which a text is cut"] = 1000
+    class_weights: Annotated[
+        Literal["none", "balanced"],
+        "balanced: an error of a class counts N / (C · texts of the class) times",
+    ] = "none"
+    separator: Annotated[str, "between several labels of a text, with model.output=sigmoid"] = "|"
+
+
+@dataclass(frozen=True)
+class ClassifierRecipe:
+    """All that makes a classifier out of labelled texts."""
+
+    tokenizer: TokenizerConfig = field(default_factory=TokenizerConfig)
+    data: LabelledConfig = field(default_factory=LabelledConfig)
+    model: ClassifierConfig = field(default_factory=ClassifierConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)

@@ -2,6 +2,7 @@
 
 from textgen.data.tokenizers.base import TextTokenizer, TokenizerConfig
 from textgen.data.tokenizers.characters import CharacterTokenizer
+from textgen.data.tokenizers.labels import LabelTokenizer
 from textgen.data.tokenizers.raw_bytes import ByteTokenizer
 from textgen.data.tokenizers.saving import load_tokenizer, save_tokenizer
 from textgen.data.tokenizers.stream_decoder import StreamDecoder
@@ -12,6 +13,7 @@ from textgen.data.tokenizers.words import WordTokenizer
 __all__ = [
     "ByteTokenizer",
     "CharacterTokenizer",
+    "LabelTokenizer",
     "StreamDecoder",
     "SubwordTokenizer",
     "TextTokenizer",

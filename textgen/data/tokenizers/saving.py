@@ -9,6 +9,7 @@ from typing import Any
 from textgen import atomic
 from textgen.data.tokenizers.base import TextTokenizer
 from textgen.data.tokenizers.characters import CharacterTokenizer
+from textgen.data.tokenizers.labels import LabelTokenizer
 from textgen.data.tokenizers.raw_bytes import ByteTokenizer
 from textgen.data.tokenizers.subwords import SubwordTokenizer
 from textgen.data.tokenizers.words import WordTokenizer
@@ -71,6 +72,11 @@ def _build(data: dict[str, Any], model: Path) -> TextTokenizer:
         if not isinstance(words, list) or not all(isinstance(each, str) for each in words):
             raise TypeError("words is no list of texts")
         return WordTokenizer(words, normalisation)
+    if kind == LabelTokenizer.kind:
+        labels = data["labels"]
+        if not isinstance(labels, list) or not all(isinstance(each, str) for each in labels):
+            raise TypeError("labels is no list of texts")
+        return LabelTokenizer(labels)
     if kind == SubwordTokenizer.kind:
         return _load_subwords(model, data)
     raise ValueError(f"unknown kind {kind!r}")

@@ -1,0 +1,237 @@
+"""Labelled texts: pairs (text, label), their folders, and batches of them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from typing_extensions import override
+
+from textgen.data.batching import pad_rows
+from textgen.data.documents import digest
+from textgen.data.encodings import UTF8, check_encoding
+from textgen.data.files import check_file, file_fingerprint, read_lines
+from textgen.data.parallel import HubPairs, Pair, PairFiles, PairTable, ParallelSource
+from textgen.data.tables import Row, cell
+from textgen.data.tensor_batch import TensorBatch
+from textgen.data.tokenizers import TextTokenizer
+from textgen.errors import DataError, UsageError
+
+POOL = 32
+"""Batches whose texts are grouped by length: padding is short, and epochs differ."""
+
+
+class LabelledFolder(ParallelSource):
+    """A folder with one folder for each label, each file in it a text.
+
+    Args:
+        folder: of the folders.
+        encoding: of the files.
+
+    Raises:
+        DataError: if there are no such files, or one cannot be read.
+    """
+
+    def __init__(self, folder: str | Path, encoding: str = UTF8) -> None:
+        self.folder, self.encoding = Path(folder), check_encoding(encoding)
+        self.files = sorted(
+            path
+            for path in self.folder.glob("*/**/*")
+            if path.is_file() and not path.name.startswith(".")
+        )
+        if not self.files:
+            raise DataError(
+                f"{folder}: expected one folder for each label with files in it, found none."
+            )
+        for path in self.files:
+            check_file(path, encoding)
+
+    @property
+    @override
+    def name(self) -> str:
+        return str(self.folder)
+
+    @override
+    def pairs(self, epoch: int = 0) -> Iterator[Pair]:
+        for path in self.files:
+            text = " ".join(line.strip() for line in read_lines(path, self.encoding))
+            yield Pair(text, path.relative_to(self.folder).parts[0])
+
+    @override
+    def fingerprint(self) -> str:
+        return digest([*map(file_fingerprint, self.files), self.encoding])
+
+
+class LabelledTable(PairTable):
+    """Two columns of a csv, tsv, json, jsonl or parquet file; labels may be numbers or lists.
+
+    Args:
+        path: the table.
+        text: column of the texts.
+        label: column of the labels.
+        separator: between several labels, where a list is read.
+        encoding: of the file.
+
+    Raises:
+        DataError: if the file cannot be read, or has no such columns.
+    """
+
+    def __init__(
+        self, path: str | Path, text: str, label: str, separator: str = "|", encoding: str = UTF8
+    ) -> None:
+        super().__init__(path, text, label, encoding)
+        self.separator = separator
+
+    @override
+    def pairs(self, epoch: int = 0) -> Iterator[Pair]:
+        for where, row in self.table.rows():
+            text = " ".join(cell(row, self.source, where).splitlines())
+            yield Pair(text, label_text(row, self.target, where, self.separator))
+
+
+class LabelledHub(HubPairs):
+    """Two columns of a Hugging Face data set; labels may be numbers or lists."""
+
+    @override
+    def pairs(self, epoch: int = 0) -> Iterator[Pair]:
+        for number, row in enumerate(self.table.rows(), 1):
+            where = f"{self.table.name}, row {number}"
+            text = " ".join(cell(row, self.source, where).splitlines())
+            yield Pair(text, label_text(row, self.target, where, "|"))
+
+
+def label_text(row: Row, column: str, where: str, separator: str) -> str:
+    """The label of a row as a text; several are joined.
+
+    Raises:
+        DataError: if it is neither text nor a whole number, nor a list of these.
+    """
+    value = row.get(column)
+    if isinstance(value, list | tuple):
+        return separator.join(
+            label_text({column: each}, column, where, separator) for each in value
+        )
+    if isinstance(value, bool | int):
+        return str(value)
+    return cell(row, column, where).strip()
+
+
+def open_labelled(
+    paths: Sequence[str | Path], *, text: str = "text", label: str = "label", encoding: str = UTF8
+) -> ParallelSource:
+    """Labelled texts of a table, of a folder with one folder for each label, or of two files.
+
+    Args:
+        paths: one table or folder; or a file of texts and one of their labels, line by line.
+        text: column of the texts in a table; its number, from 1, where it has no header.
+        label: column of the labels.
+        encoding: of the files.
+
+    Raises:
+        UsageError: for another number of paths.
+        DataError: if the texts cannot be read.
+    """
+    if len(paths) == 2:
+        texts, labels = paths
+        return PairFiles(texts, labels, encoding)
+    if len(paths) != 1:
+        raise UsageError(
+            "Expected one table, one folder with a folder for each label, or two files, TEXTS and "
+            f"LABELS; got {len(paths)} paths."
+        )
+    path = Path(paths[0])
+    if path.is_dir():
+        return LabelledFolder(path, encoding)
+    return LabelledTable(path, text, label, encoding=encoding)
+
+
+def encode_text(tokenizer: TextTokenizer, text: str) -> NDArray[np.int32]:
+    """The tokens of a text without the white space around it."""
+    return tokenizer.encode_array(text.strip())
+
+
+@dataclass(frozen=True)
+class LabelledBatch(TensorBatch):
+    """B texts with their labels.
+
+    Attributes:
+        tokens: (B, S) int64, right-padded.
+        lengths: (B,) int64 ≥ 1.
+        labels: (B, C) float32: 1 where a text has a label, else 0.
+    """
+
+    tokens: Tensor
+    lengths: Tensor
+    labels: Tensor
+
+    @property
+    def count(self) -> int:
+        """One prediction for each text."""
+        return len(self.labels)
+
+
+class LabelledBatches:
+    """Batches of texts of like length.
+
+    Args:
+        texts: tokens of each, at least one.
+        labels: numbers of the labels of each.
+        classes: C.
+        size: B.
+        pad: token number of the padding.
+        seed: of the order; None keeps the order given.
+
+    Raises:
+        DataError: if there is no text.
+    """
+
+    def __init__(
+        self,
+        texts: Sequence[NDArray[np.int32]],
+        labels: Sequence[Sequence[int]],
+        *,
+        classes: int,
+        size: int,
+        pad: int,
+        seed: int | None,
+    ) -> None:
+        if not texts:
+            raise DataError("There is no text to make batches of.")
+        self.texts, self.size, self.pad, self.seed = texts, size, pad, seed
+        self.labels = torch.zeros(len(labels), classes)
+        for row, own in enumerate(labels):
+            self.labels[row, list(own)] = 1
+        self._lengths = np.array([len(each) for each in texts])
+
+    def __len__(self) -> int:
+        """Number of batches in an epoch."""
+        return math.ceil(len(self.texts) / self.size)
+
+    def iterate(self, epoch: int, start: int = 0) -> Iterator[LabelledBatch]:
+        """The batches of an epoch from number ``start`` on."""
+        for chosen in self._plan(epoch)[start:]:
+            yield LabelledBatch(
+                pad_rows([self.texts[int(each)] for each in chosen], self.pad),
+                torch.from_numpy(self._lengths[chosen]),
+                self.labels[chosen],
+            )
+
+    def _plan(self, epoch: int) -> list[NDArray[np.int64]]:
+        """Numbers of the texts of each batch."""
+        order = np.arange(len(self.texts))
+        if self.seed is None:
+            return [order[begin : begin + self.size] for begin in range(0, len(order), self.size)]
+        generator = np.random.default_rng([self.seed, epoch])
+        order, span = generator.permutation(order), self.size * POOL
+        batches: list[NDArray[np.int64]] = []
+        for begin in range(0, len(order), span):
+            pool = order[begin : begin + span]
+            pool = pool[np.argsort(self._lengths[pool], kind="stable")]
+            batches += [pool[at : at + self.size] for at in range(0, len(pool), self.size)]
+        return [batches[int(number)] for number in generator.permutation(len(batches))]

@@ -1,0 +1,103 @@
+"""A classifier with its verbs: predict, evaluate."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, overload
+
+from textgen.arguments import listed
+from textgen.classification import THRESHOLD, Prediction, classify
+from textgen.data.labelled import open_labelled
+from textgen.data.parallel import PairTexts, ParallelSource
+from textgen.errors import DataError
+from textgen.loaded.base import UsableModel, shown, use_threads_of_this_process
+
+if TYPE_CHECKING:
+    from textgen.evaluation.classification import ClassificationReport
+
+
+@dataclass(frozen=True, repr=False)
+class LoadedClassifier(UsableModel):
+    """A classifier of texts."""
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """All labels, in the order of the alphabet."""
+        labels = self.vocabularies["labels"]
+        return tuple(labels.piece(number) for number in range(labels.size))
+
+    @overload
+    def predict(  # type: ignore[overload-overlap]  # a text is a text, not its characters
+        self,
+        texts: str,
+        *,
+        threshold: float = THRESHOLD,
+        batch_size: int = 64,
+        progress: bool = False,
+    ) -> Prediction: ...
+    @overload
+    def predict(
+        self,
+        texts: Iterable[str],
+        *,
+        threshold: float = THRESHOLD,
+        batch_size: int = 64,
+        progress: bool = False,
+    ) -> list[Prediction]: ...
+    def predict(
+        self,
+        texts: str | Iterable[str],
+        *,
+        threshold: float = THRESHOLD,
+        batch_size: int = 64,
+        progress: bool = False,
+    ) -> Prediction | list[Prediction]:
+        """Predict the label of a text, or of each of several.
+
+        Args:
+            texts: one text or several.
+            threshold: least probability of a predicted label, of a model with several labels for
+                each text.
+            batch_size: texts that are read at once.
+            progress: show how many texts are done.
+
+        Returns:
+            For one text its prediction, for several a list.
+        """
+        use_threads_of_this_process()
+        each = classify(self, listed(texts, "texts"), batch_size=batch_size, threshold=threshold)
+        found = list(shown(each, "texts", texts) if progress else each)
+        return found[0] if isinstance(texts, str) else found
+
+    def evaluate(
+        self,
+        texts: str | Path | ParallelSource | Iterable[str],
+        labels: Iterable[str] | None = None,
+        *,
+        text: str = "text",
+        label: str = "label",
+    ) -> ClassificationReport:
+        """Predict the labels of texts whose labels are known, and score the predictions.
+
+        Args:
+            texts: a table or a folder with one folder for each label; or texts.
+            labels: of the texts, where these are given themselves.
+            text: column of the texts in a table.
+            label: column of the labels.
+
+        Raises:
+            DataError: if the data cannot be read, numbers differ, or a label is unknown.
+        """
+        from textgen.evaluation.classification import evaluate_classifier
+
+        use_threads_of_this_process()
+        if labels is not None:
+            both = list(listed(texts, "texts")), list(listed(labels, "labels"))  # type: ignore[arg-type]
+            if len(both[0]) != len(both[1]):
+                raise DataError(f"{len(both[0])} texts were given with {len(both[1])} labels.")
+            return evaluate_classifier(self, PairTexts(list(zip(*both, strict=True)), "texts"))
+        if isinstance(texts, str | Path):
+            return evaluate_classifier(self, open_labelled([texts], text=text, label=label))
+        return evaluate_classifier(self, texts)  # type: ignore[arg-type]

@@ -1,0 +1,185 @@
+"""A classifier's texts and labels made ready for training."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import nn
+
+from textgen.data.documents import digest
+from textgen.data.labelled import LabelledBatches, encode_text
+from textgen.data.parallel import ParallelSource, find_overlap, hold_out_pairs
+from textgen.data.tokenizers import TextTokenizer, train_tokenizer
+from textgen.data.tokenizers.labels import collect_labels
+from textgen.errors import ConfigError, DataError
+from textgen.recipes.recipe import ClassifierRecipe
+from textgen.task import Prepared
+from textgen.training.label_loss import LabelLoss
+from textgen.training.precision import MixedPrecision
+
+VALIDATION_BATCH = 64
+
+
+def check(recipe: ClassifierRecipe) -> None:
+    """Options that exclude each other; see ``Task.check``."""
+    recipe.training.require_bound()
+    problems = []
+    if recipe.model.output == "sigmoid" and recipe.training.label_smoothing:
+        problems.append("training.label_smoothing: is for model.output=softmax alone: set it to 0.")
+    if recipe.model.output == "sigmoid" and not recipe.data.separator:
+        problems.append("data.separator: is empty; several labels need one.")
+    if problems:
+        raise ConfigError(problems)
+
+
+def hold_out(
+    recipe: ClassifierRecipe, train: ParallelSource
+) -> tuple[ParallelSource, ParallelSource]:
+    """Some of the texts; see ``Task.hold_out``."""
+    return hold_out_pairs(train, recipe.data.valid_share)
+
+
+def learn(recipe: ClassifierRecipe, train: ParallelSource) -> dict[str, TextTokenizer]:
+    """The tokenizer of the texts, and the labels; see ``Task.learn``."""
+    names = (name for _, label in train.pairs() for name in names_of(recipe, label))
+    return {
+        "text": train_tokenizer(recipe.tokenizer, (f"{text}\n" for text, _ in train.pairs())),
+        "labels": collect_labels(names),
+    }
+
+
+def names_of(recipe: ClassifierRecipe, label: str) -> list[str]:
+    """The labels of a text, from how its data say them."""
+    if recipe.model.output == "softmax":
+        return [label] if label else []
+    return [part.strip() for part in label.split(recipe.data.separator) if part.strip()]
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """Texts and labels as numbers.
+
+    Attributes:
+        texts: tokens of each, at least one.
+        labels: numbers of the labels of each.
+        cut: texts that were longer than allowed.
+        unknown: texts left out, since a label of theirs is not known, and such a label.
+        digest: of the pairs.
+    """
+
+    texts: list[NDArray[np.int32]]
+    labels: list[list[int]]
+    cut: int
+    unknown: tuple[int, str]
+    digest: str
+
+
+def encode(
+    recipe: ClassifierRecipe, vocabularies: Mapping[str, TextTokenizer], source: ParallelSource
+) -> Labelled:
+    """Read and encode labelled texts; those with an unknown label are left out and counted.
+
+    Raises:
+        DataError: if a text is empty or has no label; says where. If there is no text left.
+    """
+    tokenizer, labels = vocabularies["text"], vocabularies["labels"]
+    pairs = list(source.pairs())
+    texts: list[NDArray[np.int32]] = []
+    numbers: list[list[int]] = []
+    cut, unknown, example = 0, 0, ""
+    for place, (text, label) in enumerate(pairs, start=1):
+        names = names_of(recipe, label)
+        where = f"{source.name}, text {place}"
+        if not names and recipe.model.output == "softmax":
+            raise DataError(f"{where}: has no label.")
+        try:
+            own = [number for name in names for number in labels.encode(name)]
+        except DataError:
+            unknown, example = unknown + 1, label
+            continue
+        tokens = encode_text(tokenizer, text)
+        if not len(tokens):
+            raise DataError(f"{where}: is empty.")
+        cut += len(tokens) > recipe.data.max_length
+        texts.append(tokens[: recipe.data.max_length])
+        numbers.append(own)
+    if not texts:
+        raise DataError(f"{source.name}: there is no text with a label of the training data.")
+    return Labelled(
+        texts, numbers, cut, (unknown, example), digest(side for pair in pairs for side in pair)
+    )
+
+
+def prepare(
+    recipe: ClassifierRecipe,
+    vocabularies: Mapping[str, TextTokenizer],
+    train: ParallelSource,
+    valid: ParallelSource | None,
+) -> Prepared:
+    """Encode both sets of texts and cut them into batches; see ``Task.prepare``."""
+    text, labels = vocabularies["text"], vocabularies["labels"]
+    seed, classes = recipe.training.seed, labels.size
+    learnt = encode(recipe, vocabularies, train)
+    notes = [f"{len(learnt.texts):,} texts, {classes:,} labels."]
+    if learnt.cut:
+        notes.append(f"{learnt.cut:,} texts were cut after {recipe.data.max_length:,} tokens.")
+    pad = text.special.pad
+    batches = LabelledBatches(
+        learnt.texts,
+        learnt.labels,
+        classes=classes,
+        size=recipe.training.batch,
+        pad=pad,
+        seed=seed,
+    )
+    weights = _balanced(learnt.labels, classes) if recipe.data.class_weights != "none" else ()
+    objective = LabelLoss(recipe.model.output, recipe.training.label_smoothing, weights)
+    validate, valid_digest = None, ""
+    if valid is not None:
+        held_out = encode(recipe, vocabularies, valid)
+        count, example = held_out.unknown
+        if count:
+            notes.append(
+                f"Warning: {count:,} validation texts are left out: their labels do not occur in "
+                f"the training data, such as {example!r}."
+            )
+        overlap = find_overlap(train, valid, labelled=True)
+        if overlap.sources:
+            notes.append(f"Warning: validation: {overlap}")
+        valid_digest = held_out.digest
+        judged = LabelledBatches(
+            held_out.texts,
+            held_out.labels,
+            classes=classes,
+            size=VALIDATION_BATCH,
+            pad=pad,
+            seed=None,
+        )
+        mixed_precision = MixedPrecision(recipe.training)
+
+        def validate(model: nn.Module) -> Mapping[str, float]:
+            return objective.measure(model, judged, mixed_precision)
+
+    return Prepared(
+        batches=batches,
+        objective=objective,
+        validate=validate,
+        facts={"texts": len(learnt.texts), "digest": learnt.digest},
+        valid_digest=valid_digest,
+        notes=tuple(notes),
+        criterion="loss" if valid is None else _criterion(recipe),
+    )
+
+
+def _criterion(recipe: ClassifierRecipe) -> str:
+    """What the best weights are best at."""
+    return "-accuracy" if recipe.model.output == "softmax" else "-macro_f1"
+
+
+def _balanced(labels: Sequence[Sequence[int]], classes: int) -> tuple[float, ...]:
+    """N / (C · n_c) for each class."""
+    counts = np.bincount([each for own in labels for each in own], minlength=classes)
+    return tuple((len(labels) / (classes * np.maximum(counts, 1))).tolist())

@@ -1,0 +1,93 @@
+"""The loss of labels: of one for each text, or of several."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from textgen.data.batching import Batches
+from textgen.data.labelled import LabelledBatch
+from textgen.errors import DataError
+from textgen.training.objective import Loss
+from textgen.training.precision import MixedPrecision
+
+THRESHOLD = 0.5
+"""A label of several is predicted from this probability on."""
+
+
+@dataclass(frozen=True)
+class LabelLoss:
+    """Nats per text: cross-entropy of its label, or the sum of those of every yes and no.
+
+    Attributes:
+        output: "softmax", one label for each text, or "sigmoid", any number of them.
+        label_smoothing: ε of the training loss of "softmax" (Szegedy et al. 2016).
+        weights: of the classes in the training loss; none: all 1.
+    """
+
+    output: Literal["softmax", "sigmoid"] = "softmax"
+    label_smoothing: float = 0.0
+    weights: tuple[float, ...] = ()
+    unit: ClassVar[str] = "text"
+
+    def loss(self, model: Any, batch: LabelledBatch, carried: Any) -> Loss:
+        """See ``textgen.training.objective.Objective``."""
+        del carried
+        logits: Tensor = model(batch.tokens, batch.lengths).float()
+        nats = self.nats(logits, batch.labels)
+        total = nats.detach().sum(dtype=torch.float64)
+        if self.label_smoothing:
+            even = -logits.log_softmax(1).mean(1)
+            nats = (1 - self.label_smoothing) * nats + self.label_smoothing * even
+        if self.weights:
+            nats = self._weighted(logits, batch.labels, nats)
+        return Loss(nats.mean(), total)
+
+    def nats(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """Negative log-likelihood (B,) of logits (B, C) and labels (B, C)."""
+        if self.output == "softmax":
+            return -(logits.log_softmax(1) * labels).sum(1)
+        return F.binary_cross_entropy_with_logits(logits, labels, reduction="none").sum(1)
+
+    def _weighted(self, logits: Tensor, labels: Tensor, nats: Tensor) -> Tensor:
+        weights = logits.new_tensor(self.weights)
+        if self.output == "softmax":
+            return nats * (labels * weights).sum(1)
+        each = F.binary_cross_entropy_with_logits(logits, labels, reduction="none")
+        return (each * torch.where(labels > 0, weights, torch.ones_like(weights))).sum(1)
+
+    def predicted(self, logits: Tensor) -> Tensor:
+        """(B, C) bool: what logits (B, C) predict."""
+        if self.output == "sigmoid":
+            return torch.sigmoid(logits) >= THRESHOLD
+        best = logits.argmax(1, keepdim=True)
+        return torch.zeros_like(logits, dtype=torch.bool).scatter(1, best, value=True)
+
+    def measure(
+        self, model: nn.Module, batches: Batches[LabelledBatch], mixed_precision: MixedPrecision
+    ) -> Mapping[str, float]:
+        """Nats per text as ``loss``, the share of texts with all labels right, and macro F1."""
+        nats, exact, texts = 0.0, 0, 0
+        counts: Tensor | None = None  # (3, C): right, predicted, true
+        for given in batches.iterate(0):
+            batch = given.to(mixed_precision.device)
+            with torch.no_grad(), mixed_precision.autocast():
+                logits = model(batch.tokens, batch.lengths).float()
+            found, true = self.predicted(logits), batch.labels > 0
+            nats += float(self.nats(logits, batch.labels).sum(dtype=torch.float64))
+            exact += int((found == true).all(1).sum())
+            texts += batch.count
+            own = torch.stack([(found & true).sum(0), found.sum(0), true.sum(0)])
+            counts = own if counts is None else counts + own
+        if counts is None:
+            raise DataError("There is nothing to validate on.")
+        right, predicted, true = counts.double()
+        f1 = 2 * right / (predicted + true).clamp(min=1)
+        if self.output == "softmax":
+            f1 = f1[predicted + true > 0]  # as scikit-learn: of the labels that occur
+        return {"loss": nats / texts, "accuracy": exact / texts, "macro_f1": float(f1.mean())}
