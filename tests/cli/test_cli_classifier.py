@@ -42,7 +42,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "several.csv").write_text(table(SEVERAL), encoding="utf-8")
     assert train(folder, "rows.csv", "colours") == 0
     assert train(folder, "rows.csv", "filters", "--recipe", "classifier-convolution") == 0
-    settings = ("model.output=sigmoid", "data.class_weights=balanced", "training.steps=250")
+    settings = ("model.output=sigmoid", "data.class_weights=balanced", "data.valid_share=0")
     assert train(folder, "several.csv", "several", settings=settings) == 0
     return folder
 

@@ -15,6 +15,7 @@ _EVALUATE = LazyGroup(
         "alignment": "textgen.cli.evaluate_alignment",
         "decoding": "textgen.cli.evaluate_decoding",
         "classification": "textgen.cli.evaluate_classification",
+        "gradients": "textgen.cli.evaluate_gradients",
     },
     help="Measure models and what they write.",
     epilog=examples("textgen evaluate perplexity --model checkpoints/py valid.txt"),

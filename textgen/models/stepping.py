@@ -362,6 +362,11 @@ class Decoder(nn.Module, ABC):
         self._prepacked = precision, self._versions()
         return self
 
+    @property
+    def prepacked(self) -> Precision | None:
+        """The precision of the weights that are prepacked for single steps; None where none are."""
+        return None if self._step is None or self._prepacked is None else self._prepacked[0]
+
     def _renew(self) -> None:
         """Prepack the weights again if they are no longer what was prepacked."""
         if self._step is not None and self._prepacked is not None:

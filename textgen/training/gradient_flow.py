@@ -55,17 +55,20 @@ def gradient_flow(model: nn.Module, tokens: Sequence[int] | Tensor) -> list[Flow
     Raises:
         UsageError: if there are no tokens.
     """
-    reader: Any = model
     device = next(model.parameters()).device
     sequence = torch.as_tensor(tokens, dtype=torch.int64, device=device).flatten()
     if not len(sequence):
         raise UsageError("A gradient's flow is measured on at least one token.")
-    training = model.training
-    model.eval()
+    reader: Any = model
+    training, prepacked = model.training, getattr(model, "prepacked", None)
+    model.train().eval()  # weights that were prepacked for decoding have no gradients
     try:
         return _rows(reader, sequence)
     finally:
-        model.train(training)
+        if prepacked is None:
+            model.train(training)
+        else:
+            reader.for_decoding(prepacked)
 
 
 def _rows(model: Any, sequence: Tensor) -> list[FlowRow]:
