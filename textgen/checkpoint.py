@@ -352,7 +352,9 @@ def find_model(name: str | Path) -> Path:
         return known[str(name)]
     if given.is_dir():
         raise CheckpointError(f"{given}: is no model: there is no {CONFIG} in it.")
-    raise CheckpointError(f"There is no model {str(name)!r}.{nearest(str(name), known)}")
+    raise CheckpointError(
+        f"There is no model {str(name)!r}.{nearest(str(name), known)} Or name a model's folder."
+    )
 
 
 def known_models() -> Iterable[Path]:

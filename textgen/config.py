@@ -219,7 +219,7 @@ def _assignments(settings: Settings) -> Iterator[tuple[str, str, Any]]:
         for path, value in settings.items():
             yield f"{path}={value}", path, value
         return
-    for setting in settings:
+    for setting in [settings] if isinstance(settings, str) else settings:
         path, equals, text = setting.partition("=")
         yield setting, path if equals else "", parse_value(text.strip())
 

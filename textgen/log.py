@@ -1,4 +1,4 @@
-"""The logger of the library: silent unless the program that uses it asks for its messages."""
+"""The logger of the library: its warnings reach stderr unless the program configures logging."""
 
 from __future__ import annotations
 
@@ -6,4 +6,3 @@ import logging
 
 logger = logging.getLogger("textgen")
 """Warnings about results, such as fewer texts than were asked for."""
-logger.addHandler(logging.NullHandler())

@@ -159,8 +159,10 @@ def test_an_example_runs(example: str, workshop: Path, capsys: pytest.CaptureFix
 
 
 def readme_commands() -> list[str]:
-    """The lines of README's shell blocks that call textgen, continuation lines joined."""
-    text = (Path(__file__).resolve().parents[2] / "README.md").read_text(encoding="utf-8")
+    """The lines of the documentation's shell blocks that call textgen, continuations joined."""
+    root = Path(__file__).resolve().parents[2]
+    pages = [root / "README.md", *sorted((root / "docs").glob("*.md"))]
+    text = "\n".join(page.read_text(encoding="utf-8") for page in pages)
     blocks = [part.partition("```")[0] for part in text.split("```sh\n")[1:]]
     lines = "".join(blocks).replace("\\\n", " ").splitlines()
     return [line.removeprefix(".venv/bin/") for line in lines if "textgen " in line[:20]]

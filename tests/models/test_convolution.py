@@ -10,9 +10,11 @@ from torch import Tensor
 
 from checks import some
 from textgen.errors import ConfigError
-from textgen.models.config import EncoderConfig
+from textgen.models.config import EncoderConfig, TranslatorConfig
 from textgen.models.convolution import ConvolutionEncoder
 from textgen.models.encoder import AttentionPooling, RecurrentEncoder, make_encoder
+from textgen.models.translator import Translator
+from textgen.protocols import Batch
 from textgen.testing import check_encoder
 
 WIDTH = 3
@@ -117,6 +119,25 @@ def test_wrong_options_are_refused(options: str, message: str) -> None:
     with pytest.raises(ConfigError) as caught:
         make_encoder(f"convolution:{options}", WIDTH, EncoderConfig())
     assert message in str(caught.value)
+
+
+@pytest.mark.parametrize(("options", "states"), [("", 6), ("stride=2", 3), ("pool=4", 2)])
+def test_a_translator_reads_with_it(options: str, states: int) -> None:
+    torch.manual_seed(1)
+    spec = "convolution:widths=[2,3],filters=4" + (f",{options}" if options else "")
+    config = TranslatorConfig(hidden=8, embedding=5, encoder=spec)
+    model = Translator(config, 9, 7).double().eval()
+    source = torch.randint(1, 9, (2, 6))
+    lengths = torch.tensor([6, 2])
+    with torch.no_grad():
+        logits, state = model(torch.tensor([[1, 2, 3]] * 2), model.begin(Batch(2, source, lengths)))
+        assert state.memory is not None
+        assert state.memory.mask.shape == (2, 1, states)
+        assert (state.attention is None) == bool(options)
+        alone = model.begin(Batch(1, source[1:, :2], lengths[1:]))
+        other, _ = model(torch.tensor([[1, 2, 3]]), alone)
+    torch.testing.assert_close(logits[1:], other)
+    assert model.shortens == bool(options)
 
 
 def test_attention_pooling_is_a_weighted_mean() -> None:

@@ -71,7 +71,7 @@ def test_the_same_text_takes_over_everything(tmp_path: Path) -> None:
     assert old.keys() == new.keys()
     for name, value in old.items():
         torch.testing.assert_close(new[name], value)
-    assert "100.0% of the model's." in note(events)
+    assert "100.0% of those of the new model." in note(events)
     facts = read_config(tmp_path / "b").facts["init_from"]
     assert [(each["model"], each["part"]) for each in facts] == [(str(tmp_path / "a"), "")]
     assert facts[0]["train"]["digest"] == read_config(tmp_path / "a").facts["train"]["digest"]

@@ -64,8 +64,9 @@ training_options = all_of(
             cls=Several,
             multiple=True,
             metavar="[PART=]MODEL...",
-            help="Initialise weights and vocabulary from a model; decoder= and encoder= initialise "
-            "these parts of a translator from a language model.",
+            help="Start from MODEL: its tokenizer and sizes replace those of the recipe, which "
+            "still configures the training; decoder= and encoder= start these parts of a "
+            "translator from a language model.",
         ),
         grouped_option("--resume", is_flag=True, help="Continue the training in --out."),
         grouped_option(

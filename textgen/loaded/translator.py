@@ -11,6 +11,7 @@ from typing import Unpack, overload
 
 from textgen.arguments import listed
 from textgen.decoding.random import check_seed
+from textgen.errors import UsageError
 from textgen.evaluation.report import TranslationReport, translate_and_score
 from textgen.loaded.base import (
     UsableModel,
@@ -313,7 +314,13 @@ def _max_length(given: str | int | MaxLength | None) -> MaxLength | None:
 
 
 def _references(given: Sequence[str] | Sequence[Sequence[str]]) -> list[list[str]]:
-    """Reference texts as a list of each text's lines."""
+    """Reference texts as a list of each text's lines.
+
+    Raises:
+        UsageError: if a text is given in place of a list.
+    """
+    if isinstance(given, str):
+        raise UsageError("references: expected a list of texts, got one text.")
     texts = list(given)
     if all(isinstance(each, str) for each in texts):
         return [[str(each) for each in texts]]

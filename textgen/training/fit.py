@@ -175,7 +175,7 @@ class _Loop:
         bound, value = f"training.{reason}", getattr(self.config, str(reason))
         return (
             f"This training was over at step {self.counters.step:,}: its {bound} are used up "
-            f"({value}). To go on, set more: --set {bound}=…"
+            f"({value}). To train longer, give a larger total: --set {bound}=…"
         )
 
     def restore(self, state: TrainingState) -> None:

@@ -191,7 +191,7 @@ def _fill(model: nn.Module, theirs: Mapping[str, Tensor], initial: Initial) -> s
     if not taken:
         raise ConfigError([f"--init-from {initial}: no weights fit: {_listed(refused)}."])
     share = taken / sum(value.numel() for value in own.values())
-    parts = [f"{initial}: {taken:,} weights are taken over, {share:.1%} of the model's"]
+    parts = [f"{initial}: {taken:,} weights are taken over, {share:.1%} of those of the new model"]
     if new_rows:
         parts.append(f"{new_rows:,} new tokens begin as the mean of the others")
     if refused:

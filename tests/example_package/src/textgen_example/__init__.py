@@ -1,1 +1,1 @@
-"""Two decoding plugins for textgen."""
+"""A strategy, a filter, a cell, an encoder and a task for textgen."""
