@@ -28,6 +28,7 @@ CELLS: Registry[Any] = Registry(
         "lstm-peephole": "textgen.models.cells:LstmPeephole",
         "gru": "textgen.models.cells:Gru",
         "gru-fused": "textgen.models.cells:GruFused",
+        "dnc": "textgen.models.dnc:Dnc",
     },
 )
 """Factories ``(input_size, hidden_size, **options) -> textgen.models.cells.Cell``."""

@@ -6,11 +6,13 @@ from collections.abc import Callable
 
 import pytest
 import torch
+from dnc_reference import dnc
 from torch import Tensor
 
 from checks import some
 from textgen.components import CELLS
 from textgen.models.cells import Cell, LstmPeephole, make_cell
+from textgen.models.dnc import Dnc
 
 SIZE_IN, SIZE, ROWS, STEPS = 3, 4, 2, 7
 
@@ -98,6 +100,7 @@ REFERENCES: dict[str, Callable[..., tuple[Tensor, ...]]] = {
     "lstm-peephole": lstm_peephole,
     "gru": gru,
     "gru-fused": gru_fused,
+    "dnc": dnc,
 }
 VARIANTS = [(name, False) for name in CELLS.builtin] + [("lstm-peephole", True)]
 
@@ -111,6 +114,14 @@ def random_cell(name: str, diagonal: bool) -> Cell:
     return cell
 
 
+def random_state(cell: Cell) -> tuple[Tensor, ...]:
+    """A state; the shares that a memory's state holds are small and not negative."""
+    shapes = [(ROWS, *shape) for shape in cell.state_shapes]
+    if isinstance(cell, Dnc):
+        return tuple(0.1 * torch.rand(*shape, dtype=torch.float64) for shape in shapes)
+    return tuple(torch.randn(*shape, dtype=torch.float64) for shape in shapes)
+
+
 def test_every_cell_has_a_reference() -> None:
     assert set(REFERENCES) == set(CELLS.builtin)
 
@@ -119,7 +130,7 @@ def test_every_cell_has_a_reference() -> None:
 def test_equations(name: str, diagonal: bool) -> None:
     cell = random_cell(name, diagonal)
     inputs = torch.randn(ROWS, STEPS, SIZE_IN, dtype=torch.float64)
-    first = tuple(torch.randn(ROWS, SIZE, dtype=torch.float64) for _ in range(cell.parts))
+    first = random_state(cell)
     with torch.no_grad():
         outputs, last = cell.sequence(inputs, first, cell.weight_recurrent)
         for row in some(range(ROWS)):
@@ -148,15 +159,13 @@ def test_a_sequence_equals_its_steps(name: str, diagonal: bool) -> None:
 def test_gradients(name: str, diagonal: bool) -> None:
     cell = random_cell(name, diagonal)
     inputs = torch.randn(ROWS, 3, SIZE_IN, dtype=torch.float64, requires_grad=True)
-    first = tuple(
-        torch.randn(ROWS, SIZE, dtype=torch.float64, requires_grad=True) for _ in range(cell.parts)
-    )
+    first = tuple(part.requires_grad_() for part in random_state(cell))
     names = [name for name, _ in cell.named_parameters()]
 
     def run(inputs: Tensor, *rest: Tensor) -> Tensor:
-        weights = dict(zip(names, rest[cell.parts :], strict=True))
+        weights = dict(zip(names, rest[len(first) :], strict=True))
         wrapped = _Sequence(cell)
-        arguments = (inputs, rest[: cell.parts])
+        arguments = (inputs, rest[: len(first)])
         prefixed = {f"cell.{key}": value for key, value in weights.items()}
         outputs: Tensor = torch.func.functional_call(wrapped, prefixed, arguments)
         return outputs
