@@ -56,6 +56,23 @@ def translating(mt: textgen.LoadedTranslator) -> None:
     assert_type(mt.translate("a").candidates[0], textgen.Candidate)
 
 
+def predicting(model: textgen.LoadedClassifier) -> None:
+    """A text or texts."""
+    assert_type(model.predict("a"), textgen.Prediction)
+    assert_type(model.predict(["a"], threshold=0.3), list[textgen.Prediction])
+    assert_type(model.evaluate(["a"], ["b"]), textgen.ClassificationReport)
+    assert_type(model.labels, tuple[str, ...])
+
+
+def configurations(
+    lm: textgen.LoadedLanguageModel, mt: textgen.LoadedTranslator, model: textgen.LoadedClassifier
+) -> None:
+    """Each kind knows its recipe."""
+    assert_type(lm.recipe, textgen.LanguageModelRecipe)
+    assert_type(mt.recipe, textgen.TranslatorRecipe)
+    assert_type(model.recipe, textgen.ClassifierRecipe)
+
+
 def training(text: Path, pairs: tuple[Path, Path], out: Path) -> None:
     """A text makes a language model, pairs a translator."""
     bound = {"training.steps": 1}

@@ -16,11 +16,17 @@ from textgen.loaded.base import UsableModel, shown, use_threads_of_this_process
 
 if TYPE_CHECKING:
     from textgen.evaluation.classification import ClassificationReport
+    from textgen.models.classifier import Classifier
+    from textgen.recipes import ClassifierRecipe
 
 
 @dataclass(frozen=True, repr=False)
 class LoadedClassifier(UsableModel):
     """A classifier of texts."""
+
+    if TYPE_CHECKING:
+        model: Classifier
+        recipe: ClassifierRecipe
 
     @property
     def labels(self) -> tuple[str, ...]:

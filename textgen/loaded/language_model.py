@@ -39,6 +39,9 @@ from textgen.shortfall import Shortfall
 
 if TYPE_CHECKING:
     from textgen.evaluation.perplexity import Perplexity
+    from textgen.models.ensemble import Ensemble
+    from textgen.models.language_model import LanguageModel
+    from textgen.recipes import LanguageModelRecipe
 
 
 class Samples(list[Generation]):
@@ -53,6 +56,10 @@ class Samples(list[Generation]):
 @dataclass(frozen=True, repr=False)
 class LoadedLanguageModel(UsableModel):
     """A language model, or an ensemble of several, that continues texts."""
+
+    if TYPE_CHECKING:
+        model: LanguageModel | Ensemble
+        recipe: LanguageModelRecipe
 
     @overload
     def generate(  # type: ignore[overload-overlap]  # a text is a prompt, not its characters

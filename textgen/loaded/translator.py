@@ -7,7 +7,7 @@ import dataclasses
 import functools
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Unpack, overload
+from typing import TYPE_CHECKING, Unpack, overload
 
 from textgen.arguments import listed
 from textgen.decoding.random import check_seed
@@ -44,10 +44,19 @@ from textgen.translation import (
 from textgen.translation import replace_unknown as replaced
 from textgen.workers.cores import default_threads
 
+if TYPE_CHECKING:
+    from textgen.models.ensemble import Ensemble
+    from textgen.models.translator import Translator
+    from textgen.recipes import TranslatorRecipe
+
 
 @dataclass(frozen=True, repr=False)
 class LoadedTranslator(UsableModel):
     """A translator, or an ensemble of several."""
+
+    if TYPE_CHECKING:
+        model: Translator | Ensemble
+        recipe: TranslatorRecipe
 
     @overload
     def translate(  # type: ignore[overload-overlap]  # a text is a line, not its characters
