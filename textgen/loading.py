@@ -138,7 +138,7 @@ def load_model(name: str, device: str = "auto", precision: str = "float32") -> L
 
     Raises:
         CheckpointError: if it is missing or damaged; says which file and what is wrong.
-        UsageError: if the device is absent or the precision unknown.
+        UsageError: if the device is absent, or the precision unknown or not for this kind of model.
     """
     place, weights = resolve_device(device), resolve_precision(precision)
     folder = find_model(name)
@@ -158,6 +158,8 @@ def load_model(name: str, device: str = "auto", precision: str = "float32") -> L
     if place.type == "cpu":
         take_fast_float32()
     model = model.to(place)
+    if weights != "float32" and not hasattr(model, "for_decoding"):
+        raise UsageError(f"{name} is a {saved.kind}, which is computed in float32 alone.")
     return LoadedModel(
         name=name,
         folder=folder,

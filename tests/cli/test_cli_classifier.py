@@ -81,6 +81,11 @@ def test_a_batch_does_not_matter(folder: Path) -> None:
     assert together[2].probability == 0
 
 
+def test_it_is_computed_in_float32_alone(folder: Path) -> None:
+    with pytest.raises(textgen.UsageError, match="a classifier, which is computed in float32"):
+        textgen.load(folder / "colours", precision="bfloat16")
+
+
 def test_predict_answers_each_line(
     folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -175,7 +180,6 @@ def test_bad_tests_are_refused(
         ([*ROWS, ("", "red")], (), "text 61: is empty"),
         ([*ROWS, ("a", "")], (), "text 61: has no label"),
         ([("a", "x"), ("b", "x")], (), "At least two labels are needed, but only 'x' occurs"),
-        (ROWS, ("model.output=sigmoid", "training.label_smoothing=0.1"), "model.output=softmax"),
         (ROWS, ("model.output=sigmoid", "data.separator="), "data.separator: is empty"),
         (ROWS, ("model.encoder=convolution:width=3",), "unexpected keyword argument 'width'"),
         (ROWS, ("model.encoder=convolutions",), "convolution"),

@@ -63,6 +63,16 @@ def test_smoothing_spreads_over_all_labels() -> None:
     assert float(loss.mean) == pytest.approx(expected / 3, rel=1e-6)
 
 
+def test_smoothing_of_several_labels_spreads_over_yes_and_no() -> None:
+    expected = 0.0
+    for row in range(3):
+        for value, label in zip(LOGITS[row], SEVERAL[row].tolist(), strict=True):
+            yes, target = 1 / (1 + math.exp(-value)), 0.8 * label + 0.1
+            expected -= target * math.log(yes) + (1 - target) * math.log(1 - yes)
+    loss = LabelLoss("sigmoid", label_smoothing=0.2).loss(Fixed(LOGITS), batch(SEVERAL), None)
+    assert float(loss.mean) == pytest.approx(expected / 3, rel=1e-6)
+
+
 def test_several_labels_cost_every_yes_and_no() -> None:
     def cost(row: int, weights: list[float]) -> float:
         total = 0.0

@@ -11,7 +11,7 @@ import click
 from textgen.cli.failures import complain
 from textgen.cli.labelled import Columns, columns
 from textgen.cli.lazy import SeveralCommand, examples
-from textgen.cli.options import PathOf, collected, device_options, whole_number
+from textgen.cli.options import PathOf, collected, device_option, whole_number
 from textgen.cli.output import json_option, print_json, print_table
 from textgen.errors import UsageError
 
@@ -49,7 +49,7 @@ _MOST_LABELS = 20
     help="Draw the confusion matrix (.png or .svg).",
 )
 @whole_number("--batch-size", 64, "Texts per batch.")
-@device_options()
+@device_option()
 @json_option
 def command(
     *,
@@ -58,7 +58,6 @@ def command(
     plot: Path | None,
     batch_size: int,
     device: str,
-    precision: str,
     as_json: bool,
 ) -> None:
     """Predict the labels of texts whose labels are known, and score the predictions.
@@ -75,7 +74,7 @@ def command(
     if plot is not None:
         check_format(plot)
     source = collected(Columns).open(files)
-    loaded = [load_model(model, device, precision) for model in models]
+    loaded = [load_model(model, device) for model in models]
     reports = [evaluate_classifier(each, source, batch_size=batch_size) for each in loaded]
     p = mcnemar(reports[0].right, reports[1].right) if len(reports) == 2 else math.nan
     if plot is not None:

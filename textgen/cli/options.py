@@ -73,19 +73,25 @@ model_option = click.option(
 )
 
 
+def device_option(option: Callable[..., Any] = click.option) -> Callable[[Command], Command]:
+    """Where a model computes; ``option`` may be ``grouped_option``."""
+    made: Callable[[Command], Command] = option(
+        "--device",
+        type=click.Choice(["auto", "cpu", "cuda"]),
+        default="auto",
+        show_default=True,
+        help="Device to run on.",
+    )
+    return made
+
+
 def device_options(
     option: Callable[..., Any] = click.option,
 ) -> Callable[[Command], Command]:
     """Where a model computes, and how exactly; ``option`` may be ``grouped_option``."""
     return all_of(
         [
-            option(
-                "--device",
-                type=click.Choice(["auto", "cpu", "cuda"]),
-                default="auto",
-                show_default=True,
-                help="Device to run on.",
-            ),
+            device_option(option),
             option(
                 "--precision",
                 type=click.Choice(["float32", "bfloat16", "int8"]),

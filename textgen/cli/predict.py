@@ -11,7 +11,7 @@ import click
 
 from textgen.cli.failures import complain
 from textgen.cli.lazy import examples
-from textgen.cli.options import Number, PathOf, device_options, model_option, whole_number
+from textgen.cli.options import Number, PathOf, device_option, model_option, whole_number
 from textgen.cli.output import json_lines_option, print_json
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     help="Least probability of a predicted label, where a text may have several.",
 )
 @whole_number("--batch-size", 64, "Texts per batch.")
-@device_options()
+@device_option()
 @json_lines_option
 def command(
     *,
@@ -52,7 +52,6 @@ def command(
     threshold: float,
     batch_size: int,
     device: str,
-    precision: str,
     as_json: bool,
 ) -> None:
     """Predict the labels of texts, one a line, from FILE or stdin.
@@ -63,7 +62,7 @@ def command(
     from textgen.classification import classify, labels_of
     from textgen.loading import load_model
 
-    loaded = load_model(model, device, precision)
+    loaded = load_model(model, device)
     labels_of(loaded)
     if file is None and sys.stdin.isatty():
         complain("Texts, one a line; Ctrl-D ends them.")

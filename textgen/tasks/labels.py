@@ -27,8 +27,6 @@ def check(recipe: ClassifierRecipe) -> None:
     """Options that exclude each other; see ``Task.check``."""
     recipe.training.require_bound()
     problems = []
-    if recipe.model.output == "sigmoid" and recipe.training.label_smoothing:
-        problems.append("training.label_smoothing: is for model.output=softmax alone: set it to 0.")
     if recipe.model.output == "sigmoid" and not recipe.data.separator:
         problems.append("data.separator: is empty; several labels need one.")
     if problems:

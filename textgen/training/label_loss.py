@@ -26,7 +26,8 @@ class LabelLoss:
 
     Attributes:
         output: "softmax", one label for each text, or "sigmoid", any number of them.
-        label_smoothing: ε of the training loss of "softmax" (Szegedy et al. 2016).
+        label_smoothing: ε of the training loss: spread over all labels, or over yes and no of each
+            (Szegedy et al. 2016).
         weights: of the classes in the training loss; none: all 1.
     """
 
@@ -39,27 +40,30 @@ class LabelLoss:
         """See ``textgen.training.objective.Objective``."""
         del carried
         logits: Tensor = model(batch.tokens, batch.lengths).float()
-        nats = self.nats(logits, batch.labels)
-        total = nats.detach().sum(dtype=torch.float64)
-        if self.label_smoothing:
-            even = -logits.log_softmax(1).mean(1)
-            nats = (1 - self.label_smoothing) * nats + self.label_smoothing * even
-        if self.weights:
-            nats = self._weighted(logits, batch.labels, nats)
-        return Loss(nats.mean(), total)
+        total = self.nats(logits, batch.labels).detach().sum(dtype=torch.float64)
+        return Loss(self._training_nats(logits, batch.labels).mean(), total)
 
     def nats(self, logits: Tensor, labels: Tensor) -> Tensor:
         """Negative log-likelihood (B,) of logits (B, C) and labels (B, C)."""
-        if self.output == "softmax":
-            return -(logits.log_softmax(1) * labels).sum(1)
-        return F.binary_cross_entropy_with_logits(logits, labels, reduction="none").sum(1)
+        return self._each(logits, labels).sum(1)
 
-    def _weighted(self, logits: Tensor, labels: Tensor, nats: Tensor) -> Tensor:
+    def _each(self, logits: Tensor, targets: Tensor) -> Tensor:
+        """Nats (B, C) of targets (B, C) in [0, 1]."""
+        if self.output == "softmax":
+            return -logits.log_softmax(1) * targets
+        return F.binary_cross_entropy_with_logits(logits, targets, reduction="none")
+
+    def _training_nats(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """Nats (B,) with smoothing and weights."""
+        choices = labels.shape[1] if self.output == "softmax" else 2
+        smooth = self.label_smoothing
+        nats = self._each(logits, (1 - smooth) * labels + smooth / choices)
+        if not self.weights:
+            return nats.sum(1)
         weights = logits.new_tensor(self.weights)
         if self.output == "softmax":
-            return nats * (labels * weights).sum(1)
-        each = F.binary_cross_entropy_with_logits(logits, labels, reduction="none")
-        return (each * torch.where(labels > 0, weights, torch.ones_like(weights))).sum(1)
+            return nats.sum(1) * (labels * weights).sum(1)
+        return (nats * torch.where(labels > 0, weights, torch.ones_like(weights))).sum(1)
 
     def predicted(self, logits: Tensor) -> Tensor:
         """(B, C) bool: what logits (B, C) predict."""
