@@ -112,6 +112,15 @@ def test_predict_answers_each_line(
     )
 
 
+@pytest.mark.parametrize("command", [("predict",), ("evaluate", "classification")])
+def test_a_file_that_is_not_there_is_named(
+    command: tuple[str, ...], folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    missing = str(folder / "missing.csv")
+    assert guarded([*command, "--model", str(folder / "colours"), missing]) in {1, 2}
+    assert "missing.csv" in capsys.readouterr().err
+
+
 def test_several_labels(
     folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

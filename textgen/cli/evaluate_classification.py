@@ -40,7 +40,7 @@ _MOST_LABELS = 20
     metavar="DIR|NAME",
     help="A model's folder, or a name of `models`; two are compared by McNemar's test.",
 )
-@click.argument("files", nargs=-1, required=True, type=PathOf(path_type=Path, exists=True))
+@click.argument("files", nargs=-1, required=True, type=PathOf(path_type=Path))
 @columns
 @click.option(
     "--plot",

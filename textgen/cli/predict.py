@@ -13,6 +13,7 @@ from textgen.cli.failures import complain
 from textgen.cli.lazy import examples
 from textgen.cli.options import Number, PathOf, device_option, model_option, whole_number
 from textgen.cli.output import json_lines_option, print_json
+from textgen.errors import DataError
 
 if TYPE_CHECKING:
     from textgen.classification import Prediction
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     ),
 )
 @model_option
-@click.argument("file", required=False, type=PathOf(path_type=Path, exists=True, dir_okay=False))
+@click.argument("file", required=False, type=PathOf(path_type=Path, dir_okay=False))
 @click.option(
     "--top",
     type=click.IntRange(min=1),
@@ -98,7 +99,11 @@ def _shown(prediction: Prediction, top: int | None) -> list[tuple[str, float]]:
 
 def _lines(file: Path | None) -> Iterator[str]:
     """Lines of a file or of stdin; bytes that are no UTF-8 are told and become U+FFFD."""
-    with click.open_file("-" if file is None else str(file), "rb") as stream:
+    try:
+        opened = sys.stdin.buffer if file is None else file.open("rb")
+    except OSError as error:
+        raise DataError(f"{file}: cannot be read: {error.strerror}.") from None
+    with opened as stream:
         for number, line in enumerate(stream, start=1):
             raw = line.rstrip(b"\r\n")
             try:
