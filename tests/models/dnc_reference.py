@@ -47,7 +47,7 @@ def dnc(cell: Cell, x: Tensor, *state: Tensor) -> tuple[Tensor, ...]:
     retained = torch.ones_like(usage)
     for head in range(cell.reads):
         retained = retained * (1 - free[head] * heads[head])
-    usage = (usage + w - usage * w) * retained
+    usage = ((usage + w - usage * w) * retained).clamp(0, 1)
     w = g_w * (g_a * allocation(usage) + (1 - g_a) * content(memory, key, strength))
     new_memory, new_links = torch.zeros_like(memory), torch.zeros_like(links)
     for slot in range(cell.slots):
