@@ -109,9 +109,7 @@ class Dnc(Cell):
             values, list(self.interface), dim=1
         )
         freed = (1 - torch.sigmoid(free).unsqueeze(2) * heads).prod(1)  # (N, M)
-        usage = ((usage + write - usage * write) * freed).clamp(
-            0, 1
-        )  # a share, whatever came before
+        usage = ((usage + write - usage * write) * freed).clamp(0, 1)
         content = content_weights(memory, key.unsqueeze(1), _oneplus(strength)).squeeze(1)
         share = torch.sigmoid(allocate)
         write = torch.sigmoid(gate) * (share * allocation(usage) + (1 - share) * content)
