@@ -15,6 +15,8 @@ import tempfile
 import time
 from pathlib import Path
 
+import click
+
 import textgen
 from benchmarks.measure import machine, say
 from textgen.config import parse_value
@@ -44,12 +46,14 @@ def main() -> None:
             for seed in range(asked.seeds)
         ]
     if asked.json:
-        say(json.dumps(found))
+        click.echo(json.dumps(found))
         return
     for recipe, values in found.items():
         mean, low, high = statistics.mean(values), min(values), max(values)
-        say(f"{recipe}: test accuracy {mean:.2%} ({low:.2%} to {high:.2%}), {len(values)} seeds")
-    say(machine().line())
+        click.echo(
+            f"{recipe}: test accuracy {mean:.2%} ({low:.2%} to {high:.2%}), {len(values)} seeds"
+        )
+    click.echo(machine().line())
 
 
 def _accuracy(

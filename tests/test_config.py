@@ -216,6 +216,7 @@ def test_wrong_settings_are_told_at_once() -> None:
         parse_settings(["hidden", "=3", "a..b=1", "model=1", "model.hidden=2"])
     assert len(caught.value.problems) == 4
     assert "'hidden': expected key=value" in caught.value.problems[0]
+    assert parse_settings("model.hidden=3") == {"model": {"hidden": 3}}
     assert "model.hidden=2" in caught.value.problems[3]
 
 

@@ -24,6 +24,7 @@ from textgen.errors import UsageError, memory_errors_told
 from textgen.loading import LoadedModel, load_model
 from textgen.notebooks import surprise_html
 from textgen.protocols import Batch, Beam, Hypotheses, Watch
+from textgen.recipes.recipe import CLASSIFIER, TRANSLATOR
 
 __all__ = ["Generation", "LoadedModel", "Request", "generate", "generate_each", "load_model"]
 
@@ -148,7 +149,9 @@ def require_language_model(loaded: LoadedModel) -> None:
         UsageError: if it is no language model.
     """
     if loaded.kind != "language-model":
-        raise UsageError(f"{loaded.name} is a {loaded.kind}: use textgen translate.")
+        other = {TRANSLATOR: "use textgen translate", CLASSIFIER: "use textgen predict"}
+        hint = other.get(loaded.kind, "a language model is needed")
+        raise UsageError(f"{loaded.name} is a {loaded.kind}: {hint}.")
 
 
 def generate_each(

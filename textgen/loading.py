@@ -221,6 +221,8 @@ def load_ensemble(
         return first
     for other in others:
         _require_alike(first, other)
+    if not hasattr(first.model, "features"):
+        raise UsageError(f"{first.name} is a {first.kind}: these do not make an ensemble.")
     return dataclasses.replace(
         first,
         name=" + ".join(names),

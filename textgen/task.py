@@ -104,7 +104,7 @@ class Task:
         about: one sentence.
         examples: command lines that train one.
         reads: what its data are: a ``TextSource``, or a ``ParallelSource`` of sentence pairs or of
-            texts and their labels.
+            texts and their labels (the recipe's ``data`` then has a ``separator``).
         default_recipe: name of the recipe where none is named.
         recipe: ``module:name`` of the dataclass of its configuration, which has at least
             ``tokenizer``, ``data`` with ``valid_share``, ``model`` and ``training``.

@@ -81,6 +81,41 @@ def test_a_batch_does_not_matter(folder: Path) -> None:
     assert together[2].probability == 0
 
 
+def test_fine_tuning_adds_words_and_labels(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [*ROWS, *((f"a pale pink thing {i}", "very pink") for i in range(20))]
+    (tmp_path / "more.csv").write_text(table(rows), encoding="utf-8")
+    settings = ("training.steps=60",)
+    options = ("--init-from", str(folder / "colours"))
+    assert train(tmp_path, "more.csv", "out", *options, settings=settings) == 0
+    shown = capsys.readouterr().err
+    assert "begin as the mean of the others" in shown
+    assert "not taken" not in shown
+    model = textgen.load(tmp_path / "out", kind=textgen.LoadedClassifier)
+    assert model.labels == ("blue", "green", "red", "very pink")
+    assert model.predict("a pale pink thing").label == "very pink"
+
+
+def test_other_commands_say_what_is_needed(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = str(folder / "colours")
+    assert guarded(["generate", "--model", model, "--prompt", "a"]) == 2
+    assert "colours is a classifier: use textgen predict" in capsys.readouterr().err
+    with pytest.raises(textgen.UsageError, match="these do not make an ensemble"):
+        textgen.load(model, model)
+    assert guarded(["evaluate", "classification", "--model", "shakespeare", "x.csv"]) == 2
+    assert "a classifier is needed" in capsys.readouterr().err
+    assert guarded(["models", model]) == 0
+
+
+def test_predict_leaves_stdin_open(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lines(monkeypatch, b"a red thing\n")
+    assert guarded(["predict", "--model", str(folder / "colours")]) == 0
+    assert not sys.stdin.buffer.closed
+
+
 def test_it_is_computed_in_float32_alone(folder: Path) -> None:
     with pytest.raises(textgen.UsageError, match="a classifier, which is computed in float32"):
         textgen.load(folder / "colours", precision="bfloat16")

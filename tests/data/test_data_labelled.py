@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from textgen.data.labelled import LabelledFolder, LabelledTable, open_labelled
+from textgen.data.labelled import LabelledFolder, LabelledTable, labels_in, open_labelled
 from textgen.data.tokenizers import LabelTokenizer, load_tokenizer, save_tokenizer
 from textgen.data.tokenizers.labels import collect_labels
 from textgen.errors import CheckpointError, DataError, UsageError
@@ -49,10 +49,21 @@ def test_columns_have_any_names_and_labels_may_be_numbers_or_lists(tmp_path: Pat
         open_labelled([path])
 
 
+def test_lists_are_joined_by_the_separator_that_divides_them(tmp_path: Path) -> None:
+    rows = '{"text": "a", "label": ["x|y", "z"]}\n'
+    path = written(tmp_path / "a.jsonl", rows)
+    ((_, label),) = open_labelled([path], separator=";").pairs()
+    assert label == "x|y;z"
+    assert labels_in(label, ";") == ["x|y", "z"]
+    assert labels_in(" x|y ", None) == ["x|y"]
+    assert labels_in(" ", None) == labels_in(";", ";") == []
+
+
 def test_a_folder_for_each_label(tmp_path: Path) -> None:
     written(tmp_path / "good" / "1.txt", "very\ngood \n")
     written(tmp_path / "bad" / "deep" / "2.txt", "bad\n")
     written(tmp_path / "good" / ".hidden", "no")
+    written(tmp_path / ".git" / "config", "no")
     source = LabelledFolder(tmp_path)
     assert list(source.pairs()) == [("bad", "bad"), ("very good", "good")]
     before = source.fingerprint()

@@ -56,21 +56,22 @@ def translating(mt: textgen.LoadedTranslator) -> None:
     assert_type(mt.translate("a").candidates[0], textgen.Candidate)
 
 
-def predicting(model: textgen.LoadedClassifier) -> None:
-    """A text or texts."""
-    assert_type(model.predict("a"), textgen.Prediction)
-    assert_type(model.predict(["a"], threshold=0.3), list[textgen.Prediction])
-    assert_type(model.evaluate(["a"], ["b"]), textgen.ClassificationReport)
-    assert_type(model.labels, tuple[str, ...])
+def training_a_classifier(table: Path, out: Path) -> None:
+    """Bundled names of recipes are known; a recipe is too."""
+    settings = {"training.steps": 1, "training.epochs": None, "model.hidden": 4}
+    found = textgen.train("classifier-small", table, out=out, settings=settings, progress=False)
+    assert_type(found, textgen.LoadedClassifier)
+    assert_type(found.predict("a"), textgen.Prediction)
+    assert_type(found.predict(["a"], threshold=0.3), list[textgen.Prediction])
+    assert_type(found.evaluate(["a"], ["x"]), textgen.ClassificationReport)
+    assert_type(found.labels, tuple[str, ...])
+    assert_type(found.recipe, textgen.ClassifierRecipe)
 
 
-def configurations(
-    lm: textgen.LoadedLanguageModel, mt: textgen.LoadedTranslator, model: textgen.LoadedClassifier
-) -> None:
+def configurations(lm: textgen.LoadedLanguageModel, mt: textgen.LoadedTranslator) -> None:
     """Each kind knows its recipe."""
     assert_type(lm.recipe, textgen.LanguageModelRecipe)
     assert_type(mt.recipe, textgen.TranslatorRecipe)
-    assert_type(model.recipe, textgen.ClassifierRecipe)
 
 
 def training(text: Path, pairs: tuple[Path, Path], out: Path) -> None:

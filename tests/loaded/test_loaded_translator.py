@@ -128,6 +128,8 @@ def test_evaluate(mt: textgen.LoadedTranslator) -> None:
     assert report.scores.scores["chrf"].score == pytest.approx(100)
     assert report.translations == right
     assert mt.evaluate(LINES[::2], [right, right], beam=2).exact == 1.0
+    with pytest.raises(textgen.UsageError, match="expected a list of texts, got one text"):
+        mt.evaluate(["3 May 2021"], "2021 05 03")
     with pytest.raises(textgen.DataError, match="2 lines to translate, but 1 references"):
         mt.evaluate(LINES[::2], right[:1])
 

@@ -276,6 +276,7 @@ def test_finished_training_resumes_to_nothing_and_a_longer_budget_goes_on(tmp_pa
     assert kinds(events) == [("Note", 10), ("Snapshot", 10), ("Stopped", 10)]
     assert isinstance(events[0], Note)
     assert "was over at step 10: its training.steps are used up (10)" in events[0].text
+    assert "give a larger total: --set training.steps=…" in events[0].text
     longer = go_on(snapshot.state, make_model(), settings(steps=12), lanes(), tmp_path)
     assert kinds(longer)[-1] == ("Stopped", 12)
 

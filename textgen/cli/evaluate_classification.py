@@ -65,6 +65,7 @@ def command(
     FILES are a table, a folder with one folder for each label, or two files TEXTS LABELS. Accuracy
     and macro F1 come with the interval that holds 95 % of 1,000 bootstrap resamples.
     """
+    from textgen.classification import labels_of
     from textgen.evaluation.classification import evaluate_classifier, mcnemar
     from textgen.evaluation.plot_page import check_format
     from textgen.loading import load_model
@@ -73,9 +74,11 @@ def command(
         raise UsageError("--model: two models are compared, and --plot draws one.")
     if plot is not None:
         check_format(plot)
-    source = collected(Columns).open(files)
-    loaded = [load_model(model, device) for model in models]
-    reports = [evaluate_classifier(each, source, batch_size=batch_size) for each in loaded]
+    reports = []
+    for loaded in [load_model(model, device) for model in models]:
+        labels_of(loaded)
+        source = collected(Columns).open(files, loaded.recipe.data.separator)
+        reports.append(evaluate_classifier(loaded, source, batch_size=batch_size))
     p = mcnemar(reports[0].right, reports[1].right) if len(reports) == 2 else math.nan
     if plot is not None:
         _plot(plot, reports[0], models[0])

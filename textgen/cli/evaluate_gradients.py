@@ -95,10 +95,10 @@ def command(
 
 
 def _rows(flows: dict[str, Sequence[FlowRow]]) -> Iterator[tuple[str, ...]]:
-    """Norms at distances that are powers of two, and at the last."""
-    last = max(len(flow) for flow in flows.values())
-    powers = (1 << bit for bit in range(last.bit_length()))
-    for distance in sorted({*(each for each in powers if each <= last), last}):
+    """Norms at some distances."""
+    from textgen.training.gradient_flow import shown_distances
+
+    for distance in shown_distances(max(len(flow) for flow in flows.values())):
         yield (
             str(distance),
             *(f"{f[distance - 1].norm:.3e}" if distance <= len(f) else "" for f in flows.values()),

@@ -5,12 +5,14 @@ from __future__ import annotations
 import codecs
 import contextlib
 import io
+import logging
 import os
 import sys
 from collections.abc import Sequence
 
 from textgen.cli.streams import replace_closed_streams
 from textgen.errors import Terminated, TextgenError, UsageError, memory_errors_told
+from textgen.log import logger
 from textgen.progress import tell
 from textgen.training.interrupts import terminated
 
@@ -18,6 +20,8 @@ TRACEBACK_VARIABLE = "TEXTGEN_TRACEBACK"
 COMPLETION_VARIABLE = "_TEXTGEN_COMPLETE"
 
 FAILED, USAGE, INTERRUPTED, TERMINATED = 1, 2, 130, 143
+
+_SILENT = logging.NullHandler()
 
 complain = tell
 """What the command line says beside its results goes to stderr."""
@@ -27,6 +31,7 @@ def guarded(arguments: Sequence[str]) -> int:
     """Run the command line and turn what goes wrong into a message and an exit code."""
     replace_closed_streams()
     _use_utf8()
+    logger.addHandler(_SILENT)  # the command line writes its own notes and warnings
     try:
         with memory_errors_told(), terminated():
             code = _run(arguments)

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from textgen.cli.lazy import Several
 from textgen.cli.options import PathOf, all_of, grouped_option
-from textgen.cli.texts import require_one_origin
+from textgen.cli.pairs import known_splits
+from textgen.cli.texts import dataset_options, file_encoding_option, require_one_origin
 
 if TYPE_CHECKING:
     from textgen.data.parallel import PairSplits, ParallelSource
@@ -30,13 +31,7 @@ columns = all_of(
             show_default=True,
             help="Column of the labels.",
         ),
-        grouped_option(
-            "--encoding",
-            metavar="NAME",
-            default="utf-8",
-            show_default=True,
-            help="Encoding of the files, such as cp1251.",
-        ),
+        file_encoding_option,
     ]
 )
 _files = functools.partial(
@@ -60,12 +55,7 @@ training_labelled = all_of(
             metavar="NAME[:KEY=VALUE,...]",
             help="Use pairs of `textgen corpora` instead, the source as text, the target as label.",
         ),
-        grouped_option(
-            "--dataset",
-            metavar="NAME[:CONFIG]",
-            help="Use a Hugging Face data set instead, its splits train and validation.",
-        ),
-        grouped_option("--streaming", is_flag=True, help="Read --dataset without downloading it."),
+        dataset_options,
         columns,
     ]
 )
@@ -79,11 +69,17 @@ class Columns:
     label: str
     encoding: str
 
-    def open(self, paths: tuple[Path, ...]) -> ParallelSource:
+    def open(self, paths: tuple[Path, ...], separator: str) -> ParallelSource:
         """Open labelled texts; see ``open_labelled``."""
         from textgen.data.labelled import open_labelled
 
-        return open_labelled(paths, text=self.text, label=self.label, encoding=self.encoding)
+        return open_labelled(
+            paths,
+            text=self.text,
+            label=self.label,
+            separator=separator,
+            encoding=self.encoding,
+        )
 
 
 @dataclass(frozen=True)
@@ -97,39 +93,28 @@ class TrainingLabelled(Columns):
     dataset: str | None
     streaming: bool
 
-    def splits(self) -> PairSplits:
+    def splits(self, separator: str) -> PairSplits:
         """Open the texts; a test that was not asked for stays unseen.
+
+        Args:
+            separator: between several labels, where a list is read.
 
         Raises:
             UsageError: unless exactly one of --train, --corpus and --dataset is given.
             DataError: if the texts cannot be read.
         """
+        from textgen.data.labelled import LabelledHub
         from textgen.data.parallel import PairSplits
 
         require_one_origin(self, "labelled texts", "--train FILE")
         if self.train:
-            train, valid = self.open(self.train), None
+            train, valid = self.open(self.train, separator), None
         else:
-            train, valid, _ = self._known()
+            train, valid, _ = known_splits(
+                self, lambda table: LabelledHub(table, self.text, self.label, separator)
+            )
         return PairSplits(
             train,
-            self.open(self.valid) if self.valid else valid,
-            self.open(self.test) if self.test else None,
-        )
-
-    def _known(self) -> PairSplits:
-        """The splits of --corpus or --dataset."""
-        from textgen.data.corpora import open_pair_corpus
-        from textgen.data.hub import load_tables, standard_tables
-        from textgen.data.labelled import LabelledHub
-        from textgen.data.parallel import PairSplits
-
-        if self.corpus:
-            return open_pair_corpus(self.corpus)
-        name, _, config = (self.dataset or "").partition(":")
-        tables = load_tables(name, config or None, streaming=self.streaming)
-        train, valid, _ = standard_tables(tables, name)
-        own = (self.text, self.label)
-        return PairSplits(
-            LabelledHub(train, *own), LabelledHub(valid, *own) if valid else None, None
+            self.open(self.valid, separator) if self.valid else valid,
+            self.open(self.test, separator) if self.test else None,
         )

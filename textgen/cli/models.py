@@ -61,6 +61,10 @@ def _in_short(config: Mapping[str, Any]) -> str:
     model = config.get("model", {})
     cell = " ".join(str(model[key]) for key in ("cell", "layers") if key in model)
     size = f" × {model['hidden']}" if "hidden" in model else ""
+    encoder = str(model.get("encoder", "recurrent"))
+    if encoder != "recurrent":
+        # a classifier is its encoder; a translator has a recurrent decoder as well
+        cell, size = (f"{encoder}, {cell}", size) if "attention" in model else (encoder, "")
     kind = config.get("tokenizer", {}).get("kind", "")
     return f"{cell}{size}, {kind}" if kind else f"{cell}{size}"
 

@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from textgen.cli.lazy import Several
 from textgen.cli.options import PathOf, all_of, grouped_option
-from textgen.cli.texts import require_one_origin
+from textgen.cli.texts import (
+    Origins,
+    dataset_options,
+    file_encoding_option,
+    require_one_origin,
+)
 from textgen.errors import UsageError
 
 if TYPE_CHECKING:
+    from textgen.data.hub import HubTable
     from textgen.data.parallel import PairSplits, ParallelSource
 
 TABLES = (".csv", ".tsv", ".json", ".jsonl", ".parquet")
@@ -37,19 +44,8 @@ _others = all_of(
             metavar="NAME[:KEY=VALUE,...]",
             help="Use a corpus of pairs of `textgen corpora` instead, such as dates:source=uk.",
         ),
-        grouped_option(
-            "--dataset",
-            metavar="NAME[:CONFIG]",
-            help="Use a Hugging Face data set instead, its splits train and validation.",
-        ),
-        grouped_option("--streaming", is_flag=True, help="Read --dataset without downloading it."),
-        grouped_option(
-            "--encoding",
-            metavar="NAME",
-            default="utf-8",
-            show_default=True,
-            help="Encoding of the files, such as cp1251.",
-        ),
+        dataset_options,
+        file_encoding_option,
         grouped_option(
             "--source",
             metavar="COLUMN",
@@ -70,6 +66,32 @@ training_pairs = all_of(
     ]
 )
 learning_pairs = all_of([_train, _files("--valid", help="Validation pairs."), _others])
+
+
+def known_splits(options: Origins, read_table: Callable[[HubTable], ParallelSource]) -> PairSplits:
+    """The splits of --corpus or --dataset.
+
+    Args:
+        options: one of the two is given.
+        read_table: gives the pairs of a split of a data set.
+
+    Raises:
+        DataError: if they cannot be read.
+    """
+    from textgen.data.corpora import open_pair_corpus
+    from textgen.data.hub import load_tables, standard_tables
+    from textgen.data.parallel import PairSplits
+
+    if options.corpus:
+        return open_pair_corpus(options.corpus)
+    name, _, config = (options.dataset or "").partition(":")
+    tables = load_tables(name, config or None, streaming=options.streaming)
+    train, valid, test = standard_tables(tables, name)
+    return PairSplits(
+        read_table(train),
+        read_table(valid) if valid else None,
+        read_table(test) if test else None,
+    )
 
 
 @dataclass(frozen=True)
@@ -128,21 +150,10 @@ class LearningPairs:
 
     def _known(self) -> PairSplits:
         """The splits of --corpus or --dataset."""
-        from textgen.data.corpora import open_pair_corpus
-        from textgen.data.hub import load_tables, standard_tables
-        from textgen.data.parallel import HubPairs, PairSplits
+        from textgen.data.parallel import HubPairs
 
-        if self.corpus:
-            return open_pair_corpus(self.corpus)
-        columns = self._columns("--dataset")
-        name, _, config = (self.dataset or "").partition(":")
-        tables = load_tables(name, config or None, streaming=self.streaming)
-        train, valid, test = standard_tables(tables, name)
-        return PairSplits(
-            HubPairs(train, *columns),
-            HubPairs(valid, *columns) if valid else None,
-            HubPairs(test, *columns) if test else None,
-        )
+        columns = ("", "") if self.corpus else self._columns("--dataset")
+        return known_splits(self, lambda table: HubPairs(table, *columns))
 
 
 @dataclass(frozen=True)

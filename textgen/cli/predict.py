@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -100,7 +101,7 @@ def _shown(prediction: Prediction, top: int | None) -> list[tuple[str, float]]:
 def _lines(file: Path | None) -> Iterator[str]:
     """Lines of a file or of stdin; bytes that are no UTF-8 are told and become U+FFFD."""
     try:
-        opened = sys.stdin.buffer if file is None else file.open("rb")
+        opened = nullcontext(sys.stdin.buffer) if file is None else file.open("rb")
     except OSError as error:
         raise DataError(f"{file}: cannot be read: {error.strerror}.") from None
     with opened as stream:

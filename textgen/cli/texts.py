@@ -29,6 +29,24 @@ encoding_option = grouped_option(
     "models]",
 )
 
+dataset_options = all_of(
+    [
+        grouped_option(
+            "--dataset",
+            metavar="NAME[:CONFIG]",
+            help="Use a Hugging Face data set instead, its splits train and validation.",
+        ),
+        grouped_option("--streaming", is_flag=True, help="Read --dataset without downloading it."),
+    ]
+)
+file_encoding_option = grouped_option(
+    "--encoding",
+    metavar="NAME",
+    default="utf-8",
+    show_default=True,
+    help="Encoding of the files, such as cp1251.",
+)
+
 training_texts = all_of(
     [
         grouped_option(
@@ -58,12 +76,7 @@ training_texts = all_of(
         grouped_option(
             "--corpus", metavar="NAME", help="Use a corpus of `textgen corpora` instead."
         ),
-        grouped_option(
-            "--dataset",
-            metavar="NAME[:CONFIG]",
-            help="Use a Hugging Face data set instead, its splits train and validation.",
-        ),
-        grouped_option("--streaming", is_flag=True, help="Read --dataset without downloading it."),
+        dataset_options,
         column_option,
         encoding_option,
     ]

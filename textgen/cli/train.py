@@ -157,8 +157,7 @@ def _pairs(recipe: Any) -> Splits:
 
 
 def _labelled(recipe: Any) -> Splits:
-    del recipe
-    return Splits(*collected(TrainingLabelled).splits())
+    return Splits(*collected(TrainingLabelled).splits(recipe.data.separator))
 
 
 _READERS: dict[str, tuple[Callable[[Any], Any], Callable[[Any], Splits]]] = {

@@ -17,10 +17,12 @@ from textgen.data.batching import pad_rows
 from textgen.data.documents import digest
 from textgen.data.encodings import UTF8, check_encoding
 from textgen.data.files import check_file, file_fingerprint, read_lines
+from textgen.data.hub import HubTable
 from textgen.data.parallel import HubPairs, Pair, PairFiles, PairTable, ParallelSource
 from textgen.data.tables import Row, cell
 from textgen.data.tensor_batch import TensorBatch
 from textgen.data.tokenizers import TextTokenizer
+from textgen.data.tokenizers.labels import SEPARATOR
 from textgen.errors import DataError, UsageError
 
 POOL = 32
@@ -43,7 +45,7 @@ class LabelledFolder(ParallelSource):
         self.files = sorted(
             path
             for path in self.folder.glob("*/**/*")
-            if path.is_file() and not path.name.startswith(".")
+            if path.is_file() and not _is_hidden(path.relative_to(self.folder))
         )
         if not self.files:
             raise DataError(
@@ -68,6 +70,10 @@ class LabelledFolder(ParallelSource):
         return digest([*map(file_fingerprint, self.files), self.encoding])
 
 
+def _is_hidden(path: Path) -> bool:
+    return any(part.startswith(".") for part in path.parts)
+
+
 class LabelledTable(PairTable):
     """Two columns of a csv, tsv, json, jsonl or parquet file; labels may be numbers or lists.
 
@@ -83,7 +89,12 @@ class LabelledTable(PairTable):
     """
 
     def __init__(
-        self, path: str | Path, text: str, label: str, separator: str = "|", encoding: str = UTF8
+        self,
+        path: str | Path,
+        text: str,
+        label: str,
+        separator: str = SEPARATOR,
+        encoding: str = UTF8,
     ) -> None:
         super().__init__(path, text, label, encoding)
         self.separator = separator
@@ -91,19 +102,34 @@ class LabelledTable(PairTable):
     @override
     def pairs(self, epoch: int = 0) -> Iterator[Pair]:
         for where, row in self.table.rows():
-            text = " ".join(cell(row, self.source, where).splitlines())
-            yield Pair(text, label_text(row, self.target, where, self.separator))
+            yield _pair(row, (self.source, self.target), where, self.separator)
 
 
 class LabelledHub(HubPairs):
-    """Two columns of a Hugging Face data set; labels may be numbers or lists."""
+    """Two columns of a Hugging Face data set; labels may be numbers or lists.
+
+    Args:
+        table: one split.
+        text: column of the texts.
+        label: column of the labels.
+        separator: between several labels, where a list is read.
+    """
+
+    def __init__(self, table: HubTable, text: str, label: str, separator: str = SEPARATOR) -> None:
+        super().__init__(table, text, label)
+        self.separator = separator
 
     @override
     def pairs(self, epoch: int = 0) -> Iterator[Pair]:
         for number, row in enumerate(self.table.rows(), 1):
             where = f"{self.table.name}, row {number}"
-            text = " ".join(cell(row, self.source, where).splitlines())
-            yield Pair(text, label_text(row, self.target, where, "|"))
+            yield _pair(row, (self.source, self.target), where, self.separator)
+
+
+def _pair(row: Row, columns: tuple[str, str], where: str, separator: str) -> Pair:
+    """A row's text, on one line, and its label."""
+    text = " ".join(cell(row, columns[0], where).splitlines())
+    return Pair(text, label_text(row, columns[1], where, separator))
 
 
 def label_text(row: Row, column: str, where: str, separator: str) -> str:
@@ -122,8 +148,19 @@ def label_text(row: Row, column: str, where: str, separator: str) -> str:
     return cell(row, column, where).strip()
 
 
+def labels_in(label: str, separator: str | None) -> list[str]:
+    """The labels of a text; with a separator any number of them, without one at most one."""
+    parts = [label] if separator is None else label.split(separator)
+    return [part.strip() for part in parts if part.strip()]
+
+
 def open_labelled(
-    paths: Sequence[str | Path], *, text: str = "text", label: str = "label", encoding: str = UTF8
+    paths: Sequence[str | Path],
+    *,
+    text: str = "text",
+    label: str = "label",
+    separator: str = SEPARATOR,
+    encoding: str = UTF8,
 ) -> ParallelSource:
     """Labelled texts of a table, of a folder with one folder for each label, or of two files.
 
@@ -131,6 +168,7 @@ def open_labelled(
         paths: one table or folder; or a file of texts and one of their labels, line by line.
         text: column of the texts in a table; its number, from 1, where it has no header.
         label: column of the labels.
+        separator: ``data.separator`` of the recipe, by which the labels of a list are joined.
         encoding: of the files.
 
     Raises:
@@ -148,7 +186,7 @@ def open_labelled(
     path = Path(paths[0])
     if path.is_dir():
         return LabelledFolder(path, encoding)
-    return LabelledTable(path, text, label, encoding=encoding)
+    return LabelledTable(path, text, label, separator, encoding)
 
 
 def encode_text(tokenizer: TextTokenizer, text: str) -> NDArray[np.int32]:

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from textgen.classification import Prediction, classify, labels_of
+from textgen.data.labelled import labels_in
 from textgen.data.parallel import ParallelSource
 from textgen.errors import DataError, UsageError
 from textgen.loading import LoadedModel
@@ -115,21 +116,21 @@ def evaluate_classifier(
         UsageError: if the model is no classifier.
         DataError: if there is no text, one is empty or without a label, or a label is not known.
     """
-    labels, separator = labels_of(loaded), loaded.recipe.data.separator
-    single = loaded.recipe.model.output == "softmax"
+    labels, separator = labels_of(loaded), loaded.recipe.label_separator
+    single = separator is None
     pairs = list(source.pairs())
     if not pairs:
         raise DataError(f"{source.name}: there is no text.")
     truth = np.zeros((len(pairs), labels.size), dtype=bool)
     for row, (text, label) in enumerate(pairs):
-        names = [label] if single else [part.strip() for part in label.split(separator)]
+        names = labels_in(label, separator)
         where = f"{source.name}, text {row + 1}"
         if not text.strip():
             raise DataError(f"{where}: is empty.")
-        if single and not label:
+        if single and not names:
             raise DataError(f"{where}: has no label.")
         try:
-            truth[row, [labels.number(name) for name in names if name]] = True
+            truth[row, [labels.number(name) for name in names]] = True
         except DataError as error:
             raise DataError(f"{where}: {error}") from None
     found = list(classify(loaded, (text for text, _ in pairs), batch_size=batch_size))

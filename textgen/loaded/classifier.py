@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, overload
 
 from textgen.arguments import listed
-from textgen.classification import THRESHOLD, Prediction, classify
+from textgen.classification import THRESHOLD, Prediction, classify, labels_of
 from textgen.data.labelled import open_labelled
 from textgen.data.parallel import PairTexts, ParallelSource
 from textgen.errors import DataError
@@ -30,9 +30,8 @@ class LoadedClassifier(UsableModel):
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """All labels, in the order of the alphabet."""
-        labels = self.vocabularies["labels"]
-        return tuple(labels.piece(number) for number in range(labels.size))
+        """All labels, in the order of their numbers."""
+        return labels_of(self).labels
 
     @overload
     def predict(  # type: ignore[overload-overlap]  # a text is a text, not its characters
@@ -105,5 +104,7 @@ class LoadedClassifier(UsableModel):
                 raise DataError(f"{len(both[0])} texts were given with {len(both[1])} labels.")
             return evaluate_classifier(self, PairTexts(list(zip(*both, strict=True)), "texts"))
         if isinstance(texts, str | Path):
-            return evaluate_classifier(self, open_labelled([texts], text=text, label=label))
+            separator = self.recipe.data.separator
+            source = open_labelled([texts], text=text, label=label, separator=separator)
+            return evaluate_classifier(self, source)
         return evaluate_classifier(self, texts)  # type: ignore[arg-type]

@@ -6,7 +6,7 @@ import contextlib
 import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeAlias, cast, overload
+from typing import Any, Literal, TypeAlias, cast, overload
 
 from textgen.checkpoint import TRAINING
 from textgen.config import as_dict, structure
@@ -44,6 +44,19 @@ Recipe: TypeAlias = LanguageModelRecipe | TranslatorRecipe | ClassifierRecipe
 
 
 @overload
+def train(  # type: ignore[overload-overlap]  # other names of recipes are not known here
+    recipe: Literal["classifier-small", "classifier-convolution"] | ClassifierRecipe,
+    data: str | Path | Pairs,
+    *,
+    out: str | Path,
+    valid: str | Path | Pairs | None = None,
+    settings: Mapping[str, object] | None = None,
+    init_from: str | Path | Sequence[str | Path] = (),
+    resume: bool = False,
+    overwrite: bool = False,
+    progress: bool = True,
+) -> LoadedClassifier: ...
+@overload
 def train(
     recipe: str | Path | LanguageModelRecipe,
     data: Text,
@@ -69,19 +82,6 @@ def train(
     overwrite: bool = False,
     progress: bool = True,
 ) -> LoadedTranslator: ...
-@overload
-def train(
-    recipe: ClassifierRecipe,
-    data: str | Path | Pairs,
-    *,
-    out: str | Path,
-    valid: str | Path | Pairs | None = None,
-    settings: Mapping[str, object] | None = None,
-    init_from: str | Path | Sequence[str | Path] = (),
-    resume: bool = False,
-    overwrite: bool = False,
-    progress: bool = True,
-) -> LoadedClassifier: ...
 def train(
     recipe: str | Path | Recipe,
     data: Text | Pairs,
@@ -244,9 +244,8 @@ def _labelled(given: Text | Pairs, recipe: Any) -> ParallelSource:
     Raises:
         UsageError: if it is something else.
     """
-    del recipe
     if isinstance(given, str | Path):
-        return open_labelled([given])
+        return open_labelled([given], separator=recipe.data.separator)
     if isinstance(given, tuple):
         return open_labelled(given)
     if isinstance(given, list) or not hasattr(given, "pairs"):

@@ -21,6 +21,7 @@ class Classifier(nn.Module):
     def __init__(self, config: ClassifierConfig, vocabulary_size: int, labels: int) -> None:
         super().__init__()
         self.config = config
+        self.vocabulary_size, self.label_count = vocabulary_size, labels
         self.embedding = TokenEmbedding(
             vocabulary_size, config.embedding, word_share=config.word_dropout
         )

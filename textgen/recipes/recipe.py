@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from annotated_types import Ge, Lt
 
 from textgen.data.tokenizers import TokenizerConfig
+from textgen.data.tokenizers.labels import SEPARATOR
 from textgen.errors import ConfigError
 from textgen.models.config import ClassifierConfig, LanguageModelConfig, TranslatorConfig
 from textgen.recipes.training import TrainingConfig
@@ -106,7 +107,9 @@ class LabelledConfig:
         Literal["none", "balanced"],
         "balanced: an error of a class counts N / (C · texts of the class) times",
     ] = "none"
-    separator: Annotated[str, "between several labels of a text, with model.output=sigmoid"] = "|"
+    separator: Annotated[str, "between several labels of a text, with model.output=sigmoid"] = (
+        SEPARATOR
+    )
 
 
 @dataclass(frozen=True)
@@ -117,3 +120,8 @@ class ClassifierRecipe:
     data: LabelledConfig = field(default_factory=LabelledConfig)
     model: ClassifierConfig = field(default_factory=ClassifierConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
+
+    @property
+    def label_separator(self) -> str | None:
+        """What divides the labels of a text; None where a text has one."""
+        return self.data.separator if self.model.output == "sigmoid" else None

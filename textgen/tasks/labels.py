@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from textgen.data.documents import digest
-from textgen.data.labelled import LabelledBatches, encode_text
+from textgen.data.labelled import LabelledBatches, encode_text, labels_in
 from textgen.data.parallel import ParallelSource, find_overlap, hold_out_pairs
 from textgen.data.tokenizers import TextTokenizer, train_tokenizer
 from textgen.data.tokenizers.labels import collect_labels
@@ -42,18 +42,13 @@ def hold_out(
 
 def learn(recipe: ClassifierRecipe, train: ParallelSource) -> dict[str, TextTokenizer]:
     """The tokenizer of the texts, and the labels; see ``Task.learn``."""
-    names = (name for _, label in train.pairs() for name in names_of(recipe, label))
+    names = (
+        name for _, label in train.pairs() for name in labels_in(label, recipe.label_separator)
+    )
     return {
         "text": train_tokenizer(recipe.tokenizer, (f"{text}\n" for text, _ in train.pairs())),
         "labels": collect_labels(names),
     }
-
-
-def names_of(recipe: ClassifierRecipe, label: str) -> list[str]:
-    """The labels of a text, from how its data say them."""
-    if recipe.model.output == "softmax":
-        return [label] if label else []
-    return [part.strip() for part in label.split(recipe.data.separator) if part.strip()]
 
 
 @dataclass(frozen=True)
@@ -89,7 +84,7 @@ def encode(
     numbers: list[list[int]] = []
     cut, unknown, example = 0, 0, ""
     for place, (text, label) in enumerate(pairs, start=1):
-        names = names_of(recipe, label)
+        names = labels_in(label, recipe.label_separator)
         where = f"{source.name}, text {place}"
         if not names and recipe.model.output == "softmax":
             raise DataError(f"{where}: has no label.")
@@ -121,6 +116,8 @@ def prepare(
     text, labels = vocabularies["text"], vocabularies["labels"]
     seed, classes = recipe.training.seed, labels.size
     learnt = encode(recipe, vocabularies, train)
+    if learnt.unknown[0]:
+        raise DataError(f"{train.name}: the label {learnt.unknown[1]!r} is not one of the model's.")
     notes = [f"{len(learnt.texts):,} texts, {classes:,} labels."]
     if learnt.cut:
         notes.append(f"{learnt.cut:,} texts were cut after {recipe.data.max_length:,} tokens.")

@@ -105,7 +105,8 @@ def _norm(matrix: Tensor) -> float:
 
 def flow_table(flow: Sequence[FlowRow]) -> str:
     """The flow as lines of text, distances growing by powers of two."""
-    wanted = [row for row in flow if row.distance & (row.distance - 1) == 0 or row is flow[-1]]
+    shown = shown_distances(len(flow))
+    wanted = [row for row in flow if row.distance in shown]
     parts = len(flow[0].parts) if flow else 0
     header = ["t − k", "‖∂h_t/∂s_k‖", *(f"part {number}" for number in range(1, parts + 1))]
     lines = [[str(row.distance), *(f"{v:.3e}" for v in (row.norm, *row.parts))] for row in wanted]
@@ -114,6 +115,11 @@ def flow_table(flow: Sequence[FlowRow]) -> str:
         "  ".join(cell.rjust(width) for cell, width in zip(line, widths, strict=True))
         for line in [header, *lines]
     )
+
+
+def shown_distances(longest: int) -> list[int]:
+    """The powers of two up to the longest distance, and that."""
+    return [each for each in range(1, longest + 1) if each & (each - 1) == 0 or each == longest]
 
 
 def mean_flow(flows: Sequence[Sequence[FlowRow]]) -> list[FlowRow]:

@@ -201,7 +201,7 @@ def _fill(model: nn.Module, theirs: Mapping[str, Tensor], initial: Initial) -> s
 
 def _sizes(model: Any) -> set[int]:
     """Sizes of a model's vocabularies."""
-    names = ("vocabulary_size", "source_size")
+    names = ("vocabulary_size", "source_size", "label_count")
     return {int(getattr(model, name)) for name in names if hasattr(model, name)}
 
 

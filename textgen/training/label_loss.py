@@ -10,14 +10,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from textgen.classification import THRESHOLD
 from textgen.data.batching import Batches
 from textgen.data.labelled import LabelledBatch
 from textgen.errors import DataError
 from textgen.training.objective import Loss
 from textgen.training.precision import MixedPrecision
-
-THRESHOLD = 0.5
-"""A label of several is predicted from this probability on."""
 
 
 @dataclass(frozen=True)

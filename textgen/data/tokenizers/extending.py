@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from textgen.data.tokenizers.base import TextTokenizer
 from textgen.data.tokenizers.characters import CharacterTokenizer
+from textgen.data.tokenizers.labels import LabelTokenizer
 from textgen.data.tokenizers.words import WordTokenizer
 
 
 def can_grow(tokenizer: TextTokenizer) -> bool:
     """Whether tokens can be added: bytes know all texts, and subwords are one whole."""
-    return isinstance(tokenizer, CharacterTokenizer | WordTokenizer)
+    return isinstance(tokenizer, CharacterTokenizer | WordTokenizer | LabelTokenizer)
 
 
 def extended(tokenizer: TextTokenizer, other: TextTokenizer) -> TextTokenizer:
@@ -29,4 +30,6 @@ def extended(tokenizer: TextTokenizer, other: TextTokenizer) -> TextTokenizer:
     if isinstance(tokenizer, WordTokenizer) and isinstance(other, WordTokenizer):
         words = dict.fromkeys((*tokenizer.words, *other.words))
         return WordTokenizer(list(words), tokenizer.normalisation)
+    if isinstance(tokenizer, LabelTokenizer) and isinstance(other, LabelTokenizer):
+        return LabelTokenizer(list(dict.fromkeys((*tokenizer.labels, *other.labels))))
     return tokenizer

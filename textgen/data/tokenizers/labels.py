@@ -11,6 +11,9 @@ from typing_extensions import override
 from textgen.data.tokenizers.base import TextTokenizer, Tokens, visible
 from textgen.errors import DataError, nearest
 
+SEPARATOR = "|"
+"""Between several labels of a text."""
+
 
 class LabelTokenizer(TextTokenizer):
     """One number for each label; there are no special tokens among them.
