@@ -37,6 +37,7 @@ PARTS = [
     "loading",
     "inference",
     "classification",
+    "tagging",
     "translation",
     "evaluation",
     "training",

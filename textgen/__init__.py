@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from textgen.data.labelled import open_labelled
     from textgen.data.opening import open_text
     from textgen.data.parallel import PairFiles, PairTable, PairTexts, ParallelSource
+    from textgen.data.tagged import open_tagged
     from textgen.data.tokenizers import load_tokenizer, train_tokenizer
     from textgen.decoding.chain import Chain, default_registries, resolve
     from textgen.errors import (
@@ -47,7 +48,13 @@ if TYPE_CHECKING:
     from textgen.evaluation.report import TranslationReport
     from textgen.evaluation.translation_metrics import score_translation
     from textgen.inference import Generation, Request, generate
-    from textgen.loaded import LoadedClassifier, LoadedLanguageModel, LoadedTranslator, load
+    from textgen.loaded import (
+        LoadedClassifier,
+        LoadedLanguageModel,
+        LoadedTagger,
+        LoadedTranslator,
+        load,
+    )
     from textgen.loaded.history import TrainingHistory
     from textgen.loaded.training import train, training_events
     from textgen.loading import LoadedModel, load_ensemble, load_model
@@ -87,6 +94,7 @@ __all__ = [
     "LoadedClassifier",
     "LoadedLanguageModel",
     "LoadedModel",
+    "LoadedTagger",
     "LoadedTranslator",
     "MaxLength",
     "OutOfMemoryError",
@@ -122,6 +130,7 @@ __all__ = [
     "open_dataset",
     "open_labelled",
     "open_pair_corpus",
+    "open_tagged",
     "open_text",
     "perplexity",
     "resolve",
@@ -141,6 +150,7 @@ _HOMES = {
     "textgen.data.corpora": ("open_corpus", "open_dataset", "open_pair_corpus"),
     "textgen.data.documents": ("TextSource", "Texts"),
     "textgen.data.labelled": ("open_labelled",),
+    "textgen.data.tagged": ("open_tagged",),
     "textgen.data.opening": ("open_text",),
     "textgen.data.parallel": ("PairFiles", "PairTable", "PairTexts", "ParallelSource"),
     "textgen.data.tokenizers": ("load_tokenizer", "train_tokenizer"),
@@ -162,7 +172,13 @@ _HOMES = {
     "textgen.evaluation.report": ("TranslationReport",),
     "textgen.evaluation.translation_metrics": ("score_translation",),
     "textgen.inference": ("Generation", "Request", "generate"),
-    "textgen.loaded": ("LoadedClassifier", "LoadedLanguageModel", "LoadedTranslator", "load"),
+    "textgen.loaded": (
+        "LoadedClassifier",
+        "LoadedLanguageModel",
+        "LoadedTagger",
+        "LoadedTranslator",
+        "load",
+    ),
     "textgen.loaded.history": ("TrainingHistory",),
     "textgen.loaded.training": ("train", "training_events"),
     "textgen.loading": ("LoadedModel", "load_ensemble", "load_model"),

@@ -50,6 +50,7 @@ TASKS: Registry[Any] = Registry(
         "language-model": "textgen.tasks.language_model:TASK",
         "translator": "textgen.tasks.translator:TASK",
         "classifier": "textgen.tasks.classifier:TASK",
+        "tagger": "textgen.tasks.tagger:TASK",
     },
 )
 """Rows of the table of tasks: ``textgen.task.Task``."""

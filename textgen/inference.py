@@ -24,7 +24,7 @@ from textgen.errors import UsageError, memory_errors_told
 from textgen.loading import LoadedModel, load_model
 from textgen.notebooks import surprise_html
 from textgen.protocols import Batch, Beam, Hypotheses, Watch
-from textgen.recipes.recipe import CLASSIFIER, TRANSLATOR
+from textgen.recipes.recipe import CLASSIFIER, TAGGER, TRANSLATOR
 
 __all__ = ["Generation", "LoadedModel", "Request", "generate", "generate_each", "load_model"]
 
@@ -149,8 +149,9 @@ def require_language_model(loaded: LoadedModel) -> None:
         UsageError: if it is no language model.
     """
     if loaded.kind != "language-model":
-        other = {TRANSLATOR: "use textgen translate", CLASSIFIER: "use textgen predict"}
-        hint = other.get(loaded.kind, "a language model is needed")
+        other = {TRANSLATOR: "translate", CLASSIFIER: "predict", TAGGER: "predict"}
+        use = other.get(loaded.kind)
+        hint = f"use textgen {use}" if use else "a language model is needed"
         raise UsageError(f"{loaded.name} is a {loaded.kind}: {hint}.")
 
 

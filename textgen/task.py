@@ -104,7 +104,8 @@ class Task:
         about: one sentence.
         examples: command lines that train one.
         reads: what its data are: a ``TextSource``, or a ``ParallelSource`` of sentence pairs or of
-            texts and their labels (the recipe's ``data`` then has a ``separator``).
+            texts and their labels (the recipe's ``data`` then has a ``separator``), or of words and
+            their tags (``textgen.data.tagged``).
         default_recipe: name of the recipe where none is named.
         recipe: ``module:name`` of the dataclass of its configuration, which has at least
             ``tokenizer``, ``data`` with ``valid_share``, ``model`` and ``training``.
@@ -127,7 +128,7 @@ class Task:
     command: str
     about: str
     examples: tuple[str, ...]
-    reads: Literal["text", "pairs", "labelled"]
+    reads: Literal["text", "pairs", "labelled", "tagged"]
     default_recipe: str
     recipe: str
     vocabularies: Callable[[Any], Mapping[str, str]]

@@ -15,6 +15,7 @@ _EVALUATE = LazyGroup(
         "alignment": "textgen.cli.evaluate_alignment",
         "decoding": "textgen.cli.evaluate_decoding",
         "classification": "textgen.cli.evaluate_classification",
+        "tagging": "textgen.cli.evaluate_tagging",
         "gradients": "textgen.cli.evaluate_gradients",
     },
     help="Measure models and what they write.",
@@ -36,8 +37,8 @@ textgen = LazyGroup(
         "models": "textgen.cli.models",
     },
     help=(
-        "Train recurrent language models, translators and classifiers; generate, translate, "
-        "predict, measure.\n\n"
+        "Train recurrent language models, translators, classifiers and taggers; generate, "
+        "translate, predict, measure.\n\n"
         "Results go to stdout, progress and messages to stderr. Every command answers -h with "
         "examples."
     ),

@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
-from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from textgen.cli.failures import complain
+from textgen.cli.input_lines import input_lines
 from textgen.cli.lazy import examples
-from textgen.cli.options import Number, PathOf, device_option, model_option, whole_number
+from textgen.cli.options import (
+    Number,
+    PathOf,
+    collected,
+    device_option,
+    model_option,
+    whole_number,
+)
 from textgen.cli.output import json_lines_option, print_json
-from textgen.errors import DataError
+from textgen.cli.predict_tags import TagFile, print_tags, tag_file
 
 if TYPE_CHECKING:
     from textgen.classification import Prediction
+    from textgen.loading import LoadedModel
 
 
 @click.command(
@@ -26,6 +33,8 @@ if TYPE_CHECKING:
         "textgen predict --model checkpoints/reviews < texts.txt",
         "textgen predict --model checkpoints/reviews texts.txt --top 3",
         "textgen predict --model checkpoints/reviews texts.txt --json",
+        "textgen predict --model checkpoints/pos sentences.txt",
+        "textgen predict --model checkpoints/pos test.conllu > tagged.conllu",
     ),
 )
 @model_option
@@ -34,7 +43,7 @@ if TYPE_CHECKING:
     "--top",
     type=click.IntRange(min=1),
     metavar="K",
-    help="The K likeliest labels of each text, in one line.  [default: what is predicted]",
+    help="The K likeliest labels of each text, in one line, or tag sequences of each sentence.",
 )
 @click.option(
     "--threshold",
@@ -43,6 +52,7 @@ if TYPE_CHECKING:
     show_default=True,
     help="Least probability of a predicted label, where a text may have several.",
 )
+@tag_file
 @whole_number("--batch-size", 64, "Texts per batch.")
 @device_option()
 @json_lines_option
@@ -56,21 +66,42 @@ def command(
     device: str,
     as_json: bool,
 ) -> None:
-    """Predict the labels of texts, one a line, from FILE or stdin.
+    """Predict the labels of texts, or the tags of words, from FILE or stdin.
 
-    Each line gives one line: label TAB probability, and more such pairs with --top or where
-    several labels are predicted. A blank line gives a blank line.
+    A classifier gives for each line one line: label TAB probability, and more such pairs with
+    --top or where several labels are predicted. A tagger gives for each line of words a line of as
+    many tags; a FILE in CoNLL-U or with columns comes back with the tags in their column, and
+    --top K gives the K likeliest sequences as log-probability TAB tags. A blank line gives a blank
+    line.
     """
-    from textgen.classification import classify, labels_of
     from textgen.loading import load_model
+    from textgen.recipes.recipe import TAGGER
 
     loaded = load_model(model, device)
-    labels_of(loaded)
     if file is None and sys.stdin.isatty():
         complain("Texts, one a line; Ctrl-D ends them.")
         batch_size = 1
+    if loaded.kind == TAGGER:
+        print_tags(loaded, file, collected(TagFile), top, batch_size, as_json=as_json)
+    else:
+        _print_labels(loaded, file, top, threshold, batch_size, as_json=as_json)
+
+
+def _print_labels(
+    loaded: LoadedModel,
+    file: Path | None,
+    top: int | None,
+    threshold: float,
+    batch_size: int,
+    *,
+    as_json: bool,
+) -> None:
+    """What a classifier finds."""
+    from textgen.classification import classify, labels_of
+
+    labels_of(loaded)
     cut = 0
-    for each in classify(loaded, _lines(file), batch_size=batch_size, threshold=threshold):
+    for each in classify(loaded, input_lines(file), batch_size=batch_size, threshold=threshold):
         cut += each.cut
         if as_json:
             print_json(prediction_as_dict(each, top))
@@ -96,21 +127,3 @@ def _shown(prediction: Prediction, top: int | None) -> list[tuple[str, float]]:
     if top is not None:
         return list(prediction.probabilities[:top])
     return [pair for pair in prediction.probabilities if pair[0] in prediction.labels]
-
-
-def _lines(file: Path | None) -> Iterator[str]:
-    """Lines of a file or of stdin; bytes that are no UTF-8 are told and become U+FFFD."""
-    try:
-        opened = nullcontext(sys.stdin.buffer) if file is None else file.open("rb")
-    except OSError as error:
-        raise DataError(f"{file}: cannot be read: {error.strerror}.") from None
-    with opened as stream:
-        for number, line in enumerate(stream, start=1):
-            raw = line.rstrip(b"\r\n")
-            try:
-                yield raw.decode("utf-8")
-            except UnicodeDecodeError as error:
-                complain(
-                    f"line {number}: byte {error.start + 1} is not UTF-8 text; read as \ufffd."
-                )
-                yield raw.decode("utf-8", "replace")

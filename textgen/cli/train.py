@@ -13,6 +13,7 @@ from textgen.cli.lazy import SeveralCommand, examples
 from textgen.cli.options import collected
 from textgen.cli.output import json_option
 from textgen.cli.pairs import TrainingPairs, training_pairs
+from textgen.cli.tagged import TrainingTagged, training_tagged
 from textgen.cli.texts import TrainingTexts, training_texts
 from textgen.cli.training_options import Training, report, says_how_to_go_on, training_options
 from textgen.components import TASKS
@@ -140,7 +141,7 @@ def _warn(task: Task, data: Splits) -> None:
     from textgen.data.parallel import find_overlap
 
     if task.reads != "text" and data.test is not None:
-        labelled = task.reads == "labelled"
+        labelled = task.reads in {"labelled", "tagged"}
         overlap = find_overlap(data.train, data.test, labelled=labelled)
         if overlap.sources:
             complain(f"Warning: --test: {overlap}")
@@ -160,9 +161,15 @@ def _labelled(recipe: Any) -> Splits:
     return Splits(*collected(TrainingLabelled).splits(recipe.data.separator))
 
 
+def _tagged(recipe: Any) -> Splits:
+    del recipe
+    return Splits(*collected(TrainingTagged).splits())
+
+
 _READERS: dict[str, tuple[Callable[[Any], Any], Callable[[Any], Splits]]] = {
     "text": (training_texts, _text),
     "pairs": (training_pairs, _pairs),
     "labelled": (training_labelled, _labelled),
+    "tagged": (training_tagged, _tagged),
 }
 """Options and openers of what a task may read."""

@@ -79,6 +79,13 @@ class HubTable:
             raise DataError(f"{self.name}: has no rows.")
         return list(names)
 
+    def class_names(self, column: str) -> list[str]:
+        """The names that a column's whole numbers stand for (``ClassLabel``); empty if none."""
+        feature = (self._dataset.features or {}).get(column)
+        while feature is not None and not hasattr(feature, "names"):
+            feature = getattr(feature, "feature", None)
+        return list(getattr(feature, "names", None) or ())
+
     def rows(self) -> Iterator[Row]:
         """All rows.
 

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,14 +20,12 @@ from textgen.data.encodings import UTF8, check_encoding
 from textgen.data.files import check_file, file_fingerprint, read_lines
 from textgen.data.hub import HubTable
 from textgen.data.parallel import HubPairs, Pair, PairFiles, PairTable, ParallelSource
+from textgen.data.pooling import plan_batches
 from textgen.data.tables import Row, cell
 from textgen.data.tensor_batch import TensorBatch
 from textgen.data.tokenizers import TextTokenizer
 from textgen.data.tokenizers.labels import SEPARATOR
 from textgen.errors import DataError, UsageError
-
-POOL = 32
-"""Batches whose texts are grouped by length: padding is short, and epochs differ."""
 
 
 class LabelledFolder(ParallelSource):
@@ -111,19 +110,42 @@ class LabelledHub(HubPairs):
     Args:
         table: one split.
         text: column of the texts.
-        label: column of the labels.
+        label: column of the labels; numbers of classes become their names.
         separator: between several labels, where a list is read.
     """
 
     def __init__(self, table: HubTable, text: str, label: str, separator: str = SEPARATOR) -> None:
         super().__init__(table, text, label)
         self.separator = separator
+        self.names = table.class_names(label)
 
     @override
     def pairs(self, epoch: int = 0) -> Iterator[Pair]:
         for number, row in enumerate(self.table.rows(), 1):
             where = f"{self.table.name}, row {number}"
-            yield _pair(row, (self.source, self.target), where, self.separator)
+            named = name_classes(row, self.target, self.names)
+            yield _pair(named, (self.source, self.target), where, self.separator)
+
+
+def name_classes(row: Row, column: str, names: Sequence[str]) -> Row:
+    """A row whose numbers of classes, one or a list of them, are names.
+
+    Args:
+        row: of a data set.
+        column: of the classes.
+        names: by number; empty leaves the row as it is.
+    """
+    value = row.get(column)
+    if not names or value is None:
+        return row
+
+    def name(number: Any) -> Any:
+        return names[number] if isinstance(number, int) and 0 <= number < len(names) else number
+
+    return {
+        **row,
+        column: [name(each) for each in value] if isinstance(value, list) else name(value),
+    }
 
 
 def _pair(row: Row, columns: tuple[str, str], where: str, separator: str) -> Pair:
@@ -253,23 +275,9 @@ class LabelledBatches:
 
     def iterate(self, epoch: int, start: int = 0) -> Iterator[LabelledBatch]:
         """The batches of an epoch from number ``start`` on."""
-        for chosen in self._plan(epoch)[start:]:
+        for chosen in plan_batches(self._lengths, self.size, self.seed, epoch)[start:]:
             yield LabelledBatch(
                 pad_rows([self.texts[int(each)] for each in chosen], self.pad),
                 torch.from_numpy(self._lengths[chosen]),
                 self.labels[chosen],
             )
-
-    def _plan(self, epoch: int) -> list[NDArray[np.int64]]:
-        """Numbers of the texts of each batch."""
-        order = np.arange(len(self.texts))
-        if self.seed is None:
-            return [order[begin : begin + self.size] for begin in range(0, len(order), self.size)]
-        generator = np.random.default_rng([self.seed, epoch])
-        order, span = generator.permutation(order), self.size * POOL
-        batches: list[NDArray[np.int64]] = []
-        for begin in range(0, len(order), span):
-            pool = order[begin : begin + span]
-            pool = pool[np.argsort(self._lengths[pool], kind="stable")]
-            batches += [pool[at : at + self.size] for at in range(0, len(pool), self.size)]
-        return [batches[int(number)] for number in generator.permutation(len(batches))]

@@ -18,11 +18,10 @@ from textgen.classification import Prediction, classify, labels_of
 from textgen.data.labelled import labels_in
 from textgen.data.parallel import ParallelSource
 from textgen.errors import DataError, UsageError
+from textgen.evaluation.bootstrap import resampled
 from textgen.loading import LoadedModel
 
-RESAMPLES = 1000
 BINS = 10
-_SEED = 12345
 
 
 @dataclass(frozen=True)
@@ -162,14 +161,14 @@ def score_predictions(
     right = (found == truth).all(1)
     precision, recall, f1 = _class_scores(found, truth)
     support = truth.sum(0)
-    accuracies, f1s = _resampled(found, truth, single=single)
+    of_accuracy, of_f1 = _intervals(found, truth, single=single)
     return ClassificationReport(
         predictions=predictions,
         right=right,
         accuracy=float(right.mean()),
-        accuracy_interval=_interval(accuracies),
+        accuracy_interval=of_accuracy,
         macro_f1=float(_macro(found, truth, single=single)),
-        macro_f1_interval=_interval(f1s),
+        macro_f1_interval=of_f1,
         weighted_f1=float((f1 * support).sum() / max(support.sum(), 1)),
         nll=_nll(probabilities, truth, single=single),
         calibration_error=_calibration_error(probabilities, right) if single else math.nan,
@@ -218,23 +217,16 @@ def _macro(found: NDArray[np.bool_], truth: NDArray[np.bool_], *, single: bool) 
     return mean
 
 
-def _resampled(
+def _intervals(
     found: NDArray[np.bool_], truth: NDArray[np.bool_], *, single: bool
-) -> tuple[list[float], list[float]]:
-    """Accuracy and macro F1 of texts drawn with replacement."""
-    generator, count = np.random.default_rng(_SEED), len(found)
-    accuracies, f1s = [], []
-    for _ in range(RESAMPLES):
-        rows = generator.integers(0, count, count)
+) -> list[tuple[float, float]]:
+    """Intervals of accuracy and macro F1."""
+
+    def score(rows: NDArray[np.int64]) -> tuple[float, float]:
         some, true = found[rows], truth[rows]
-        accuracies.append(float((some == true).all(1).mean()))
-        f1s.append(float(_macro(some, true, single=single)))
-    return accuracies, f1s
+        return float((some == true).all(1).mean()), float(_macro(some, true, single=single))
 
-
-def _interval(values: Sequence[float]) -> tuple[float, float]:
-    low, high = np.percentile(values, [2.5, 97.5])
-    return float(low), float(high)
+    return resampled(len(found), score)
 
 
 def _nll(probabilities: NDArray[np.float64], truth: NDArray[np.bool_], *, single: bool) -> float:

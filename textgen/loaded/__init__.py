@@ -9,16 +9,24 @@ from textgen.errors import UsageError
 from textgen.loaded.base import UsableModel
 from textgen.loaded.classifier import LoadedClassifier
 from textgen.loaded.language_model import LoadedLanguageModel
+from textgen.loaded.tagger import LoadedTagger
 from textgen.loaded.translator import LoadedTranslator
 from textgen.loading import load_ensemble
 from textgen.models.ensemble import Average
 from textgen.models.products import Precision
 from textgen.task import find_task
 
-__all__ = ["LoadedClassifier", "LoadedLanguageModel", "LoadedTranslator", "UsableModel", "load"]
+__all__ = [
+    "LoadedClassifier",
+    "LoadedLanguageModel",
+    "LoadedTagger",
+    "LoadedTranslator",
+    "UsableModel",
+    "load",
+]
 
 M = TypeVar("M", bound=UsableModel)
-AnyModel: TypeAlias = LoadedLanguageModel | LoadedTranslator | LoadedClassifier
+AnyModel: TypeAlias = LoadedLanguageModel | LoadedTranslator | LoadedClassifier | LoadedTagger
 
 
 @overload

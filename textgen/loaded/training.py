@@ -14,18 +14,21 @@ from textgen.data.documents import TextSource
 from textgen.data.encodings import RAW, UTF8
 from textgen.data.labelled import open_labelled
 from textgen.data.parallel import PairFiles, ParallelSource
+from textgen.data.tagged import open_tagged
 from textgen.errors import UsageError
 from textgen.loaded.base import UsableModel
 from textgen.loaded.classifier import LoadedClassifier
 from textgen.loaded.history import TrainingHistory
 from textgen.loaded.inputs import opened
 from textgen.loaded.language_model import LoadedLanguageModel
+from textgen.loaded.tagger import LoadedTagger
 from textgen.loaded.translator import LoadedTranslator
 from textgen.loading import load_model
 from textgen.progress import training_progress
 from textgen.recipes import (
     ClassifierRecipe,
     LanguageModelRecipe,
+    TaggerRecipe,
     TranslatorRecipe,
     load_any_recipe,
     read_recipe,
@@ -40,7 +43,7 @@ Text: TypeAlias = str | Path | TextSource | list[str | Path]
 """A file or folder, several of them, or a source of text."""
 Pairs: TypeAlias = tuple[str | Path, str | Path] | ParallelSource
 """Two files whose lines belong together, or a source of pairs."""
-Recipe: TypeAlias = LanguageModelRecipe | TranslatorRecipe | ClassifierRecipe
+Recipe: TypeAlias = LanguageModelRecipe | TranslatorRecipe | ClassifierRecipe | TaggerRecipe
 
 
 @overload
@@ -56,6 +59,19 @@ def train(  # type: ignore[overload-overlap]  # other names of recipes are not k
     overwrite: bool = False,
     progress: bool = True,
 ) -> LoadedClassifier: ...
+@overload
+def train(  # type: ignore[overload-overlap]
+    recipe: Literal["tagger-small"] | TaggerRecipe,
+    data: str | Path | Pairs,
+    *,
+    out: str | Path,
+    valid: str | Path | Pairs | None = None,
+    settings: Mapping[str, object] | None = None,
+    init_from: str | Path | Sequence[str | Path] = (),
+    resume: bool = False,
+    overwrite: bool = False,
+    progress: bool = True,
+) -> LoadedTagger: ...
 @overload
 def train(
     recipe: str | Path | LanguageModelRecipe,
@@ -104,7 +120,8 @@ def train(
         data: a text for a language model: a file or folder, a list of them, or a source such as
             ``textgen.Texts([...])``; for a translator a tuple of two files whose lines belong
             together, or a source of pairs; for a classifier a table with the columns text and
-            label, a folder, or ``textgen.open_labelled(...)``.
+            label, a folder, or ``textgen.open_labelled(...)``; for a tagger a file of tagged
+            sentences, or ``textgen.open_tagged(...)``.
         out: folder for the model.
         valid: to judge by while it trains, of the same kind as ``data``; None holds out a part.
         settings: options of the recipe to change, such as ``{"training.minutes": 5}``.
@@ -256,9 +273,29 @@ def _labelled(given: Text | Pairs, recipe: Any) -> ParallelSource:
     return cast("ParallelSource", given)
 
 
+def _tagged(given: Text | Pairs, recipe: Any) -> ParallelSource:
+    """Tagged sentences to learn.
+
+    Raises:
+        UsageError: if it is something else.
+    """
+    del recipe
+    if isinstance(given, str | Path):
+        return open_tagged([given])
+    if isinstance(given, tuple):
+        return open_tagged(given)
+    if isinstance(given, list) or not hasattr(given, "pairs"):
+        raise UsageError(
+            "A tagger learns tagged sentences: a CoNLL-U or column file, a table, a tuple of two "
+            "files (words, tags), or textgen.open_tagged(...)."
+        )
+    return cast("ParallelSource", given)
+
+
 _READERS: Mapping[str, Callable[[Any, Any], Any]] = {
     "text": _text,
     "pairs": _pairs,
     "labelled": _labelled,
+    "tagged": _tagged,
 }
 """What makes the data of ``Task.reads`` of what callers give."""

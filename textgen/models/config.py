@@ -202,3 +202,31 @@ class ClassifierConfig(EncoderConfig):
         Literal["softmax", "sigmoid"], "one label for each text, or any number of them"
     ] = "softmax"
     word_dropout: Annotated[Share, "share of positions whose token vector is dropped"] = 0.0
+
+
+@dataclass(frozen=True)
+class CharacterConfig:
+    """What the characters of a word add to its vector."""
+
+    characters: Annotated[
+        Literal["none", "convolution", "recurrent"],
+        "encoder of each word's characters (Kim 2016; Lample 2016)",
+    ] = "none"
+    character_embedding: Annotated[int, Ge(1), "width of the character vectors"] = 32
+    character_hidden: Annotated[int, Ge(1), "filters of each width, or units of each direction"] = (
+        64
+    )
+
+
+@dataclass(frozen=True)
+class TaggerConfig(CharacterConfig, EncoderConfig):
+    """Word vectors, an encoder, and a linear layer or a CRF over its states."""
+
+    layers: Annotated[int, Ge(1), "number of layers"] = 1
+    hidden: Annotated[int, Ge(1), "units of each layer and direction"] = 200
+    encoder: Annotated[str, Registered(ENCODERS), "what reads the sentence"] = "recurrent"
+    embedding: Annotated[int, Ge(1), "width of the word vectors"] = 100
+    output: Annotated[
+        Literal["softmax", "crf"], "each tag for itself, or a linear-chain CRF (Lafferty 2001)"
+    ] = "softmax"
+    word_dropout: Annotated[Share, "share of words whose vector is dropped"] = 0.0

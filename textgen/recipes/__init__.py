@@ -12,19 +12,23 @@ from textgen.recipes.files import (
 from textgen.recipes.recipe import (
     CLASSIFIER,
     LANGUAGE_MODEL,
+    TAGGER,
     TRANSLATOR,
     ClassifierRecipe,
     LanguageModelRecipe,
+    TaggerRecipe,
     TranslatorRecipe,
 )
 
 __all__ = [
     "CLASSIFIER",
     "LANGUAGE_MODEL",
+    "TAGGER",
     "TRANSLATOR",
     "ClassifierRecipe",
     "LanguageModelRecipe",
     "RecipeFile",
+    "TaggerRecipe",
     "TranslatorRecipe",
     "load_any_recipe",
     "load_recipe",

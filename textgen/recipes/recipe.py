@@ -10,12 +10,18 @@ from annotated_types import Ge, Lt
 from textgen.data.tokenizers import TokenizerConfig
 from textgen.data.tokenizers.labels import SEPARATOR
 from textgen.errors import ConfigError
-from textgen.models.config import ClassifierConfig, LanguageModelConfig, TranslatorConfig
+from textgen.models.config import (
+    ClassifierConfig,
+    LanguageModelConfig,
+    TaggerConfig,
+    TranslatorConfig,
+)
 from textgen.recipes.training import TrainingConfig
 
 LANGUAGE_MODEL = "language-model"
 TRANSLATOR = "translator"
 CLASSIFIER = "classifier"
+TAGGER = "tagger"
 
 
 @dataclass(frozen=True)
@@ -125,3 +131,29 @@ class ClassifierRecipe:
     def label_separator(self) -> str | None:
         """What divides the labels of a text; None where a text has one."""
         return self.data.separator if self.model.output == "sigmoid" else None
+
+
+@dataclass(frozen=True)
+class TaggedConfig:
+    """How tagged sentences are prepared for training."""
+
+    valid_share: Annotated[
+        float, Ge(0), Lt(1), "held out for validation where no such sentences are given; 0: none"
+    ] = 0.1
+    max_length: Annotated[int, Ge(1), "words after which a training sentence is cut"] = 200
+    lower: Annotated[bool, "word vectors without case; characters keep theirs"] = True
+    scheme: Annotated[
+        Literal["given", "bio", "iobes"], "tags of spans are converted before training"
+    ] = "given"
+
+
+@dataclass(frozen=True)
+class TaggerRecipe:
+    """All that makes a tagger out of tagged sentences."""
+
+    tokenizer: TokenizerConfig = field(
+        default_factory=lambda: TokenizerConfig(kind="words", minimum_count=2)
+    )
+    data: TaggedConfig = field(default_factory=TaggedConfig)
+    model: TaggerConfig = field(default_factory=TaggerConfig)
+    training: TrainingConfig = field(default_factory=TrainingConfig)

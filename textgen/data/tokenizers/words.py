@@ -60,6 +60,10 @@ class WordTokenizer(TextTokenizer):
         """Number of tokens V, special tokens and line end included."""
         return _FIRST + len(self.words)
 
+    def number(self, word: str) -> int:
+        """The token of a word that stands alone, as sentences of given words have it."""
+        return self._numbers[self.normalise(word)]
+
     def encode_array(self, text: str) -> Tokens:
         """Tokens (T,) int32: the words of each line, and a token for each line end."""
         number = self._numbers.__getitem__

@@ -1,0 +1,400 @@
+"""Tagged sentences: a tag for each word, from CoNLL-U, column files, tables and pairs of lines.
+
+A sentence is a pair of texts like that of a parallel corpus: its words, and its tags, each joined
+by tabs.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from typing_extensions import override
+
+from textgen.data.documents import digest
+from textgen.data.encodings import UTF8, check_encoding
+from textgen.data.files import TABLE_ENDINGS, check_file, ending, file_fingerprint, read_lines
+from textgen.data.hub import HubTable
+from textgen.data.labelled import name_classes
+from textgen.data.parallel import HubPairs, Pair, PairFiles, ParallelSource
+from textgen.data.tables import Row, open_table
+from textgen.errors import DataError, UsageError, nearest
+
+JOIN = "\t"
+CONLLU_COLUMNS = (
+    "id",
+    "form",
+    "lemma",
+    "upos",
+    "xpos",
+    "feats",
+    "head",
+    "deprel",
+    "deps",
+    "misc",
+)
+_DOCUMENT = "-DOCSTART-"
+
+
+def items(side: str) -> list[str]:
+    """Words or tags of a side of a pair."""
+    return side.split(JOIN) if side else []
+
+
+def tagged_pair(words: Sequence[str], tags: Sequence[str], where: str) -> Pair:
+    """A sentence as a pair.
+
+    Raises:
+        DataError: if the numbers differ, there is no word, or a word or tag is empty.
+    """
+    if len(words) != len(tags):
+        raise DataError(f"{where}: {len(words)} words have {len(tags)} tags.")
+    if not words:
+        raise DataError(f"{where}: is empty.")
+    for kind, each in (("word", words), ("tag", tags)):
+        for number, item in enumerate(each, start=1):
+            if not item.strip() or JOIN in item or "\n" in item:
+                raise DataError(f"{where}: {kind} {number} is {item!r}; a {kind} is expected.")
+    return Pair(JOIN.join(words), JOIN.join(tags))
+
+
+@dataclass(frozen=True)
+class Sentence:
+    """A sentence as it stands in a file.
+
+    Attributes:
+        words: of the sentence.
+        tags: one for each word; empty where the file has none.
+        where: file and line, for messages.
+        lines: of the file, without line ends.
+        places: numbers of the lines that hold the words.
+        column: of the tag in them, from 0; None where it is missing.
+        separator: between columns.
+    """
+
+    words: list[str]
+    tags: list[str]
+    where: str
+    lines: list[str] = field(default_factory=list)
+    places: list[int] = field(default_factory=list)
+    column: int | None = None
+    separator: str = "\t"
+
+    def with_tags(self, tags: Sequence[str]) -> list[str]:
+        """The lines with other tags in the place of the present ones, or behind the words."""
+        lines = list(self.lines)
+        for place, tag in zip(self.places, tags, strict=True):
+            columns = lines[place].split(self.separator)
+            if self.column is None:
+                columns.append(tag)
+            else:
+                columns[self.column] = tag
+            lines[place] = self.separator.join(columns)
+        return lines
+
+
+class SentenceFile(ParallelSource):
+    """A file with a line for each word and a blank line after each sentence.
+
+    Args:
+        path: of the file.
+        encoding: of the file.
+
+    Raises:
+        DataError: if the file cannot be read.
+    """
+
+    def __init__(self, path: str | Path, encoding: str = UTF8) -> None:
+        self.path, self.encoding = Path(path), check_encoding(encoding)
+        check_file(self.path, self.encoding)
+
+    @property
+    @override
+    def name(self) -> str:
+        return str(self.path)
+
+    @property
+    @abstractmethod
+    def column(self) -> str:
+        """Which column holds the tags."""
+
+    @override
+    def pairs(self, epoch: int = 0) -> Iterator[Pair]:
+        for sentence in self.sentences():
+            if not sentence.tags:
+                raise DataError(f"{sentence.where}: there is no column of tags.")
+            yield tagged_pair(sentence.words, sentence.tags, sentence.where)
+
+    @override
+    def fingerprint(self) -> str:
+        return digest([file_fingerprint(self.path), self.encoding, self.column])
+
+    def sentences(self) -> Iterator[Sentence]:
+        """The sentences, one at a time.
+
+        Raises:
+            DataError: if a line is broken; says which.
+        """
+        lines: list[str] = []
+        begin = 1
+        for number, raw in enumerate(read_lines(self.path, self.encoding), start=1):
+            line = raw.rstrip("\r\n")
+            if line.strip():
+                if not lines:
+                    begin = number
+                lines.append(line)
+            elif lines:
+                yield from self._parsed(lines, begin)
+                lines = []
+        if lines:
+            yield from self._parsed(lines, begin)
+
+    def _parsed(self, lines: list[str], begin: int) -> Iterator[Sentence]:
+        sentence = self.parse(lines, begin)
+        if sentence.words:
+            yield sentence
+
+    @abstractmethod
+    def parse(self, lines: list[str], begin: int) -> Sentence:
+        """A sentence of its lines, the first of which is number ``begin`` of the file."""
+
+
+class ConlluFile(SentenceFile):
+    """CoNLL-U (Universal Dependencies): ten columns; comments, multiword and empty tokens pass.
+
+    Args:
+        path: of the file.
+        column: of the tags: upos, xpos, feats or another one of the format.
+        encoding: of the file.
+
+    Raises:
+        UsageError: if there is no such column.
+        DataError: if the file cannot be read.
+    """
+
+    def __init__(self, path: str | Path, column: str = "upos", encoding: str = UTF8) -> None:
+        if column.lower() not in CONLLU_COLUMNS:
+            raise UsageError(
+                f"CoNLL-U has no column {column!r}; it has: {', '.join(CONLLU_COLUMNS)}."
+            )
+        super().__init__(path, encoding)
+        self._column = column.lower()
+
+    @property
+    @override
+    def column(self) -> str:
+        return self._column
+
+    @override
+    def parse(self, lines: list[str], begin: int) -> Sentence:
+        number = CONLLU_COLUMNS.index(self._column)
+        words, tags, places = [], [], []
+        for place, line in enumerate(lines):
+            if line.startswith("#"):
+                continue
+            columns = line.split("\t")
+            if len(columns) != len(CONLLU_COLUMNS):
+                raise DataError(
+                    f"{self.path}, line {begin + place}: has {len(columns)} columns; CoNLL-U has "
+                    f"{len(CONLLU_COLUMNS)}, separated by tabs."
+                )
+            if not columns[0].isdigit():  # 3-4 and 3.1: no words of their own
+                continue
+            words.append(columns[1])
+            tags.append(columns[number])
+            places.append(place)
+        where = f"{self.path}, line {begin}"
+        return Sentence(words, tags, where, lines, places, number)
+
+
+class ColumnFile(SentenceFile):
+    """Columns separated by tabs or spaces: CoNLL-2003 and its like; the word comes first.
+
+    Args:
+        path: of the file.
+        column: number of the tags' column, from 1; None: the last one.
+        encoding: of the file.
+
+    Raises:
+        UsageError: if the column is no number.
+        DataError: if the file cannot be read.
+    """
+
+    def __init__(self, path: str | Path, column: str | None = None, encoding: str = UTF8) -> None:
+        if column is not None and not (column.isascii() and column.isdigit() and int(column) > 1):
+            raise UsageError(
+                f"{path}: its columns have no names: say the number of the tags' column, from 2 "
+                f"(the word is column 1), not {column!r}."
+            )
+        super().__init__(path, encoding)
+        self._column = column
+
+    @property
+    @override
+    def column(self) -> str:
+        return self._column or "last"
+
+    @override
+    def parse(self, lines: list[str], begin: int) -> Sentence:
+        separator = "\t" if "\t" in lines[0] else " "
+        width: int | None = None
+        words, tags, places = [], [], []
+        for place, line in enumerate(lines):
+            columns = line.split(separator)
+            if columns[0] == _DOCUMENT:
+                continue
+            where = f"{self.path}, line {begin + place}"
+            width = width or len(columns)
+            if len(columns) != width:
+                raise DataError(f"{where}: has {len(columns)} columns, those before {width}.")
+            number = self._number(width, where)
+            words.append(columns[0])
+            if number is not None:
+                tags.append(columns[number])
+            places.append(place)
+        where = f"{self.path}, line {begin}"
+        column = self._number(width, where) if width else None
+        return Sentence(words, tags, where, lines, places, column, separator)
+
+    def _number(self, width: int, where: str) -> int | None:
+        """The column of the tags, from 0; None where there are only words."""
+        if width == 1:
+            return None
+        number = width if self._column is None else int(self._column)
+        if number > width:
+            raise DataError(f"{where}: has {width} columns, none of them is number {number}.")
+        return number - 1
+
+
+class TaggedTable(ParallelSource):
+    """Two columns with lists of a json, jsonl or parquet file: words and tags.
+
+    Args:
+        path: the table.
+        words: column of the words.
+        tags: column of the tags.
+        encoding: of the file.
+
+    Raises:
+        DataError: if the file cannot be read, or has no such columns.
+    """
+
+    def __init__(
+        self, path: str | Path, words: str = "tokens", tags: str = "tags", encoding: str = UTF8
+    ) -> None:
+        self.words, self.tags = words, tags
+        self.table = open_table(Path(path), (words, tags), encoding)
+        self.path, self.encoding = Path(path), encoding
+        available = self.table.columns((words, tags))
+        for column in (words, tags):
+            if column not in available:
+                raise DataError(
+                    f"{path}: there is no column {column!r}; it has: {', '.join(available)}."
+                    f"{nearest(column, available)}"
+                )
+
+    @property
+    @override
+    def name(self) -> str:
+        return str(self.path)
+
+    @override
+    def pairs(self, epoch: int = 0) -> Iterator[Pair]:
+        for where, row in self.table.rows():
+            yield tagged_row(row, self.words, self.tags, where)
+
+    @override
+    def fingerprint(self) -> str:
+        return digest([file_fingerprint(self.path), self.encoding, self.words, self.tags])
+
+
+class TaggedHub(HubPairs):
+    """Two columns of a Hugging Face data set with lists of words and of their tags.
+
+    Args:
+        table: one split.
+        words: column of the words.
+        tags: column of the tags; numbers of classes become their names.
+    """
+
+    def __init__(self, table: HubTable, words: str, tags: str) -> None:
+        super().__init__(table, words, tags)
+        self.names = table.class_names(tags)
+
+    @override
+    def pairs(self, epoch: int = 0) -> Iterator[Pair]:
+        for number, row in enumerate(self.table.rows(), 1):
+            where = f"{self.table.name}, row {number}"
+            named = name_classes(row, self.target, self.names)
+            yield tagged_row(named, self.source, self.target, where)
+
+
+def tagged_row(row: Row, words: str, tags: str, where: str) -> Pair:
+    """The sentence of a row with two lists.
+
+    Raises:
+        DataError: if a list is missing, or they do not fit.
+    """
+    return tagged_pair(_strings(row, words, where), _strings(row, tags, where), where)
+
+
+def _strings(row: Row, column: str, where: str) -> list[str]:
+    value = row.get(column)
+    strings = isinstance(value, list) and all(isinstance(each, str | int) for each in value)
+    if not isinstance(value, list) or not strings:
+        raise DataError(f"{where}: {column!r} must be a list of texts, one for each word.")
+    return [str(each) for each in value]
+
+
+class TaggedLines(PairFiles):
+    """Two files: a sentence in each line, words and tags separated by spaces."""
+
+    @override
+    def pairs(self, epoch: int = 0) -> Iterator[Pair]:
+        for number, (words, tags) in enumerate(super().pairs(epoch), start=1):
+            yield tagged_pair(words.split(), tags.split(), f"{self.name}, line {number}")
+
+
+def open_tagged(
+    paths: Sequence[str | Path],
+    *,
+    column: str | None = None,
+    words: str = "tokens",
+    encoding: str = UTF8,
+) -> ParallelSource:
+    """Tagged sentences of a file, by the ending of its name; or of two files of lines.
+
+    Args:
+        paths: CoNLL-U (.conllu); a table (.json, .jsonl, .parquet) with a list of words and one of
+            tags in each row; any other file has columns; or two files, a sentence in each line.
+        column: of the tags: ``upos``, ``xpos``, ``feats``, … of CoNLL-U (default upos), a number
+            of a column file (default the last), a name of a table (default tags).
+        words: column of the words in a table.
+        encoding: of the files.
+
+    Raises:
+        UsageError: for another number of paths, or a column that the format cannot have.
+        DataError: if the sentences cannot be read.
+    """
+    if len(paths) == 2:
+        return TaggedLines(paths[0], paths[1], encoding)
+    if len(paths) != 1:
+        raise UsageError(
+            "Expected one file of tagged sentences, or two files, WORDS TAGS, with a sentence in "
+            f"each line; got {len(paths)} paths."
+        )
+    path = Path(paths[0])
+    if ending(path) in TABLE_ENDINGS and ending(path) not in {".tsv", ".csv"}:
+        return TaggedTable(path, words, column or "tags", encoding)
+    return open_sentences(path, column, encoding)
+
+
+def open_sentences(path: Path, column: str | None, encoding: str = UTF8) -> SentenceFile:
+    """A CoNLL-U or column file; see ``open_tagged``."""
+    if path.is_dir():
+        raise DataError(f"{path}: is a folder; a file of tagged sentences is expected.")
+    if ending(path) in {".conllu", ".conllup"} or (column or "").lower() in CONLLU_COLUMNS:
+        return ConlluFile(path, column or "upos", encoding)
+    return ColumnFile(path, column, encoding)
