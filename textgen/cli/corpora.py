@@ -70,8 +70,8 @@ def _show(card: Card, *, as_json: bool) -> None:
 
 
 def _first_lines(card: Card) -> list[str]:
-    """The first lines of the training part; none, and a reason on stderr, if it is not at hand."""
-    if card.kind != "text":
+    """The first lines or pairs of the training part; none and a reason if it is not at hand."""
+    if card.kind != "text" and card.hub is not None:
         return []
     try:
         return [line[:LONGEST] for line in itertools.islice(_lines(card), FIRST_LINES)]
@@ -88,6 +88,8 @@ def _first_lines(card: Card) -> list[str]:
 def _lines(card: Card) -> Iterator[str]:
     from textgen.data.documents import Lines
 
+    if card.kind == "parallel":
+        return (" → ".join(pair) for pair in card.open_pairs().train.pairs())
     return Lines(card.open().train).documents()
 
 

@@ -5,15 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 from textgen.config import read_toml, structure
 from textgen.data import builtin
+from textgen.data.associative_recall import RecallConfig, open_associative_recall
+from textgen.data.copying import CopyConfig, RepeatCopyConfig, open_copy, open_repeat_copy
 from textgen.data.dates import DatesConfig, open_dates
 from textgen.data.hub import HubText, Rows, choose_table, load_tables, standard_tables
+from textgen.data.languages import LanguagesConfig, open_languages
 from textgen.data.numbers import NumbersConfig, open_numbers
 from textgen.data.parallel import HubPairs, PairSplits
 from textgen.data.splits import Splits
+from textgen.data.temporal_order import TemporalOrderConfig, open_temporal_order
 from textgen.errors import DataError, UsageError, nearest
 from textgen.registry import parse_spec
 
@@ -193,9 +197,25 @@ _BUILTIN: dict[str, Callable[[], Splits]] = {
     "python-library": builtin.python_library,
 }
 
-_PAIRS: dict[str, Callable[[Mapping[str, Any]], PairSplits]] = {
-    "dates": lambda options: open_dates(structure(DatesConfig, options, where="corpus dates")),
-    "numbers": lambda options: open_numbers(
-        structure(NumbersConfig, options, where="corpus numbers")
-    ),
-}
+_Options = Mapping[str, Any]
+_Config = TypeVar("_Config")
+
+
+def _pairs_of(
+    name: str, config: type[_Config], opened: Callable[[_Config], PairSplits]
+) -> tuple[str, Callable[[_Options], PairSplits]]:
+    """A row of the table: how a corpus is opened with its options."""
+    return name, lambda options: opened(structure(config, options, where=f"corpus {name}"))
+
+
+_PAIRS: dict[str, Callable[[_Options], PairSplits]] = dict(
+    [
+        _pairs_of("dates", DatesConfig, open_dates),
+        _pairs_of("numbers", NumbersConfig, open_numbers),
+        _pairs_of("languages", LanguagesConfig, open_languages),
+        _pairs_of("copy", CopyConfig, open_copy),
+        _pairs_of("repeat-copy", RepeatCopyConfig, open_repeat_copy),
+        _pairs_of("associative-recall", RecallConfig, open_associative_recall),
+        _pairs_of("temporal-order", TemporalOrderConfig, open_temporal_order),
+    ]
+)

@@ -30,7 +30,7 @@ _FORMATS = ("short", "medium", "long", "full")
 _SKELETONS = ("yMd", "yMMMd", "yMMMMd", "yMMMEd", "yMMMMEEEEd")
 _PLAIN = ("d MMMM y", "d MMM y")
 _ENGLISH = ("MMMM d y", "do MMMM y", "MMMM do, y", "do 'of' MMMM y", "EEEE, do 'of' MMMM, y")
-_SPACES = str.maketrans({"\u00a0": " ", "\u202f": " ", "\u200e": "", "\u200f": "", "\u061c": ""})
+SPACES = str.maketrans({"\u00a0": " ", "\u202f": " ", "\u200e": "", "\u200f": "", "\u061c": ""})
 
 
 @dataclass(frozen=True)
@@ -136,18 +136,18 @@ def write_date(date: dt.date, pattern: str, language: str) -> list[Segment]:
     """
     from babel.dates import DateTimeFormat, tokenize_pattern
 
-    names = DateTimeFormat(date, _locale(language))
+    names = DateTimeFormat(date, find_locale(language))
     segments: list[Segment] = []
     for _, value in tokenize_pattern(pattern):
         if isinstance(value, tuple):
             letter, width = str(value[0]), int(value[1])
             text = names[letter * width]
-            segments.append(Segment(str(text).translate(_SPACES), _FIELDS.get(letter)))
+            segments.append(Segment(str(text).translate(SPACES), _FIELDS.get(letter)))
         elif value.startswith("o") and segments and segments[-1].field == "day":
             segments[-1] = Segment(_ordinal(date.day), "day")
             segments.append(Segment(value[1:], None))
         else:
-            segments.append(Segment(value.translate(_SPACES), None))
+            segments.append(Segment(value.translate(SPACES), None))
     return [segment for segment in segments if segment.text]
 
 
@@ -158,7 +158,7 @@ def date_patterns(language: str) -> tuple[str, ...]:
     Raises:
         DataError: if Babel does not know the language.
     """
-    locale = _locale(language)
+    locale = find_locale(language)
     found = [str(locale.date_formats[name]) for name in _FORMATS]
     skeletons = locale.datetime_skeletons
     found += [str(skeletons[name]) for name in _SKELETONS if name in skeletons]
@@ -177,7 +177,7 @@ def target_pattern(target: str) -> str:
         return "yyyy-MM-dd"
     if target == ISO_WORDS:
         return "yyyy MM dd"
-    return str(_locale(target).date_formats["long"])
+    return str(find_locale(target).date_formats["long"])
 
 
 def word_links(source: Sequence[Segment], target: Sequence[Segment]) -> frozenset[tuple[int, int]]:
@@ -246,7 +246,12 @@ def _ordinal(day: int) -> str:
 
 
 @lru_cache(maxsize=32)
-def _locale(language: str) -> Any:
+def find_locale(language: str) -> Any:
+    """Babel's data of a language.
+
+    Raises:
+        DataError: if Babel does not know it; with the nearest.
+    """
     import babel
     from babel.localedata import locale_identifiers
 
