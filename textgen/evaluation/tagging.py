@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from textgen.data.parallel import ParallelSource
-from textgen.data.spans import are_span_tags
+from textgen.data.spans import are_span_tags, convert
 from textgen.data.tagged import items
 from textgen.errors import DataError
 from textgen.evaluation.bootstrap import resampled
@@ -106,7 +106,8 @@ def evaluate_tagger(
 
     Args:
         loaded: a tagger.
-        source: words and their tags; see ``textgen.data.tagged``.
+        source: words and their tags; see ``textgen.data.tagged``. Spans are brought to the scheme
+            that the model was trained with, if it names one.
         batch_size: sentences read at once.
 
     Raises:
@@ -122,6 +123,8 @@ def evaluate_tagger(
             where = f"{source.name}, sentence {number}"
             raise DataError(f"{where}: {len(words)} words have {len(tags)} tags.")
     every = {tag for _, tags in pairs for tag in tags}
+    if loaded.recipe.data.scheme != "given" and are_span_tags(every):
+        pairs = [(words, convert(tags, loaded.recipe.data.scheme)) for words, tags in pairs]
     if not every & known and not (are_span_tags(every) and are_span_tags(known)):
         raise DataError(
             f"{source.name}: none of its tags is one of the model's. It has "

@@ -143,7 +143,7 @@ class TaggedConfig:
     max_length: Annotated[int, Ge(1), "words after which a training sentence is cut"] = 200
     lower: Annotated[bool, "word vectors without case; characters keep theirs"] = True
     scheme: Annotated[
-        Literal["given", "bio", "iobes"], "tags of spans are converted before training"
+        Literal["given", "bio", "iobes"], "scheme that tags of spans are converted to for training"
     ] = "given"
 
 
