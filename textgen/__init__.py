@@ -48,6 +48,8 @@ if TYPE_CHECKING:
     from textgen.evaluation.translation_metrics import score_translation
     from textgen.inference import Generation, Request, generate
     from textgen.loaded import LoadedClassifier, LoadedLanguageModel, LoadedTranslator, load
+    from textgen.loaded.comparing import compare
+    from textgen.loaded.comparison import Comparison
     from textgen.loaded.history import TrainingHistory
     from textgen.loaded.training import train, training_events
     from textgen.loading import LoadedModel, load_ensemble, load_model
@@ -78,6 +80,7 @@ __all__ = [
     "CheckpointError",
     "ClassificationReport",
     "ClassifierRecipe",
+    "Comparison",
     "ConfigError",
     "DataError",
     "Generation",
@@ -109,6 +112,7 @@ __all__ = [
     "TranslatorRecipe",
     "UsageError",
     "align",
+    "compare",
     "default_registries",
     "generate",
     "learn_lexicon",
@@ -163,6 +167,8 @@ _HOMES = {
     "textgen.evaluation.translation_metrics": ("score_translation",),
     "textgen.inference": ("Generation", "Request", "generate"),
     "textgen.loaded": ("LoadedClassifier", "LoadedLanguageModel", "LoadedTranslator", "load"),
+    "textgen.loaded.comparing": ("compare",),
+    "textgen.loaded.comparison": ("Comparison",),
     "textgen.loaded.history": ("TrainingHistory",),
     "textgen.loaded.training": ("train", "training_events"),
     "textgen.loading": ("LoadedModel", "load_ensemble", "load_model"),

@@ -138,11 +138,11 @@ def run_in(folder: Path, example: str) -> int:
             place = words.index("<")
             sys.stdin = io.TextIOWrapper(io.BytesIO(Path(words[place + 1]).read_bytes()))
             del words[place : place + 2]
-        if words[0] == "train":
+        if words[0] in {"train", "compare"}:
             words = [*words, "--set", *TINY]
             if "--minutes" in words:
                 del words[words.index("--minutes") :][:2]
-            if "--resume" not in words:
+            if words[0] == "train" and "--resume" not in words:
                 words.append("--overwrite")
         return guarded(words)
     finally:
