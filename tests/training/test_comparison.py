@@ -14,10 +14,10 @@ import textgen
 from textgen.checkpoint import load_tensors
 from textgen.errors import ConfigError, UsageError
 from textgen.evaluation.comparison_plot import Course
-from textgen.loaded import comparing
 from textgen.loaded.comparison import Comparison, Run
 from textgen.loaded.history import TrainingHistory
 from textgen.recipes.variations import check_vary, combinations, parse_vary
+from textgen.training import run
 from textgen.training.events import Step, Validated
 
 TEXT = "".join(chr(97 + (i * i + i // 5) % 23) for i in range(3000))
@@ -44,8 +44,8 @@ def compared(out: Path, **changes: Any) -> Comparison:
 def timeless(comparison: Comparison) -> Any:
     """What does not depend on the clock."""
     return [
-        (run.combination, run.seed, run.parameters, run.metrics, run.history.validations)
-        for run in comparison.runs
+        (each.combination, each.seed, each.parameters, each.metrics, each.history.validations)
+        for each in comparison.runs
     ]
 
 
@@ -53,7 +53,7 @@ def test_an_interrupted_comparison_goes_on_as_if_nothing_had_happened(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = compared(tmp_path / "whole")
-    train = comparing.run.train
+    train = run.train
     begun = []
 
     def interrupted(*arguments: Any, **options: Any) -> Any:
@@ -63,7 +63,7 @@ def test_an_interrupted_comparison_goes_on_as_if_nothing_had_happened(
                 raise KeyboardInterrupt
             yield event
 
-    monkeypatch.setattr(comparing.run, "train", interrupted)
+    monkeypatch.setattr(run, "train", interrupted)
     with pytest.raises(KeyboardInterrupt):
         compared(tmp_path / "parts")
     assert len(json.loads((tmp_path / "parts" / "results.json").read_text())["runs"]) == 1
