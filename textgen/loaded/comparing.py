@@ -15,7 +15,7 @@ from textgen.arguments import whole_number
 from textgen.checkpoint import CONFIG, WEIGHTS, load_tensors, read_config
 from textgen.config import Settings, as_dict, flattened
 from textgen.data.documents import digest
-from textgen.errors import DataError, TrainingError, UsageError
+from textgen.errors import CheckpointError, DataError, TrainingError, UsageError
 from textgen.loaded.comparison import Comparison, Run, derived
 from textgen.loaded.history import TrainingHistory
 from textgen.loaded.training import READERS, Pairs, Recipe, Text, task_and_recipe
@@ -188,7 +188,7 @@ def _open_folder(plan: Plan, data: tuple[Any, Any], out: Path) -> None:
     now = json.loads(json.dumps(now))
     path = out / PLAN
     if path.is_file():
-        differing = _differing(json.loads(path.read_text(encoding="utf-8")), now)
+        differing = _differing(_read_json(path), now)
         if differing:
             raise UsageError(
                 f"{out}: holds another comparison: {'; '.join(differing)}. Choose another folder, "
@@ -205,7 +205,7 @@ def _open_folder(plan: Plan, data: tuple[Any, Any], out: Path) -> None:
 
 
 def _differing(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    """What differs between two comparisons; recipes have new options at their defaults."""
+    """What differs between two comparisons; settings by name, data by digest."""
     old, new = flattened(before), flattened(now)
     return [
         f"{key.removeprefix('recipe.')} was {old.get(key)} and is {new.get(key)}"
@@ -214,6 +214,21 @@ def _differing(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
         for key in sorted(old.keys() | new.keys())
         if old.get(key) != new.get(key)
     ]
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    """A file that a comparison wrote.
+
+    Raises:
+        CheckpointError: if it is damaged.
+    """
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        data = None
+    if not isinstance(data, dict):
+        raise CheckpointError(f"{path}: is damaged. Remove it with the trainings beside it.")
+    return data
 
 
 def _digest(source: Any) -> str:
@@ -233,7 +248,7 @@ class _Recorder:
         self.path = path
         self.history, self.error = TrainingHistory(), ""
         if path.is_file():
-            self._restore(json.loads(path.read_text(encoding="utf-8")))
+            self._restore(_read_json(path))
 
     def _restore(self, data: Mapping[str, Any]) -> None:
         self.history.steps = [Step(**each) for each in data["steps"]]
