@@ -107,6 +107,8 @@ def test_a_precision_goes_along_with_the_model(folders: list[str], tmp_path: Pat
 def test_a_model_of_a_task_that_is_not_here(tmp_path: Path) -> None:
     save_language_model(tmp_path)
     config = json.loads((tmp_path / "config.json").read_text(encoding="utf-8"))
-    (tmp_path / "config.json").write_text(json.dumps({**config, "kind": "tagger"}))
-    with pytest.raises(CheckpointError, match=r"'tagger' cannot be loaded here: There is no task"):
+    (tmp_path / "config.json").write_text(json.dumps({**config, "kind": "summariser"}))
+    with pytest.raises(
+        CheckpointError, match=r"'summariser' cannot be loaded here: There is no task"
+    ):
         load_model(str(tmp_path))

@@ -55,6 +55,8 @@ if TYPE_CHECKING:
         LoadedTranslator,
         load,
     )
+    from textgen.loaded.comparing import compare
+    from textgen.loaded.comparison import Comparison
     from textgen.loaded.history import TrainingHistory
     from textgen.loaded.training import train, training_events
     from textgen.loading import LoadedModel, load_ensemble, load_model
@@ -85,6 +87,7 @@ __all__ = [
     "CheckpointError",
     "ClassificationReport",
     "ClassifierRecipe",
+    "Comparison",
     "ConfigError",
     "DataError",
     "Generation",
@@ -117,6 +120,7 @@ __all__ = [
     "TranslatorRecipe",
     "UsageError",
     "align",
+    "compare",
     "default_registries",
     "generate",
     "learn_lexicon",
@@ -179,6 +183,8 @@ _HOMES = {
         "LoadedTranslator",
         "load",
     ),
+    "textgen.loaded.comparing": ("compare",),
+    "textgen.loaded.comparison": ("Comparison",),
     "textgen.loaded.history": ("TrainingHistory",),
     "textgen.loaded.training": ("train", "training_events"),
     "textgen.loading": ("LoadedModel", "load_ensemble", "load_model"),

@@ -253,6 +253,15 @@ def merge(*layers: Mapping[str, Any]) -> dict[str, Any]:
     return merged
 
 
+def flattened(data: Mapping[str, Any], path: str = "") -> dict[str, Any]:
+    """Nested data by dotted names."""
+    flat: dict[str, Any] = {}
+    for key, value in data.items():
+        name = f"{path}.{key}" if path else key
+        flat |= flattened(value, name) if isinstance(value, Mapping) else {name: value}
+    return flat
+
+
 def read_toml(path: Path) -> dict[str, Any]:
     """A TOML file as nested data.
 

@@ -100,9 +100,14 @@ def workshop(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "links.txt").write_text("0-0\n0-0\n", encoding="utf-8")
     (folder / "iso.txt").write_text("2021-05-03\n2022-06-04\n", encoding="utf-8")
     labelled(folder)
+    tagged(folder)
     for model in ("reviews", "a", "b"):
         train = f"textgen train classifier --train reviews.csv --out checkpoints/{model}"
         assert run_in(folder, train) == 0
+    for model in ("pos", "xpos", "names"):
+        column = " --column xpos" if model == "xpos" else ""
+        data = "train.conll" if model == "names" else f"train.conllu{column}"
+        assert run_in(folder, f"textgen train tagger --train {data} --out checkpoints/{model}") == 0
     for model in ("py", "novel"):
         assert run_in(folder, f"textgen train lm --train novel.txt --out checkpoints/{model}") == 0
     train = "textgen train translator --corpus dates --recipe dates-small"
@@ -128,6 +133,31 @@ def labelled(folder: Path) -> None:
             (folder / name / label / f"{number}.txt").write_text(text, encoding="utf-8")
 
 
+def tagged(folder: Path) -> None:
+    """Tagged sentences as the examples name them."""
+    rows = [[(word, "B-x" if word.isdigit() else "O") for word in line.split()] for line in LINES]
+    conllu = "".join(
+        "".join(
+            f"{number}\t{word}\t_\t{tag}\t{tag}\t_\t0\t_\t_\t_\n"
+            for number, (word, tag) in enumerate(row, start=1)
+        )
+        + "\n"
+        for row in rows
+    )
+    columns = "\n".join("".join(f"{word}\t{tag}\n" for word, tag in row) for row in rows)
+    for name in ("train", "dev", "test"):
+        (folder / f"{name}.conllu").write_text(conllu, encoding="utf-8")
+        (folder / f"{name}.conll").write_text(columns, encoding="utf-8")
+    lists = (
+        json.dumps({"tokens": [word for word, _ in row], "ner_tags": [tag for _, tag in row]})
+        for row in rows
+    )
+    (folder / "train.jsonl").write_text("\n".join(lists), encoding="utf-8")
+    for name, side in (("words.txt", 0), ("tags.txt", 1)):
+        text = "".join(" ".join(pair[side] for pair in row) + "\n" for row in rows)
+        (folder / name).write_text(text, encoding="utf-8")
+
+
 def run_in(folder: Path, example: str) -> int:
     """Run an example in a folder, trainings made tiny; ``< FILE`` is what the shell makes of it."""
     words = shlex.split(example)[1:]
@@ -138,11 +168,11 @@ def run_in(folder: Path, example: str) -> int:
             place = words.index("<")
             sys.stdin = io.TextIOWrapper(io.BytesIO(Path(words[place + 1]).read_bytes()))
             del words[place : place + 2]
-        if words[0] == "train":
+        if words[0] in {"train", "compare"}:
             words = [*words, "--set", *TINY]
             if "--minutes" in words:
                 del words[words.index("--minutes") :][:2]
-            if "--resume" not in words:
+            if words[0] == "train" and "--resume" not in words:
                 words.append("--overwrite")
         return guarded(words)
     finally:

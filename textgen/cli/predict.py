@@ -34,7 +34,7 @@ if TYPE_CHECKING:
         "textgen predict --model checkpoints/reviews texts.txt --top 3",
         "textgen predict --model checkpoints/reviews texts.txt --json",
         "textgen predict --model checkpoints/pos sentences.txt",
-        "textgen predict --model checkpoints/pos test.conllu > tagged.conllu",
+        "textgen predict --model checkpoints/pos test.conllu",
     ),
 )
 @model_option

@@ -75,7 +75,7 @@ command = TrainGroup(
 
 def make_command(task: Task) -> click.Command:
     """The command that trains a model of a task."""
-    options, read = _READERS[task.reads]
+    options, read = READERS[task.reads]
 
     def run(*, as_json: bool) -> None:
         _run(task, read, as_json=as_json)
@@ -166,7 +166,7 @@ def _tagged(recipe: Any) -> Splits:
     return Splits(*collected(TrainingTagged).splits())
 
 
-_READERS: dict[str, tuple[Callable[[Any], Any], Callable[[Any], Splits]]] = {
+READERS: dict[str, tuple[Callable[[Any], Any], Callable[[Any], Splits]]] = {
     "text": (training_texts, _text),
     "pairs": (training_pairs, _pairs),
     "labelled": (training_labelled, _labelled),

@@ -28,15 +28,8 @@ if TYPE_CHECKING:
     from textgen.training.group import ProcessGroup
     from textgen.training.initial import Initial
 
-training_options = all_of(
+recipe_options = all_of(
     [
-        grouped_option(
-            "--out",
-            required=True,
-            type=PathOf(path_type=Path, file_okay=False),
-            metavar="DIR",
-            help="Folder for the model.",
-        ),
         grouped_option("--recipe", metavar="NAME|FILE", help="Recipe to start from."),
         grouped_option(
             "--set",
@@ -52,6 +45,19 @@ training_options = all_of(
             metavar="M",
             help="Stop after M minutes; the learning-rate schedule is fitted to that time.",
         ),
+    ]
+)
+
+training_options = all_of(
+    [
+        grouped_option(
+            "--out",
+            required=True,
+            type=PathOf(path_type=Path, file_okay=False),
+            metavar="DIR",
+            help="Folder for the model.",
+        ),
+        recipe_options,
         grouped_option(
             "--seed",
             type=Seed(),

@@ -201,17 +201,17 @@ def _begun(
     init_from: str | Path | Sequence[str | Path],
 ) -> tuple[Task, Any, Callable[..., Iterator[Event]]]:
     """The kind of model, its recipe, and ``training.run.train`` up to its folder."""
-    task, made = _task_and_recipe(recipe, settings)
+    task, made = task_and_recipe(recipe, settings)
     names = [init_from] if isinstance(init_from, str | Path) else init_from
     initial = load_initial(task, [str(name) for name in names])
     if initial:
         made = initial_recipe(task, made, settings or {}, initial)
-    read = _READERS[task.reads]
+    read = READERS[task.reads]
     train, judged = read(data, made), None if valid is None else read(valid, made)
     return task, made, functools.partial(run.train, task, made, train, judged, initial=initial)
 
 
-def _task_and_recipe(
+def task_and_recipe(
     recipe: str | Path | Recipe, settings: Mapping[str, object] | None
 ) -> tuple[Task, Any]:
     """The recipe that is named or given with settings on top, and the kind of model it makes."""
@@ -292,7 +292,7 @@ def _tagged(given: Text | Pairs, recipe: Any) -> ParallelSource:
     return cast("ParallelSource", given)
 
 
-_READERS: Mapping[str, Callable[[Any, Any], Any]] = {
+READERS: Mapping[str, Callable[[Any, Any], Any]] = {
     "text": _text,
     "pairs": _pairs,
     "labelled": _labelled,

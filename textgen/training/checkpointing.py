@@ -25,7 +25,7 @@ from textgen.checkpoint import (
     save_training_state,
     save_weights,
 )
-from textgen.config import as_dict
+from textgen.config import as_dict, flattened
 from textgen.errors import CheckpointError, UsageError
 from textgen.staging import staged
 from textgen.task import Task
@@ -71,7 +71,7 @@ def check_folder(
             )
         # options that came later had their usual values
         usual = as_dict(task.recipe_class())
-        before = {**_flat(usual), **_flat(read_config(folder, task.name).config)}
+        before = {**flattened(usual), **flattened(read_config(folder, task.name).config)}
         _require_same(folder, before, config)
         return
     present = [name for name in (CONFIG, WEIGHTS, TRAINING) if (folder / name).exists()]
@@ -345,7 +345,7 @@ class _Saver:
 
 def _require_same(folder: Path, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
     """Refuse to resume with another model, tokenizer, data or order of batches."""
-    old, new = (json.loads(json.dumps(_flat(each))) for each in (before, now))
+    old, new = (json.loads(json.dumps(flattened(each))) for each in (before, now))
     differing = [
         f"{name} was {old.get(name)} and is {new.get(name)}"
         for name in sorted(old.keys() | new.keys())
@@ -356,12 +356,3 @@ def _require_same(folder: Path, before: Mapping[str, Any], now: Mapping[str, Any
         raise UsageError(
             f"{folder}: cannot be resumed with another recipe: {'; '.join(differing)}."
         )
-
-
-def _flat(data: Mapping[str, Any], path: str = "") -> dict[str, Any]:
-    """Nested data by dotted names."""
-    flat: dict[str, Any] = {}
-    for key, value in data.items():
-        name = f"{path}.{key}" if path else key
-        flat |= _flat(value, name) if isinstance(value, dict) else {name: value}
-    return flat

@@ -133,7 +133,12 @@ def _train(task: Task, recipe: Any, train: Any, valid: Any, place: _Place) -> It
     yield from map(Note, data.notes)
     yield from map(Note, take_over(task, model, initial))
     facts = {**data.facts, "tokenizers": fingerprints(vocabularies)}
-    described = {**facts, "vocabularies": files, **_begun(place)}
+    described = {
+        **facts,
+        "vocabularies": files,
+        "criterion": data.criterion,
+        **_begun(place),
+    }
     origin = _origin(data, train, valid, held_out=held_out)
     state, note = judged_anew(
         broadcast_state(out, facts, group, resume=resume),
