@@ -35,7 +35,9 @@ _files = functools.partial(
 
 
 _train = _files(
-    "--train", help="Training pairs: two files, line by line, or one table with columns."
+    "--train",
+    help="Training pairs: two files, line by line, or one table with columns. The first of two may "
+    "hold vectors (npy, npz, safetensors, parquet) for source_tokenizer.kind=vectors.",
 )
 _others = all_of(
     [
@@ -128,10 +130,13 @@ class LearningPairs:
     def _open(self, option: str, paths: tuple[Path, ...]) -> ParallelSource:
         """Pairs of two files or of a table."""
         from textgen.data.parallel import PairFiles, PairTable
+        from textgen.data.vectors import VectorPairs, is_vector_file
 
         if len(paths) == 2:
             if option == "--train" and (self.source or self.target):
                 raise UsageError("--source and --target name columns: they go with one table.")
+            if is_vector_file(paths[0]):
+                return VectorPairs(*paths, encoding=self.encoding)
             return PairFiles(*paths, encoding=self.encoding)
         if len(paths) != 1:
             raise UsageError(

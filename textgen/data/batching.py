@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol, Self
+from typing import Any, Protocol, Self
 
 import numpy as np
 import torch
@@ -287,10 +287,13 @@ def pad_rows(
 ) -> Tensor:
     """Rows of tokens as (B, T) int64, with a mark before or after each, then pad.
 
-    T is the longest row's length, special tokens counted, or ``width`` where that is more.
+    T is the longest row's length, special tokens counted, or ``width`` where that is more. Rows of
+    vectors (S, D) give (B, T, D) float32; their marks and padding are zero vectors.
     """
     extra = int(before is not None)
     width = max(width, max(len(row) for row in rows) + extra + int(after is not None))
+    if rows[0].ndim == 2:
+        return _pad_vectors(rows, width)
     result = np.full((len(rows), width), pad, dtype=np.int64)
     for index, row in enumerate(rows):
         result[index, extra : extra + len(row)] = row
@@ -298,4 +301,11 @@ def pad_rows(
             result[index, extra + len(row)] = after
     if before is not None:
         result[:, 0] = before
+    return torch.from_numpy(result)
+
+
+def _pad_vectors(rows: Sequence[NDArray[Any]], width: int) -> Tensor:
+    result = np.zeros((len(rows), width, rows[0].shape[1]), dtype=np.float32)
+    for index, row in enumerate(rows):
+        result[index, : len(row)] = row
     return torch.from_numpy(result)

@@ -12,6 +12,7 @@ from textgen.data import builtin
 from textgen.data.associative_recall import RecallConfig, open_associative_recall
 from textgen.data.copying import CopyConfig, RepeatCopyConfig, open_copy, open_repeat_copy
 from textgen.data.dates import DatesConfig, open_dates
+from textgen.data.drawn_text import DrawnTextConfig, open_drawn_text
 from textgen.data.hub import HubText, Rows, choose_table, load_tables, standard_tables
 from textgen.data.languages import LanguagesConfig, open_languages
 from textgen.data.numbers import NumbersConfig, open_numbers
@@ -210,6 +211,7 @@ def _pairs_of(
 
 _PAIRS: dict[str, Callable[[_Options], PairSplits]] = dict(
     [
+        _pairs_of("drawn-text", DrawnTextConfig, open_drawn_text),
         _pairs_of("dates", DatesConfig, open_dates),
         _pairs_of("numbers", NumbersConfig, open_numbers),
         _pairs_of("languages", LanguagesConfig, open_languages),

@@ -25,6 +25,7 @@ from textgen.data.tables import Row, cell
 from textgen.data.tensor_batch import TensorBatch
 from textgen.data.tokenizers import TextTokenizer
 from textgen.data.tokenizers.labels import SEPARATOR
+from textgen.data.vectors import VectorPairs, is_vector_file
 from textgen.errors import DataError, UsageError
 
 
@@ -187,7 +188,8 @@ def open_labelled(
     """Labelled texts of a table, of a folder with one folder for each label, or of two files.
 
     Args:
-        paths: one table or folder; or a file of texts and one of their labels, line by line.
+        paths: one table or folder; or a file of texts (or of vectors, for tokenizer.kind=vectors)
+            and one of their labels, line by line.
         text: column of the texts in a table; its number, from 1, where it has no header.
         label: column of the labels.
         separator: ``data.separator`` of the recipe, by which the labels of a list are joined.
@@ -199,6 +201,8 @@ def open_labelled(
     """
     if len(paths) == 2:
         texts, labels = paths
+        if is_vector_file(texts):
+            return VectorPairs(texts, labels, encoding)
         return PairFiles(texts, labels, encoding)
     if len(paths) != 1:
         raise UsageError(

@@ -154,7 +154,7 @@ class _Side:
 
     def __init__(self, tokenizer: TextTokenizer) -> None:
         self.tokenizer = tokenizer
-        self.kind = np.min_scalar_type(tokenizer.size - 1)
+        self.kind = tokenizer.dtype
         self.parts: list[NDArray[Any]] = []
         self.lengths = [0]
         self.statistics = StreamStatistics()

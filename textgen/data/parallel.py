@@ -18,6 +18,8 @@ from textgen.data.tables import Row, cell, choose_column, open_table
 from textgen.errors import DataError, nearest
 
 _TRANSLATION = "translation"
+_SHOWN = 80
+"""Characters of an example in a message."""
 
 
 class Pair(NamedTuple):
@@ -295,7 +297,7 @@ class Overlap:
     def __str__(self) -> str:
         if self.example is None:
             return f"None of the {self.total:,} pairs is trained on."
-        source, target = self.example
+        source, target = (_shortened(side) for side in self.example)
         sources, right = (
             ("texts", "label") if self.labelled else ("source sentences", "translation")
         )
@@ -305,6 +307,10 @@ class Overlap:
             f"{self.sources:,} of the {self.total:,} {sources} are also trained on, "
             f"{same if self.pairs else other}: scores will be too good."
         )
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
 
 
 def find_overlap(train: ParallelSource, test: ParallelSource, *, labelled: bool = False) -> Overlap:

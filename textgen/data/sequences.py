@@ -43,8 +43,9 @@ class TokenSequences:
         return digest_of_sequences(self.tokens, self.starts, eos)
 
     def __getitem__(self, index: int) -> Tokens:
-        """Sentence ``index`` as (T_i,) int32."""
-        return self.tokens[self.starts[index] : self.starts[index + 1]].astype(np.int32)
+        """Sentence ``index`` as (T_i,) int32; of vectors (T_i, D) float32."""
+        tokens: NDArray[Any] = self.tokens[self.starts[index] : self.starts[index + 1]]
+        return tokens if tokens.ndim == 2 else tokens.astype(np.int32)
 
 
 def sequences_of(rows: Sequence[Sequence[int]]) -> TokenSequences:
@@ -63,7 +64,7 @@ def tokenise_sequences(source: TextSource, tokenizer: TextTokenizer) -> TokenSeq
     Raises:
         DataError: if there is no text.
     """
-    kind = np.min_scalar_type(tokenizer.size - 1)
+    kind = tokenizer.dtype
     parts: list[NDArray[Any]] = []
     lengths = [0]
     statistics = StreamStatistics()

@@ -33,5 +33,5 @@ def digest_of_sequences(tokens: NDArray[Any], starts: NDArray[np.int64], eos: in
         eos: the token between two.
     """
     digest = TokenDigest()
-    digest.add(np.insert(tokens, starts[1:-1], np.array(eos, tokens.dtype)))
+    digest.add(np.insert(tokens, starts[1:-1], np.array(eos, tokens.dtype), axis=0))
     return digest.text()

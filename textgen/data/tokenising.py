@@ -54,7 +54,7 @@ def tokenise_stream(
     found = open_mapped(folder)
     if found is not None:
         return found
-    kind = np.min_scalar_type(tokenizer.size - 1)
+    kind = tokenizer.dtype
     parts: list[Numbers] = []
     held = 0
     writer: MappedWriter | None = None

@@ -15,6 +15,7 @@ from textgen.data.encodings import RAW, UTF8
 from textgen.data.labelled import open_labelled
 from textgen.data.parallel import PairFiles, ParallelSource
 from textgen.data.tagged import open_tagged
+from textgen.data.vectors import VectorPairs, is_vector_file
 from textgen.errors import UsageError
 from textgen.loaded.base import UsableModel
 from textgen.loaded.classifier import LoadedClassifier
@@ -246,7 +247,7 @@ def _pairs(given: Text | Pairs, recipe: Any) -> ParallelSource:
     """
     del recipe
     if isinstance(given, tuple) and len(given) == 2:
-        return PairFiles(*given)
+        return VectorPairs(*given) if is_vector_file(given[0]) else PairFiles(*given)
     if not hasattr(given, "pairs"):
         raise UsageError(
             "This recipe learns pairs: ('source.txt', 'target.txt'), or a source such as "

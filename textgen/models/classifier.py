@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from textgen.models.config import ClassifierConfig
-from textgen.models.dropout import SequenceDropout, TokenEmbedding
+from textgen.models.dropout import SequenceDropout, TokenEmbedding, VectorProjection
 from textgen.models.encoder import Encoded, make_encoder
 
 
@@ -14,16 +14,26 @@ class Classifier(nn.Module):
 
     Args:
         config: sizes and regularisation; dropout acts on the token vectors and on the summary.
-        vocabulary_size: V.
+        vocabulary_size: V; the width D of vectors.
         labels: C.
+        vectors: texts are vectors (B, S, D), not tokens.
     """
 
-    def __init__(self, config: ClassifierConfig, vocabulary_size: int, labels: int) -> None:
+    def __init__(
+        self,
+        config: ClassifierConfig,
+        vocabulary_size: int,
+        labels: int,
+        *,
+        vectors: bool = False,
+    ) -> None:
         super().__init__()
         self.config = config
         self.vocabulary_size, self.label_count = vocabulary_size, labels
-        self.embedding = TokenEmbedding(
-            vocabulary_size, config.embedding, word_share=config.word_dropout
+        self.embedding: nn.Module = (
+            VectorProjection(vocabulary_size, config.embedding, config.word_dropout)
+            if vectors
+            else TokenEmbedding(vocabulary_size, config.embedding, word_share=config.word_dropout)
         )
         self.encoder = make_encoder(config.encoder, config.embedding, config)
         self.dropout = SequenceDropout(config.dropout, variational=config.variational)

@@ -57,6 +57,28 @@ class SequenceDropout(nn.Module):
         return f"{self.share}, variational={self.variational}"
 
 
+class VectorProjection(nn.Linear):
+    """Given vectors (B, S, D) to the width of token vectors; some are dropped in training.
+
+    Args:
+        size: D.
+        width: E.
+        word_share: probability that the vector at a position is dropped.
+    """
+
+    def __init__(self, size: int, width: int, word_share: float = 0.0) -> None:
+        super().__init__(size, width)
+        self.word_share = word_share
+
+    def forward(self, vectors: Tensor) -> Tensor:
+        """(B, S, D) to (B, S, E)."""
+        projected = F.linear(vectors.to(self.weight.dtype), self.weight, self.bias)
+        if self.training and self.word_share > 0:
+            ones = projected.new_ones(*vectors.shape[:2], 1)
+            projected = projected * dropout(ones, self.word_share)
+        return projected
+
+
 class TokenEmbedding(nn.Embedding):
     """Token vectors, some of which are dropped in training.
 

@@ -16,7 +16,7 @@ from typing_extensions import override
 from textgen.errors import ConfigError
 from textgen.models.attention import Attention, Memory
 from textgen.models.config import TranslatorConfig
-from textgen.models.dropout import SequenceDropout, TokenEmbedding
+from textgen.models.dropout import SequenceDropout, TokenEmbedding, VectorProjection
 from textgen.models.encoder import at_end, make_encoder
 from textgen.models.products import Precision, Product, prepack, prepack_output
 from textgen.models.recurrent import RecurrentStack
@@ -91,8 +91,9 @@ class Translator(Decoder):
 
     Args:
         config: sizes and regularisation.
-        source_size: V of the source.
+        source_size: V of the source; the width D of vectors.
         vocabulary_size: V of the target.
+        vectors: the source is vectors (B, S, D), not tokens.
 
     Attributes:
         shortens: the encoder has fewer states than tokens, so that no weights over the source's
@@ -103,9 +104,16 @@ class Translator(Decoder):
             product would join states of different widths.
     """
 
-    def __init__(self, config: TranslatorConfig, source_size: int, vocabulary_size: int) -> None:
+    def __init__(
+        self,
+        config: TranslatorConfig,
+        source_size: int,
+        vocabulary_size: int,
+        *,
+        vectors: bool = False,
+    ) -> None:
         super().__init__()
-        if config.tied == "all" and source_size != vocabulary_size:
+        if config.tied == "all" and (vectors or source_size != vocabulary_size):
             problem = (
                 "model.tied: 'all' needs one joint vocabulary, here are two of "
                 f"{source_size} and {vocabulary_size} tokens: set data.joint=true or "
@@ -119,7 +127,9 @@ class Translator(Decoder):
         shares = config.embedding_dropout, config.word_dropout
         self.target_embedding = TokenEmbedding(vocabulary_size, width, *shares)
         self.source_embedding = (
-            self.target_embedding
+            VectorProjection(source_size, width, config.word_dropout)
+            if vectors
+            else self.target_embedding
             if config.tied == "all"
             else TokenEmbedding(source_size, width, *shares)
         )

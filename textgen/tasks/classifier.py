@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 def _build(recipe: ClassifierRecipe, vocabularies: Mapping[str, TextTokenizer]) -> Classifier:
     from textgen.models.classifier import Classifier
 
-    return Classifier(recipe.model, vocabularies["text"].size, vocabularies["labels"].size)
+    text, labels = vocabularies["text"], vocabularies["labels"]
+    return Classifier(recipe.model, text.size, labels.size, vectors=text.kind == "vectors")
 
 
 def _display(recipe: Any) -> Callable[[float], str]:

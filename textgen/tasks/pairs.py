@@ -41,6 +41,10 @@ def check(recipe: TranslatorRecipe) -> None:
             "data.joint: one vocabulary has one tokenizer: set data.joint=false to have a "
             "source_tokenizer of its own."
         )
+    if recipe.tokenizer.kind == "vectors":
+        problems.append(
+            "tokenizer.kind: vectors can be a source, not a target: set source_tokenizer.kind."
+        )
     if recipe.validation.objective == "bleu" and not recipe.validation.bleu_pairs:
         problems.append(
             "validation.objective: bleu needs validation.bleu_pairs, the pairs to decode."

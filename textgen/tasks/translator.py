@@ -45,7 +45,8 @@ def _vocabularies(recipe: TranslatorRecipe) -> dict[str, str]:
 def _build(recipe: TranslatorRecipe, vocabularies: Mapping[str, TextTokenizer]) -> Translator:
     from textgen.models.translator import Translator
 
-    return Translator(recipe.model, vocabularies["source"].size, vocabularies["target"].size)
+    source, target = vocabularies["source"], vocabularies["target"]
+    return Translator(recipe.model, source.size, target.size, vectors=source.kind == "vectors")
 
 
 def _display(recipe: Any) -> Callable[[float], str]:

@@ -9,10 +9,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from textgen.data.batching import pad_rows
 from textgen.decoding.chain import Chain
 from textgen.decoding.hypotheses import on_host
 from textgen.decoding.rowwise import rowwise
-from textgen.decoding.session import make_session, padded
+from textgen.decoding.session import make_session
 from textgen.errors import memory_errors_told
 from textgen.loading import LoadedModel
 from textgen.models.shortlist import Shortlist
@@ -97,7 +98,9 @@ def _decoded(
 ) -> Hypotheses:
     """(B, K) hypotheses of the lines."""
     special, eos = loaded.tokenizer.special, loaded.require_source().special.eos
-    source, lengths = padded([[*line.tokens, eos] for line in batch], special.pad, loaded.device)
+    rows = [np.array(line.tokens) for line in batch]
+    source = pad_rows(rows, special.pad, after=eos).to(loaded.device)
+    lengths = torch.tensor([len(row) + 1 for row in rows], device=loaded.device)
     session = make_session(
         loaded.model,
         Batch(len(batch), source, lengths),

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from textgen.arguments import text_of, whole_numbers
 from textgen.data.batching import bucket_borders
+from textgen.data.tokenizers.vectors import VectorTokenizer
 from textgen.decoding.binding import Binder
 from textgen.decoding.chain import Chain
 from textgen.decoding.random import check_seed
@@ -156,7 +157,10 @@ class Encoder:
         loaded, options = self.loaded, self.options
         text = line.text.strip()
         most = options.max_source * _CHARACTERS_PER_TOKEN
-        tokens = loaded.require_source().encode(text[:most]) if text else []
+        tokenizer = loaded.require_source()
+        if tokenizer.kind == VectorTokenizer.kind:
+            most = len(text)
+        tokens = tokenizer.encode(text[:most]) if text else []
         whole = loaded.tokenizer.kind in {"characters", "bytes"}
         prefix = line.prefix if whole else line.prefix.strip()
         kept = tokens[: options.max_source]

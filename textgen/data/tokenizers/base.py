@@ -21,7 +21,7 @@ from textgen.data.encodings import without_surrogates
 from textgen.errors import DataError
 from textgen.protocols import SpecialTokens
 
-Kind = Literal["characters", "bytes", "words", "bpe", "unigram"]
+Kind = Literal["characters", "bytes", "words", "bpe", "unigram", "vectors"]
 Normalisation = Literal["NFC", "none"]
 Tokens = NDArray[np.int32]
 
@@ -34,7 +34,7 @@ REPLACEMENT = "\N{REPLACEMENT CHARACTER}".encode()
 class TokenizerConfig:
     """How text becomes tokens."""
 
-    kind: Annotated[Kind, "what a token is"] = "characters"
+    kind: Annotated[Kind, "what a token is; vectors: a source that is no text"] = "characters"
     size: Annotated[
         int | None, Ge(5), "most tokens, special tokens included; none: as many as occur"
     ] = None
@@ -63,6 +63,11 @@ class TextTokenizer(ABC):
     @abstractmethod
     def size(self) -> int:
         """Number of tokens V, special tokens included."""
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The smallest type of numbers that holds the tokens."""
+        return np.dtype(np.min_scalar_type(self.size - 1))
 
     @property
     def special(self) -> SpecialTokens:

@@ -12,6 +12,7 @@ from textgen.data.tokenizers.characters import CharacterTokenizer
 from textgen.data.tokenizers.labels import LabelTokenizer
 from textgen.data.tokenizers.raw_bytes import ByteTokenizer
 from textgen.data.tokenizers.subwords import SubwordTokenizer
+from textgen.data.tokenizers.vectors import VectorTokenizer
 from textgen.data.tokenizers.words import WordTokenizer
 from textgen.errors import CheckpointError, DataError
 
@@ -57,6 +58,14 @@ def load_tokenizer(folder: Path, name: str = "tokenizer") -> TextTokenizer:
         raise CheckpointError(f"{path}: is damaged: {error!r}.") from None
 
 
+def _texts(data: dict[str, Any], name: str) -> list[str]:
+    """A list of texts in a file's data."""
+    texts = data[name]
+    if not isinstance(texts, list) or not all(isinstance(each, str) for each in texts):
+        raise TypeError(f"{name} is no list of texts")
+    return texts
+
+
 def _build(data: dict[str, Any], model: Path) -> TextTokenizer:
     kind, normalisation = data["kind"], data["normalisation"]
     if normalisation not in {"NFC", "none"}:
@@ -68,15 +77,11 @@ def _build(data: dict[str, Any], model: Path) -> TextTokenizer:
     if kind == ByteTokenizer.kind:
         return ByteTokenizer(normalisation)
     if kind == WordTokenizer.kind:
-        words = data["words"]
-        if not isinstance(words, list) or not all(isinstance(each, str) for each in words):
-            raise TypeError("words is no list of texts")
-        return WordTokenizer(words, normalisation)
+        return WordTokenizer(_texts(data, "words"), normalisation)
     if kind == LabelTokenizer.kind:
-        labels = data["labels"]
-        if not isinstance(labels, list) or not all(isinstance(each, str) for each in labels):
-            raise TypeError("labels is no list of texts")
-        return LabelTokenizer(labels)
+        return LabelTokenizer(_texts(data, "labels"))
+    if kind == VectorTokenizer.kind:
+        return VectorTokenizer.from_data(data)
     if kind == SubwordTokenizer.kind:
         return _load_subwords(model, data)
     raise ValueError(f"unknown kind {kind!r}")

@@ -10,6 +10,7 @@ from textgen.data.tokenizers.base import TextTokenizer, TokenizerConfig
 from textgen.data.tokenizers.characters import train_characters
 from textgen.data.tokenizers.raw_bytes import ByteTokenizer
 from textgen.data.tokenizers.subwords import SubwordTokenizer, train_subwords
+from textgen.data.tokenizers.vectors import train_vectors
 from textgen.data.tokenizers.words import train_words
 from textgen.errors import DataError
 
@@ -28,6 +29,8 @@ def train_tokenizer(config: TokenizerConfig, texts: Iterable[str]) -> TextTokeni
     texts = one_or_more(texts)
     if config.model is not None:
         return _existing(Path(config.model), config)
+    if config.kind == "vectors":
+        return train_vectors(texts)
     if config.kind == "bytes":
         return ByteTokenizer(config.normalisation)
     if config.kind == "characters":
