@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from textgen.data.parallel import PairFiles, PairTable, PairTexts, ParallelSource
     from textgen.data.tagged import open_tagged
     from textgen.data.tokenizers import load_tokenizer, train_tokenizer
+    from textgen.data.vectors import read_vectors, vectors_to_text
     from textgen.decoding.chain import Chain, default_registries, resolve
     from textgen.errors import (
         CheckpointError,
@@ -137,6 +138,7 @@ __all__ = [
     "open_tagged",
     "open_text",
     "perplexity",
+    "read_vectors",
     "resolve",
     "save_lexicon",
     "score_given",
@@ -147,6 +149,7 @@ __all__ = [
     "train_translator",
     "training_events",
     "translate",
+    "vectors_to_text",
 ]
 
 _HOMES = {
@@ -155,6 +158,7 @@ _HOMES = {
     "textgen.data.documents": ("TextSource", "Texts"),
     "textgen.data.labelled": ("open_labelled",),
     "textgen.data.tagged": ("open_tagged",),
+    "textgen.data.vectors": ("read_vectors", "vectors_to_text"),
     "textgen.data.opening": ("open_text",),
     "textgen.data.parallel": ("PairFiles", "PairTable", "PairTexts", "ParallelSource"),
     "textgen.data.tokenizers": ("load_tokenizer", "train_tokenizer"),

@@ -98,10 +98,12 @@ def _print_labels(
 ) -> None:
     """What a classifier finds."""
     from textgen.classification import classify, labels_of
+    from textgen.data.vectors import is_vector_file, vector_lines
 
     labels_of(loaded)
     cut = 0
-    for each in classify(loaded, input_lines(file), batch_size=batch_size, threshold=threshold):
+    lines = vector_lines(file) if file is not None and is_vector_file(file) else input_lines(file)
+    for each in classify(loaded, lines, batch_size=batch_size, threshold=threshold):
         cut += each.cut
         if as_json:
             print_json(prediction_as_dict(each, top))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import io
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
@@ -96,6 +97,13 @@ _FILE = PathOf(path_type=Path, dir_okay=False)
     help="Beginnings that are forced upon the translations, a line for each line; may be empty. "
     "They are written as they are given, and count in lengths, limits and scores.",
 )
+@click.option(
+    "--vectors",
+    type=_FILE,
+    metavar="FILE",
+    help="Read vectors from FILE (npy, npz, safetensors, parquet) instead of lines, with a model "
+    "that was trained on such.",
+)
 @translating_options
 @translating_cores
 @click.option("-v", "--verbose", is_flag=True, help="Report how texts are decoded.")
@@ -109,6 +117,7 @@ def command(
     replace_unknown: bool,
     dictionary: Path | None,
     prefix: Path | None,
+    vectors: Path | None,
     verbose: bool,
     as_json: bool,
     jsonl: bool,
@@ -158,7 +167,7 @@ def command(
             answer_requests(loaded, layout, chain, options)
             return
         job = Job(loaded, chain, options, pool)
-        _translate_lines(job, layout, alignments=alignments, prefix=prefix)
+        _translate_lines(job, layout, alignments=alignments, prefix=prefix, vectors=vectors)
 
 
 @dataclass(frozen=True)
@@ -178,10 +187,15 @@ class Job:
 
 
 def _translate_lines(
-    job: Job, layout: Layout, *, alignments: Path | None, prefix: Path | None
+    job: Job,
+    layout: Layout,
+    *,
+    alignments: Path | None,
+    prefix: Path | None,
+    vectors: Path | None,
 ) -> None:
     """Translate and write line by line."""
-    stdin, total = _stdin(), _lines_to_show()
+    stdin, total = _input(vectors)
     reader = LineReader(stdin)
     forced = None if prefix is None else _lines(prefix)
     windows = _with_prefixes(reader.groups(job.options.window), forced, prefix)
@@ -205,8 +219,18 @@ def _translate_lines(
         complain(f"Warning: {prefix} has more lines than there were to translate.")
 
 
+def _input(vectors: Path | None) -> tuple[BinaryIO, int | None]:
+    """Where the lines come from, and their number where it is to be shown."""
+    if vectors is not None:
+        from textgen.data.vectors import vector_lines
+
+        lines = vector_lines(vectors)
+        return io.BytesIO("\n".join(lines).encode()), len(lines) if sys.stderr.isatty() else None
+    return _stdin(), _lines_to_show()
+
+
 def _stdin() -> BinaryIO:
-    """Where the lines come from."""
+    """Standard input."""
     if sys.stdin.isatty():
         complain("Lines to translate, one at a time; Ctrl-D ends them.")
     return sys.stdin.buffer

@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import binascii
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence, Sized
 from pathlib import Path
 from typing import Any
 
@@ -187,9 +187,14 @@ def is_vector_file(path: str | Path) -> bool:
     return ending(Path(path)) in VECTOR_ENDINGS
 
 
-def as_text(given: Any, where: str = "source") -> str:
-    """A text as it is, and vectors as a line of text."""
-    return given if isinstance(given, str) else vectors_to_text(given, where)
+def sources(given: Any) -> Any:
+    """Texts as they are; arrays, one or several, as lines of text."""
+    if isinstance(given, str) or not isinstance(given, Iterable):
+        return given
+    if hasattr(given, "__array__"):
+        return vectors_to_text(np.asarray(given))
+    lines = (vectors_to_text(each) if hasattr(each, "__array__") else each for each in given)
+    return list(lines) if isinstance(given, Sized) else lines
 
 
 def vector_lines(path: Path) -> list[str]:

@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, overload
+from typing import TYPE_CHECKING, Any, overload
+
+from numpy.typing import NDArray
 
 from textgen.arguments import listed
 from textgen.classification import THRESHOLD, Prediction, classify, labels_of
 from textgen.data.labelled import open_labelled
 from textgen.data.parallel import PairTexts, ParallelSource
+from textgen.data.vectors import sources
 from textgen.errors import DataError
 from textgen.loaded.base import UsableModel, shown, use_threads_of_this_process
 
@@ -36,7 +39,7 @@ class LoadedClassifier(UsableModel):
     @overload
     def predict(  # type: ignore[overload-overlap]  # a text is a text, not its characters
         self,
-        texts: str,
+        texts: str | NDArray[Any],
         *,
         threshold: float = THRESHOLD,
         batch_size: int = 64,
@@ -45,7 +48,7 @@ class LoadedClassifier(UsableModel):
     @overload
     def predict(
         self,
-        texts: Iterable[str],
+        texts: Iterable[str | NDArray[Any]],
         *,
         threshold: float = THRESHOLD,
         batch_size: int = 64,
@@ -53,7 +56,7 @@ class LoadedClassifier(UsableModel):
     ) -> list[Prediction]: ...
     def predict(
         self,
-        texts: str | Iterable[str],
+        texts: str | NDArray[Any] | Iterable[str | NDArray[Any]],
         *,
         threshold: float = THRESHOLD,
         batch_size: int = 64,
@@ -62,7 +65,8 @@ class LoadedClassifier(UsableModel):
         """Predict the label of a text, or of each of several.
 
         Args:
-            texts: one text or several.
+            texts: one text or several; vectors (S, D), or a list of such arrays, for a model that
+                reads them.
             threshold: least probability of a predicted label, of a model with several labels for
                 each text.
             batch_size: texts that are read at once.
@@ -72,9 +76,10 @@ class LoadedClassifier(UsableModel):
             For one text its prediction, for several a list.
         """
         use_threads_of_this_process()
-        each = classify(self, listed(texts, "texts"), batch_size=batch_size, threshold=threshold)
-        found = list(shown(each, "texts", texts) if progress else each)
-        return found[0] if isinstance(texts, str) else found
+        given: Any = sources(texts)
+        each = classify(self, listed(given, "texts"), batch_size=batch_size, threshold=threshold)
+        found = list(shown(each, "texts", given) if progress else each)
+        return found[0] if isinstance(given, str) else found
 
     def evaluate(
         self,

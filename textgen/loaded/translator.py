@@ -7,9 +7,12 @@ import dataclasses
 import functools
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Unpack, overload
+from typing import TYPE_CHECKING, Any, Unpack, overload
+
+from numpy.typing import NDArray
 
 from textgen.arguments import listed
+from textgen.data.vectors import sources
 from textgen.decoding.random import check_seed
 from textgen.errors import UsageError
 from textgen.evaluation.report import TranslationReport, translate_and_score
@@ -60,15 +63,15 @@ class LoadedTranslator(UsableModel):
 
     @overload
     def translate(  # type: ignore[overload-overlap]  # a text is a line, not its characters
-        self, lines: str, **keywords: Unpack[TranslateKeywords]
+        self, lines: str | NDArray[Any], **keywords: Unpack[TranslateKeywords]
     ) -> Translation: ...
     @overload
     def translate(
-        self, lines: Iterable[str], **keywords: Unpack[TranslateKeywords]
+        self, lines: Iterable[str | NDArray[Any]], **keywords: Unpack[TranslateKeywords]
     ) -> list[Translation]: ...
     def translate(
         self,
-        lines: str | Iterable[str],
+        lines: str | NDArray[Any] | Iterable[str | NDArray[Any]],
         *,
         decode: StrategyLike = None,
         filters: FilterLike = (),
@@ -94,7 +97,8 @@ class LoadedTranslator(UsableModel):
         ``textgen.translate``.
 
         Args:
-            lines: one line or several.
+            lines: one line or several; vectors (S, D), or a list of such arrays, for a model that
+                reads them.
             decode: the strategy: the SPEC of ``--decode``, or a ``Strategy``; None: a beam search
                 of width 5.
             filters: SPECs of ``--filter``, or ``Filter`` callables; one or several.
@@ -130,6 +134,7 @@ class LoadedTranslator(UsableModel):
             CheckpointError: if shortlists are asked for and the model has no lexicon that fits.
         """
         check_keywords(self.translate, short)
+        wanted: Any = sources(lines)
         use_threads_of_this_process()
         make = chain_maker(decode, filters, short, allow_unknown=allow_unknown)
         chain = make()
@@ -141,12 +146,12 @@ class LoadedTranslator(UsableModel):
             max_length=_max_length(max_length),
             attention=attention or replace_unknown is not False,
             seed=check_seed(seed),
-            workers=1 if isinstance(lines, str) else threads or default_threads(),
+            workers=1 if isinstance(wanted, str) else threads or default_threads(),
             shortlist=shortlist,
             allow_unknown=allow_unknown or replace_unknown is not False,
         )
         forced = None if prefixes is None else listed(prefixes, "prefixes")
-        given = listed(lines, "lines")
+        given = listed(wanted, "lines")
         with (
             worker_crew(
                 functools.partial(translating_work, self, make, options), processes
@@ -155,12 +160,12 @@ class LoadedTranslator(UsableModel):
                 translate(self, given, chain, options, prefixes=forced, pool=pool)
             ) as translations,
         ):
-            found = list(shown(translations, "lines", lines) if progress else translations)
+            found = list(shown(translations, "lines", wanted) if progress else translations)
         if replace_unknown is not False:
             words = {} if replace_unknown is True else replace_unknown
             found = [self._with_words(each, words) for each in found]
         _warn_of_fewer(found, chain.results(n_best), chain.name)
-        return found[0] if isinstance(lines, str) else found
+        return found[0] if isinstance(wanted, str) else found
 
     def stream(
         self,
