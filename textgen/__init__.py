@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from textgen.loaded.history import TrainingHistory
     from textgen.loaded.training import train, training_events
     from textgen.loading import LoadedModel, load_ensemble, load_model
+    from textgen.models.hopfield import Hopfield, RecalledText
     from textgen.recipes import (
         ClassifierRecipe,
         LanguageModelRecipe,
@@ -82,6 +83,7 @@ __all__ = [
     "DataError",
     "Generation",
     "GivenTranslation",
+    "Hopfield",
     "LanguageModelRecipe",
     "Lexicon",
     "LoadedClassifier",
@@ -97,6 +99,7 @@ __all__ = [
     "Perplexity",
     "PluginError",
     "Prediction",
+    "RecalledText",
     "Request",
     "TextSource",
     "TextgenError",
@@ -166,6 +169,7 @@ _HOMES = {
     "textgen.loaded.history": ("TrainingHistory",),
     "textgen.loaded.training": ("train", "training_events"),
     "textgen.loading": ("LoadedModel", "load_ensemble", "load_model"),
+    "textgen.models.hopfield": ("Hopfield", "RecalledText"),
     "textgen.recipes": (
         "ClassifierRecipe",
         "LanguageModelRecipe",
