@@ -28,6 +28,7 @@ textgen = LazyGroup(
         "generate": "textgen.cli.generate",
         "translate": "textgen.cli.translate",
         "predict": "textgen.cli.predict",
+        "recall": "textgen.cli.recall",
         "lexicon": "textgen.cli.lexicon",
         "evaluate": _EVALUATE,
         "corpora": "textgen.cli.corpora",
