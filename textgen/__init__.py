@@ -61,6 +61,7 @@ if TYPE_CHECKING:
     from textgen.loaded.history import TrainingHistory
     from textgen.loaded.training import train, training_events
     from textgen.loading import LoadedModel, load_ensemble, load_model
+    from textgen.models.hopfield import Hopfield, RecalledText
     from textgen.recipes import (
         ClassifierRecipe,
         LanguageModelRecipe,
@@ -93,6 +94,7 @@ __all__ = [
     "DataError",
     "Generation",
     "GivenTranslation",
+    "Hopfield",
     "LanguageModelRecipe",
     "Lexicon",
     "LoadedClassifier",
@@ -109,6 +111,7 @@ __all__ = [
     "Perplexity",
     "PluginError",
     "Prediction",
+    "RecalledText",
     "Request",
     "TextSource",
     "TextgenError",
@@ -192,6 +195,7 @@ _HOMES = {
     "textgen.loaded.history": ("TrainingHistory",),
     "textgen.loaded.training": ("train", "training_events"),
     "textgen.loading": ("LoadedModel", "load_ensemble", "load_model"),
+    "textgen.models.hopfield": ("Hopfield", "RecalledText"),
     "textgen.recipes": (
         "ClassifierRecipe",
         "LanguageModelRecipe",

@@ -97,6 +97,7 @@ def workshop(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "my.toml").write_text("[training]\nsteps = 1\n", encoding="utf-8")
     (folder / "my" / "plugins").mkdir(parents=True)
     (folder / "dates.txt").write_text("3 May 2021\n4 June 2022\n", encoding="utf-8")
+    (folder / "letters.txt").write_text("A\nH\nT\n", encoding="utf-8")
     (folder / "links.txt").write_text("0-0\n0-0\n", encoding="utf-8")
     (folder / "iso.txt").write_text("2021-05-03\n2022-06-04\n", encoding="utf-8")
     labelled(folder)

@@ -29,6 +29,7 @@ textgen = LazyGroup(
         "generate": "textgen.cli.generate",
         "translate": "textgen.cli.translate",
         "predict": "textgen.cli.predict",
+        "recall": "textgen.cli.recall",
         "lexicon": "textgen.cli.lexicon",
         "compare": "textgen.cli.compare",
         "evaluate": _EVALUATE,
