@@ -17,6 +17,7 @@ from textgen.data.hub import HubText, Rows, choose_table, load_tables, standard_
 from textgen.data.languages import LanguagesConfig, open_languages
 from textgen.data.numbers import NumbersConfig, open_numbers
 from textgen.data.parallel import HubPairs, PairSplits
+from textgen.data.python_tokens import PythonTokensConfig, open_python_tokens
 from textgen.data.splits import Splits
 from textgen.data.temporal_order import TemporalOrderConfig, open_temporal_order
 from textgen.errors import DataError, UsageError, nearest
@@ -211,6 +212,7 @@ def _pairs_of(
 
 _PAIRS: dict[str, Callable[[_Options], PairSplits]] = dict(
     [
+        _pairs_of("python-tokens", PythonTokensConfig, open_python_tokens),
         _pairs_of("drawn-text", DrawnTextConfig, open_drawn_text),
         _pairs_of("dates", DatesConfig, open_dates),
         _pairs_of("numbers", NumbersConfig, open_numbers),
