@@ -10,9 +10,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from textgen.data.batching import pad_rows
 from textgen.data.labelled import encode_text
 from textgen.data.tokenizers import LabelTokenizer
+from textgen.data.words import EncodedWords, pad_words
 from textgen.errors import UsageError
 from textgen.loading import LoadedModel
 from textgen.recipes.recipe import CLASSIFIER
@@ -97,14 +97,15 @@ def _classify_batch(
     loaded: LoadedModel, texts: Sequence[str], threshold: float
 ) -> Iterator[Prediction]:
     tokenizer, longest = loaded.vocabularies["text"], loaded.recipe.data.max_length
-    rows = [encode_text(tokenizer, text) for text in texts]
-    filled = [row[:longest] for row in rows if len(row)]
+    characters = loaded.vocabularies.get("characters")
+    rows = [encode_text(tokenizer, characters, text) for text in texts]
+    filled = [row.cut(longest) for row in rows if len(row.tokens)]
     found = iter(probabilities(loaded, filled) if filled else ())
     for text, row in zip(texts, rows, strict=True):
-        if not len(row):
+        if not len(row.tokens):
             yield Prediction(text, (), ())
             continue
-        yield _prediction(loaded, text, next(found), threshold, cut=len(row) > longest)
+        yield _prediction(loaded, text, next(found), threshold, cut=len(row.tokens) > longest)
 
 
 def _prediction(
@@ -120,12 +121,11 @@ def _prediction(
     return Prediction(text, chosen, ranked, cut)
 
 
-def probabilities(loaded: LoadedModel, rows: Sequence[NDArray[np.int32]]) -> NDArray[np.float64]:
-    """Probabilities (B, C) of the labels of B texts' tokens, none of them empty."""
-    tokens = pad_rows(list(rows), loaded.vocabularies["text"].special.pad).to(loaded.device)
-    lengths = torch.tensor([len(row) for row in rows], device=loaded.device)
+def probabilities(loaded: LoadedModel, rows: Sequence[EncodedWords]) -> NDArray[np.float64]:
+    """Probabilities (B, C) of the labels of B texts, none of them empty."""
+    tokens, spellings, lengths = (part.to(loaded.device) for part in pad_words(rows))
     with torch.inference_mode():
-        logits = loaded.model(tokens, lengths).double()
+        logits = loaded.model(tokens, lengths, spellings).double()
     single = loaded.recipe.model.output == "softmax"
     found: NDArray[np.float64] = (logits.softmax(1) if single else logits.sigmoid()).cpu().numpy()
     return found

@@ -10,8 +10,8 @@ from typing import cast
 import torch
 
 from textgen.data.spans import Span, are_span_tags, spans
-from textgen.data.tagged_batches import WordEncoder, pad_words
 from textgen.data.tokenizers import LabelTokenizer, WordTokenizer
+from textgen.data.words import WordEncoder, pad_words
 from textgen.errors import UsageError
 from textgen.loading import LoadedModel
 from textgen.models.crf import log_partition, marginals, viterbi

@@ -42,6 +42,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "several.csv").write_text(table(SEVERAL), encoding="utf-8")
     assert train(folder, "rows.csv", "colours") == 0
     assert train(folder, "rows.csv", "filters", "--recipe", "classifier-convolution") == 0
+    spelled = ("model.characters=recurrent", "model.character_hidden=4")
+    assert train(folder, "rows.csv", "spelled", settings=spelled) == 0
     settings = ("model.output=sigmoid", "data.class_weights=balanced", "data.valid_share=0")
     assert train(folder, "several.csv", "several", settings=settings) == 0
     return folder
@@ -56,7 +58,7 @@ def lines(monkeypatch: pytest.MonkeyPatch, text: bytes) -> None:
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(text)))
 
 
-@pytest.mark.parametrize("model", ["colours", "filters"])
+@pytest.mark.parametrize("model", ["colours", "filters", "spelled"])
 def test_it_learns_what_decides(model: str, folder: Path) -> None:
     loaded = textgen.load(folder / model, kind=textgen.LoadedClassifier)
     assert loaded.labels == ("blue", "green", "red")

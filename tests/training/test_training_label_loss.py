@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from textgen.data.labelled import LabelledBatch, LabelledBatches
+from textgen.data.words import without_spellings
 from textgen.errors import DataError
 from textgen.recipes.training import TrainingConfig
 from textgen.training.label_loss import LabelLoss
@@ -24,8 +25,8 @@ class Fixed(nn.Module):
         super().__init__()
         self.logits = torch.tensor(logits)
 
-    def forward(self, tokens: Tensor, lengths: Tensor) -> Tensor:
-        assert len(tokens) == len(lengths)
+    def forward(self, tokens: Tensor, lengths: Tensor, spellings: Tensor) -> Tensor:
+        assert len(tokens) == len(lengths) == len(spellings)
         return self.logits[tokens[:, 0]]
 
 
@@ -35,7 +36,9 @@ SEVERAL = torch.tensor([[1.0, 0.0, 0.0], [1.0, 1.0, 0.0], [0.0, 0.0, 0.0]])
 
 
 def batch(labels: Tensor) -> LabelledBatch:
-    return LabelledBatch(torch.tensor([[0], [1], [2]]), torch.ones(3, dtype=torch.int64), labels)
+    tokens = torch.tensor([[0], [1], [2]])
+    spellings = torch.zeros(3, 1, 0, dtype=torch.int64)
+    return LabelledBatch(tokens, torch.ones(3, dtype=torch.int64), labels, spellings)
 
 
 def softmax(row: list[float]) -> list[float]:
@@ -117,7 +120,9 @@ def test_validation_measures_accuracy_and_macro_f1() -> None:
 
 
 def test_nothing_to_validate_on_is_refused() -> None:
-    empty = LabelledBatch(torch.zeros(0, 1), torch.zeros(0), torch.zeros(0, 3))
+    empty = LabelledBatch(
+        torch.zeros(0, 1), torch.zeros(0), torch.zeros(0, 3), torch.zeros(0, 1, 0)
+    )
     with pytest.raises(DataError, match="nothing to validate on"):
         LabelLoss().measure(
             Fixed(LOGITS), Once(empty), MixedPrecision(TrainingConfig(device="cpu"))
@@ -128,7 +133,9 @@ def test_batches_hold_every_text_once_and_go_on_anywhere() -> None:
     lengths = [3, 1, 2, 5, 4, 1, 2]
     texts = [np.full(length, number + 4, np.int32) for number, length in enumerate(lengths)]
     labels = [[number % 3] for number in range(7)]
-    made = LabelledBatches(texts, labels, classes=3, size=2, pad=0, seed=1)
+    made = LabelledBatches(
+        [without_spellings(each) for each in texts], labels, classes=3, size=2, seed=1
+    )
     assert len(made) == 4
     seen = []
     for each in made.iterate(3):

@@ -10,11 +10,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from typing_extensions import override
 
-from textgen.data.batching import pad_rows
 from textgen.data.documents import digest
 from textgen.data.encodings import UTF8, check_encoding
 from textgen.data.files import check_file, file_fingerprint, read_lines
@@ -23,9 +21,10 @@ from textgen.data.parallel import HubPairs, Pair, PairFiles, PairTable, Parallel
 from textgen.data.pooling import plan_batches
 from textgen.data.tables import Row, cell
 from textgen.data.tensor_batch import TensorBatch
-from textgen.data.tokenizers import TextTokenizer
+from textgen.data.tokenizers import TextTokenizer, WordTokenizer
 from textgen.data.tokenizers.labels import SEPARATOR
 from textgen.data.vectors import VectorPairs, is_vector_file
+from textgen.data.words import EncodedWords, WordEncoder, pad_words, without_spellings
 from textgen.errors import DataError, UsageError
 
 
@@ -215,9 +214,19 @@ def open_labelled(
     return LabelledTable(path, text, label, separator, encoding)
 
 
-def encode_text(tokenizer: TextTokenizer, text: str) -> NDArray[np.int32]:
-    """The tokens of a text without the white space around it."""
-    return tokenizer.encode_array(text.strip())
+def encode_text(
+    tokenizer: TextTokenizer, characters: TextTokenizer | None, text: str
+) -> EncodedWords:
+    """The tokens of a text without the white space around it, and the characters of its words.
+
+    Args:
+        tokenizer: of words, where characters are read.
+        characters: None leaves them away.
+        text: to be encoded.
+    """
+    if characters is not None and isinstance(tokenizer, WordTokenizer):
+        return WordEncoder(tokenizer, characters, lower=False).encode(text.split())
+    return without_spellings(tokenizer.encode_array(text.strip()))
 
 
 @dataclass(frozen=True)
@@ -228,11 +237,13 @@ class LabelledBatch(TensorBatch):
         tokens: (B, S) int64, right-padded.
         lengths: (B,) int64 ≥ 1.
         labels: (B, C) float32: 1 where a text has a label, else 0.
+        spellings: (B, S, L) int64 characters of the words, padded with 0; L may be 0.
     """
 
     tokens: Tensor
     lengths: Tensor
     labels: Tensor
+    spellings: Tensor
 
     @property
     def count(self) -> int:
@@ -248,7 +259,6 @@ class LabelledBatches:
         labels: numbers of the labels of each.
         classes: C.
         size: B.
-        pad: token number of the padding.
         seed: of the order; None keeps the order given.
 
     Raises:
@@ -257,21 +267,20 @@ class LabelledBatches:
 
     def __init__(
         self,
-        texts: Sequence[NDArray[np.int32]],
+        texts: Sequence[EncodedWords],
         labels: Sequence[Sequence[int]],
         *,
         classes: int,
         size: int,
-        pad: int,
         seed: int | None,
     ) -> None:
         if not texts:
             raise DataError("There is no text to make batches of.")
-        self.texts, self.size, self.pad, self.seed = texts, size, pad, seed
+        self.texts, self.size, self.seed = texts, size, seed
         self.labels = torch.zeros(len(labels), classes)
         for row, own in enumerate(labels):
             self.labels[row, list(own)] = 1
-        self._lengths = np.array([len(each) for each in texts])
+        self._lengths = np.array([len(each.tokens) for each in texts])
 
     def __len__(self) -> int:
         """Number of batches in an epoch."""
@@ -280,8 +289,5 @@ class LabelledBatches:
     def iterate(self, epoch: int, start: int = 0) -> Iterator[LabelledBatch]:
         """The batches of an epoch from number ``start`` on."""
         for chosen in plan_batches(self._lengths, self.size, self.seed, epoch)[start:]:
-            yield LabelledBatch(
-                pad_rows([self.texts[int(each)] for each in chosen], self.pad),
-                torch.from_numpy(self._lengths[chosen]),
-                self.labels[chosen],
-            )
+            tokens, spellings, lengths = pad_words([self.texts[int(each)] for each in chosen])
+            yield LabelledBatch(tokens, lengths, self.labels[chosen], spellings)

@@ -190,21 +190,6 @@ class TranslatorConfig(StackConfig):
 
 
 @dataclass(frozen=True)
-class ClassifierConfig(EncoderConfig):
-    """Token vectors, an encoder, and a linear layer over its summary."""
-
-    layers: Annotated[int, Ge(1), "number of layers"] = 1
-    hidden: Annotated[int, Ge(1), "units of each layer and direction"] = 128
-    encoder: Annotated[str, Registered(ENCODERS), "what reads the text"] = "recurrent"
-    embedding: Annotated[int, Ge(1), "width of the token vectors"] = 128
-    summary: Annotated[SummaryName, "recurrent: one vector of all states"] = "attention"
-    output: Annotated[
-        Literal["softmax", "sigmoid"], "one label for each text, or any number of them"
-    ] = "softmax"
-    word_dropout: Annotated[Share, "share of positions whose token vector is dropped"] = 0.0
-
-
-@dataclass(frozen=True)
 class CharacterConfig:
     """What the characters of a word add to its vector."""
 
@@ -216,6 +201,21 @@ class CharacterConfig:
     character_hidden: Annotated[int, Ge(1), "filters of each width, or units of each direction"] = (
         64
     )
+
+
+@dataclass(frozen=True)
+class ClassifierConfig(CharacterConfig, EncoderConfig):
+    """Token vectors, an encoder, and a linear layer over its summary."""
+
+    layers: Annotated[int, Ge(1), "number of layers"] = 1
+    hidden: Annotated[int, Ge(1), "units of each layer and direction"] = 128
+    encoder: Annotated[str, Registered(ENCODERS), "what reads the text"] = "recurrent"
+    embedding: Annotated[int, Ge(1), "width of the token vectors"] = 128
+    summary: Annotated[SummaryName, "recurrent: one vector of all states"] = "attention"
+    output: Annotated[
+        Literal["softmax", "sigmoid"], "one label for each text, or any number of them"
+    ] = "softmax"
+    word_dropout: Annotated[Share, "share of positions whose token vector is dropped"] = 0.0
 
 
 @dataclass(frozen=True)

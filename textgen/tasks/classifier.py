@@ -16,11 +16,23 @@ if TYPE_CHECKING:
     from textgen.recipes.recipe import ClassifierRecipe
 
 
+def _vocabularies(recipe: ClassifierRecipe) -> dict[str, str]:
+    files = {"text": "tokenizer", "labels": "labels"}
+    return files | ({} if recipe.model.characters == "none" else {"characters": "characters"})
+
+
 def _build(recipe: ClassifierRecipe, vocabularies: Mapping[str, TextTokenizer]) -> Classifier:
     from textgen.models.classifier import Classifier
 
     text, labels = vocabularies["text"], vocabularies["labels"]
-    return Classifier(recipe.model, text.size, labels.size, vectors=text.kind == "vectors")
+    characters = vocabularies["characters"].size if "characters" in vocabularies else 0
+    return Classifier(
+        recipe.model,
+        text.size,
+        labels.size,
+        characters=characters,
+        vectors=text.kind == "vectors",
+    )
 
 
 def _display(recipe: Any) -> Callable[[float], str]:
@@ -48,7 +60,7 @@ TASK = Task(
     reads="labelled",
     default_recipe="classifier-small",
     recipe="textgen.recipes.recipe:ClassifierRecipe",
-    vocabularies=lambda _: {"text": "tokenizer", "labels": "labels"},
+    vocabularies=_vocabularies,
     check=late("textgen.tasks.labels:check"),
     hold_out=late("textgen.tasks.labels:hold_out"),
     learn=late("textgen.tasks.labels:learn"),

@@ -6,14 +6,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from torch import nn
 
 from textgen.data.documents import digest
 from textgen.data.labelled import LabelledBatches, encode_text, labels_in
 from textgen.data.parallel import ParallelSource, find_overlap, hold_out_pairs
-from textgen.data.tokenizers import TextTokenizer, train_tokenizer
+from textgen.data.tokenizers import TextTokenizer, TokenizerConfig, train_tokenizer
 from textgen.data.tokenizers.labels import collect_labels
+from textgen.data.words import EncodedWords
 from textgen.errors import ConfigError, DataError
 from textgen.recipes.recipe import ClassifierRecipe
 from textgen.task import Prepared
@@ -29,6 +29,11 @@ def check(recipe: ClassifierRecipe) -> None:
     problems = []
     if recipe.model.output == "sigmoid" and not recipe.data.separator:
         problems.append("data.separator: is empty; several labels need one.")
+    if recipe.model.characters != "none" and recipe.tokenizer.kind != "words":
+        problems.append(
+            "model.characters: are those of words: set tokenizer.kind=words, or "
+            "model.characters=none."
+        )
     if problems:
         raise ConfigError(problems)
 
@@ -45,10 +50,15 @@ def learn(recipe: ClassifierRecipe, train: ParallelSource) -> dict[str, TextToke
     names = (
         name for _, label in train.pairs() for name in labels_in(label, recipe.label_separator)
     )
-    return {
+    found: dict[str, TextTokenizer] = {
         "text": train_tokenizer(recipe.tokenizer, (f"{text}\n" for text, _ in train.pairs())),
         "labels": collect_labels(names),
     }
+    if recipe.model.characters != "none":
+        spelled = TokenizerConfig(normalisation=recipe.tokenizer.normalisation)
+        texts = (f"{text}\n" for text, _ in train.pairs())
+        found["characters"] = train_tokenizer(spelled, texts)
+    return found
 
 
 @dataclass(frozen=True)
@@ -63,7 +73,7 @@ class Labelled:
         digest: of the pairs.
     """
 
-    texts: list[NDArray[np.int32]]
+    texts: list[EncodedWords]
     labels: list[list[int]]
     cut: int
     unknown: tuple[int, str]
@@ -80,7 +90,7 @@ def encode(
     """
     tokenizer, labels = vocabularies["text"], vocabularies["labels"]
     pairs = list(source.pairs())
-    texts: list[NDArray[np.int32]] = []
+    texts: list[EncodedWords] = []
     numbers: list[list[int]] = []
     cut, unknown, example = 0, 0, ""
     for place, (text, label) in enumerate(pairs, start=1):
@@ -93,11 +103,11 @@ def encode(
         except DataError:
             unknown, example = unknown + 1, label
             continue
-        tokens = encode_text(tokenizer, text)
-        if not len(tokens):
+        encoded = encode_text(tokenizer, vocabularies.get("characters"), text)
+        if not len(encoded.tokens):
             raise DataError(f"{where}: is empty.")
-        cut += len(tokens) > recipe.data.max_length
-        texts.append(tokens[: recipe.data.max_length])
+        cut += len(encoded.tokens) > recipe.data.max_length
+        texts.append(encoded.cut(recipe.data.max_length))
         numbers.append(own)
     if not texts:
         raise DataError(f"{source.name}: there is no text with a label of the training data.")
@@ -113,7 +123,7 @@ def prepare(
     valid: ParallelSource | None,
 ) -> Prepared:
     """Encode both sets of texts and cut them into batches; see ``Task.prepare``."""
-    text, labels = vocabularies["text"], vocabularies["labels"]
+    labels = vocabularies["labels"]
     seed, classes = recipe.training.seed, labels.size
     learnt = encode(recipe, vocabularies, train)
     if learnt.unknown[0]:
@@ -121,13 +131,11 @@ def prepare(
     notes = [f"{len(learnt.texts):,} texts, {classes:,} labels."]
     if learnt.cut:
         notes.append(f"{learnt.cut:,} texts were cut after {recipe.data.max_length:,} tokens.")
-    pad = text.special.pad
     batches = LabelledBatches(
         learnt.texts,
         learnt.labels,
         classes=classes,
         size=recipe.training.batch,
-        pad=pad,
         seed=seed,
     )
     weights = _balanced(learnt.labels, classes) if recipe.data.class_weights != "none" else ()
@@ -150,7 +158,6 @@ def prepare(
             held_out.labels,
             classes=classes,
             size=VALIDATION_BATCH,
-            pad=pad,
             seed=None,
         )
         mixed_precision = MixedPrecision(recipe.training)

@@ -15,7 +15,7 @@ from textgen.data.documents import digest
 from textgen.data.parallel import ParallelSource, find_overlap, hold_out_pairs
 from textgen.data.spans import are_span_tags, convert, may_follow, scheme_of, split_tag
 from textgen.data.tagged import items
-from textgen.data.tagged_batches import EncodedWords, TaggedBatches, WordEncoder
+from textgen.data.tagged_batches import TaggedBatches
 from textgen.data.tokenizers import (
     LabelTokenizer,
     TextTokenizer,
@@ -24,6 +24,7 @@ from textgen.data.tokenizers import (
     train_tokenizer,
 )
 from textgen.data.tokenizers.labels import collect_labels
+from textgen.data.words import EncodedWords, WordEncoder
 from textgen.errors import ConfigError, DataError
 from textgen.models.crf import Transitions
 from textgen.recipes.recipe import TaggerRecipe

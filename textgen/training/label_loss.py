@@ -37,7 +37,7 @@ class LabelLoss:
     def loss(self, model: Any, batch: LabelledBatch, carried: Any) -> Loss:
         """See ``textgen.training.objective.Objective``."""
         del carried
-        logits: Tensor = model(batch.tokens, batch.lengths).float()
+        logits: Tensor = model(batch.tokens, batch.lengths, batch.spellings).float()
         total = self.nats(logits, batch.labels).detach().sum(dtype=torch.float64)
         return Loss(self._training_nats(logits, batch.labels).mean(), total)
 
@@ -79,7 +79,7 @@ class LabelLoss:
         for given in batches.iterate(0):
             batch = given.to(mixed_precision.device)
             with torch.no_grad(), mixed_precision.autocast():
-                logits = model(batch.tokens, batch.lengths).float()
+                logits = model(batch.tokens, batch.lengths, batch.spellings).float()
             found, true = self.predicted(logits), batch.labels > 0
             nats += float(self.nats(logits, batch.labels).sum(dtype=torch.float64))
             exact += int((found == true).all(1).sum())
