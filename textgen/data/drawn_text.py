@@ -6,7 +6,6 @@ sizes, slants and weights, with noise. Reading them is captioning at its smalles
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -51,7 +50,7 @@ class DrawnTextConfig:
     scripts: Annotated[str, "latin, cyrillic, greek, joined by +"] = "latin+cyrillic+greek"
     words: Annotated[str, "words of a line, a number or a range"] = "1-2"
     height: Annotated[int, Ge(12), Le(64), "of the picture, pixels"] = 20
-    columns: Annotated[int, Ge(1), Le(8), "columns of pixels in a vector"] = 2
+    columns: Annotated[int, Ge(1), Le(8), "columns of pixels in a vector"] = 4
     noise: Annotated[float, Ge(0), Le(1), "standard deviation of each pixel's noise"] = 0.1
     size: Annotated[int, Ge(1), "lines of an epoch"] = 10_000
     seed: Annotated[int, Ge(0), "of the random numbers"] = 0
@@ -137,7 +136,7 @@ def draw_line(
 
     size = int(random.integers(round(0.6 * height), round(0.8 * height) + 1))
     font = _font(FONTS[random.integers(len(FONTS))], size)
-    width = math.ceil(font.getlength(text)) + height
+    width = size * len(text) + height  # room enough for the widest letters
     image = Image.new("L", (width, height))
     ascent, descent = font.getmetrics()
     room = max(height - ascent - descent, 0)
@@ -150,8 +149,9 @@ def draw_line(
     inked = np.flatnonzero(pixels.max(0) > 0.1)
     if len(inked):
         pixels = pixels[:, max(inked[0] - 2, 0) : inked[-1] + 3]
-    pixels = pixels + random.normal(0, noise, pixels.shape)
-    return pixels.astype(np.float32)
+    normal = random.standard_normal(pixels.shape, dtype=np.float32)
+    noisy: NDArray[np.float32] = pixels + np.float32(noise) * normal
+    return noisy
 
 
 def to_columns(picture: NDArray[np.float32], columns: int) -> NDArray[np.float32]:
