@@ -193,7 +193,7 @@ def _blocks(memory: Hopfield, state: object) -> list[str]:
     """A picture as lines of half blocks, two rows of pixels in each."""
     import numpy as np
 
-    ink = (memory.code.picture(np.asarray(state)) > 0).tolist()
+    ink: list[list[bool]] = (memory.code.picture(np.asarray(state)) > 0).tolist()
     return [
         "".join(_HALVES[pair] for pair in zip_longest(upper, lower, fillvalue=False))
         for upper, lower in zip_longest(ink[::2], ink[1::2], fillvalue=[])

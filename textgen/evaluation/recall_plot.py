@@ -1,4 +1,4 @@
-"""A plot of recalls of a Hopfield network: energy over the steps, and pictures of drawn patterns."""
+"""A plot of recalls of a Hopfield network: energy over the steps, pictures of drawn patterns."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def plot_recalls(
         return
     shown = list(recalls.items())[:MAX_PICTURES]
     figure = new_figure(max(7.0, 1.2 * len(shown)), 7.0, title)
-    upper, lower = figure.subfigures(2, 1, height_ratios=(3, 4))
+    upper, lower = figure.subfigures(2, 1, squeeze=False, height_ratios=(3, 4))[:, 0]
     _energies(upper.subplots(), recalls)
     grid = lower.subplots(2, len(shown), squeeze=False)
     for column, (name, each) in enumerate(shown):
