@@ -194,11 +194,9 @@ def _blocks(memory: Hopfield, state: object) -> list[str]:
     import numpy as np
 
     ink: list[list[bool]] = (memory.code.picture(np.asarray(state)) > 0).tolist()
-    nothing: list[bool] = []
-    return [
-        "".join(_HALVES[pair] for pair in zip_longest(upper, lower, fillvalue=False))
-        for upper, lower in zip_longest(ink[::2], ink[1::2], fillvalue=nothing)
-    ]
+    blank = [False] * len(ink[0])
+    pairs = zip_longest(ink[::2], ink[1::2], fillvalue=blank)
+    return ["".join(map(_HALVES.__getitem__, zip(*pair, strict=True))) for pair in pairs]
 
 
 def _print_all(memory: Hopfield, recalls: Mapping[str, RecalledText]) -> None:

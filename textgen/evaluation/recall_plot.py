@@ -1,4 +1,4 @@
-"""A plot of recalls of a Hopfield network: energy over the steps, and drawn patterns."""
+"""A plot of recalls of a Hopfield network: energy over the steps, pictures of drawn patterns."""
 
 from __future__ import annotations
 
