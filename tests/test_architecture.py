@@ -37,6 +37,7 @@ PARTS = [
     "loading",
     "inference",
     "classification",
+    "evidence",
     "tagging",
     "translation",
     "evaluation",

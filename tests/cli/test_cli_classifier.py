@@ -42,6 +42,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "several.csv").write_text(table(SEVERAL), encoding="utf-8")
     assert train(folder, "rows.csv", "colours") == 0
     assert train(folder, "rows.csv", "filters", "--recipe", "classifier-convolution") == 0
+    windows = ("model.encoder=convolution:widths=[1,2],filters=20,padding=none",)
+    assert train(folder, "rows.csv", "windows", settings=windows) == 0
     spelled = ("model.characters=recurrent", "model.character_hidden=4")
     assert train(folder, "rows.csv", "spelled", settings=spelled) == 0
     settings = ("model.output=sigmoid", "data.class_weights=balanced", "data.valid_share=0")
@@ -70,6 +72,31 @@ def test_it_learns_what_decides(model: str, folder: Path) -> None:
     assert sum(share for _, share in one.probabilities) == pytest.approx(1)
     assert one.probability == max(share for _, share in one.probabilities)
     assert loaded.predict([]) == []
+
+
+@pytest.mark.parametrize("model", ["colours", "windows"])
+def test_the_word_that_decided_is_found(
+    model: str, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    loaded = textgen.load(folder / model, kind=textgen.LoadedClassifier)
+    found = [loaded.evidence(f"a {colour} thing 3") for colour in COLOURS]
+    if model == "colours":  # an LSTM carries the colour to its neighbours
+        assert [sum(each.weights) for each in found] == pytest.approx([1, 1, 1])
+    else:  # what comes through the filters, and the bias, is the logit
+        tokens = torch.from_numpy(loaded.tokenizer.encode_array("a red thing 3")).long()[None]
+        logits = loaded.model(tokens, torch.tensor([4]), torch.zeros(1, 4, 0).long())[0]
+        parts = [sum(loaded.evidence("a red thing 3", label).weights) for label in loaded.labels]
+        logits = logits - loaded.model.output.bias
+        assert parts == pytest.approx((logits - logits.mean()).tolist(), abs=1e-5)
+        right = [each.strongest(1)[0][0] == each.label for each in found]
+        assert sum(right) >= 2
+    (folder / "one.txt").write_text("a red thing 3\n\n", encoding="utf-8")
+    capsys.readouterr()
+    words = ["predict", "--model", str(folder / model), str(folder / "one.txt"), "--evidence", "2"]
+    assert guarded(words) == 0
+    first, second = capsys.readouterr().out.splitlines()
+    assert len(first.split("\t")) == 4
+    assert not second
 
 
 def test_a_batch_does_not_matter(folder: Path) -> None:

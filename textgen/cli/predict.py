@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
         "textgen predict --model checkpoints/reviews < texts.txt",
         "textgen predict --model checkpoints/reviews texts.txt --top 3",
         "textgen predict --model checkpoints/reviews texts.txt --json",
+        "textgen predict --model checkpoints/reviews texts.txt --evidence 5",
         "textgen predict --model checkpoints/pos sentences.txt",
         "textgen predict --model checkpoints/pos test.conllu",
     ),
@@ -52,6 +54,13 @@ if TYPE_CHECKING:
     show_default=True,
     help="Least probability of a predicted label, where a text may have several.",
 )
+@click.option(
+    "--evidence",
+    type=click.IntRange(min=1),
+    metavar="K",
+    help="Classifiers: add the K tokens that spoke most for the likeliest label, each with its "
+    "weight: of the attention pooling, or of the filters' maxima.",
+)
 @tag_file
 @whole_number("--batch-size", 64, "Texts per batch.")
 @device_option()
@@ -62,6 +71,7 @@ def command(
     file: Path | None,
     top: int | None,
     threshold: float,
+    evidence: int | None,
     batch_size: int,
     device: str,
     as_json: bool,
@@ -84,35 +94,50 @@ def command(
     if loaded.kind == TAGGER:
         print_tags(loaded, file, collected(TagFile), top, batch_size, as_json=as_json)
     else:
-        _print_labels(loaded, file, top, threshold, batch_size, as_json=as_json)
+        found = _predictions(loaded, file, threshold, batch_size)
+        _print_labels(loaded, found, top, evidence, as_json=as_json)
 
 
-def _print_labels(
-    loaded: LoadedModel,
-    file: Path | None,
-    top: int | None,
-    threshold: float,
-    batch_size: int,
-    *,
-    as_json: bool,
-) -> None:
-    """What a classifier finds."""
+def _predictions(
+    loaded: LoadedModel, file: Path | None, threshold: float, batch_size: int
+) -> Iterator[Prediction]:
+    """What a classifier finds in the lines, or the vectors, of a file or of stdin."""
     from textgen.classification import classify, labels_of
     from textgen.data.vectors import is_vector_file, vector_lines
 
     labels_of(loaded)
-    cut = 0
     lines = vector_lines(file) if file is not None and is_vector_file(file) else input_lines(file)
+    cut = 0
     for each in classify(loaded, lines, batch_size=batch_size, threshold=threshold):
         cut += each.cut
-        if as_json:
-            print_json(prediction_as_dict(each, top))
-        else:
-            click.echo("\t".join(f"{name}\t{share:.4f}" for name, share in _shown(each, top)))
+        yield each
         if batch_size == 1:
             sys.stdout.flush()
     if cut:
         complain(f"Warning: {cut:,} texts were cut after {loaded.recipe.data.max_length:,} tokens.")
+
+
+def _print_labels(
+    loaded: LoadedModel,
+    found: Iterator[Prediction],
+    top: int | None,
+    count: int | None,
+    *,
+    as_json: bool,
+) -> None:
+    """Print predictions, with the tokens that decided where ``count`` of them are wanted."""
+    from textgen.evidence import evidence
+
+    for each in found:
+        decided: list[tuple[str, float]] = []
+        if count is not None and each.probabilities:
+            decided = evidence(loaded, each.text, each.probabilities[0][0]).strongest(count)
+        if as_json:
+            extra = {} if count is None else {"evidence": decided}
+            print_json({**prediction_as_dict(each, top), **extra})
+        else:
+            parts = [f"{name}\t{share:.4f}" for name, share in _shown(each, top)]
+            click.echo("\t".join([*parts, *(f"{piece} {weight:.3f}" for piece, weight in decided)]))
 
 
 def prediction_as_dict(prediction: Prediction, top: int | None) -> dict[str, object]:

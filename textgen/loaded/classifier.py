@@ -14,11 +14,12 @@ from textgen.classification import THRESHOLD, Prediction, classify, labels_of
 from textgen.data.labelled import open_labelled
 from textgen.data.parallel import PairTexts, ParallelSource
 from textgen.data.vectors import sources
-from textgen.errors import DataError
+from textgen.errors import DataError, UsageError
 from textgen.loaded.base import UsableModel, shown, use_threads_of_this_process
 
 if TYPE_CHECKING:
     from textgen.evaluation.classification import ClassificationReport
+    from textgen.evidence import Evidence
     from textgen.models.classifier import Classifier
     from textgen.recipes import ClassifierRecipe
 
@@ -80,6 +81,27 @@ class LoadedClassifier(UsableModel):
         each = classify(self, listed(given, "texts"), batch_size=batch_size, threshold=threshold)
         found = list(shown(each, "texts", given) if progress else each)
         return found[0] if isinstance(given, str) else found
+
+    def evidence(self, text: str, label: str | None = None) -> Evidence:
+        """Which tokens of a text decided: weights of the pooling, or the filters' maxima.
+
+        Args:
+            text: one text.
+            label: whose evidence; None: the likeliest.
+
+        Raises:
+            UsageError: if the model has neither attention pooling nor a convolution, or the text
+                is empty.
+            DataError: if there is no such label.
+        """
+        from textgen.evidence import evidence
+
+        if label is None:
+            probabilities = self.predict(text).probabilities
+            if not probabilities:
+                raise UsageError("The text has no tokens.")
+            label = probabilities[0][0]
+        return evidence(self, text, label)
 
     def evaluate(
         self,

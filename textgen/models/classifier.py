@@ -60,8 +60,13 @@ class Classifier(nn.Module):
 
     def encode(self, tokens: Tensor, lengths: Tensor, spellings: Tensor) -> Encoded:
         """States and summary; arguments as of ``forward``."""
+        encoded: Encoded = self.encoder(self.vectors(tokens, spellings), lengths)
+        return encoded
+
+    def vectors(self, tokens: Tensor, spellings: Tensor) -> Tensor:
+        """What the encoder reads: (B, S, I)."""
         vectors: Tensor = self.embedding(tokens)
         if self.characters is not None:
             vectors = torch.cat([vectors, self.characters(spellings)], dim=2)
-        encoded: Encoded = self.encoder(self.dropout(vectors), lengths)
-        return encoded
+        dropped: Tensor = self.dropout(vectors)
+        return dropped

@@ -48,13 +48,14 @@ class ConvolutionEncoder(nn.Module):
         widths: Sequence[int] = (3, 4, 5),
         filters: int = 100,
         stride: int = 1,
-        padding: Padding = "same",
+        padding: Padding | None = "same",
         pool: int = 1,
         pooling: Pooling = "max",
         join: Join = "concat",
     ) -> None:
         super().__init__()
         del config
+        padding = padding or "none"  # options read the word none as nothing
         widths = [widths] if isinstance(widths, int) else list(widths)
         _check_numbers({"filters": filters, "stride": stride, "pool": pool}, widths)
         for name, value, kind in (
