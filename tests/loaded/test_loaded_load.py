@@ -18,7 +18,12 @@ def test_the_class_goes_by_the_kind() -> None:
     with pytest.raises(textgen.UsageError, match="dates is a translator, which Loaded"):
         textgen.load("dates", kind=textgen.LoadedLanguageModel)
     classes = {find_task(name).loaded_class for name in task_names()}
-    loaded = textgen.LoadedLanguageModel, textgen.LoadedTranslator, textgen.LoadedClassifier
+    loaded = (
+        textgen.LoadedLanguageModel,
+        textgen.LoadedTranslator,
+        textgen.LoadedClassifier,
+        textgen.LoadedTagger,
+    )
     assert classes == set(loaded)
 
 
