@@ -80,9 +80,11 @@ def classify(
         threshold: least probability of a predicted label, of a model with several for each text.
 
     Raises:
-        UsageError: if the model is no classifier.
+        UsageError: if the model is no classifier, or batch_size is less than 1.
     """
     labels_of(loaded)
+    if batch_size < 1:
+        raise UsageError(f"batch_size is {batch_size}; it must be at least 1.")
     for batch in _batched(texts, batch_size):
         yield from _classify_batch(loaded, batch, threshold)
 

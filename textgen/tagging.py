@@ -12,7 +12,7 @@ import torch
 from textgen.data.spans import Span, are_span_tags, spans
 from textgen.data.tokenizers import LabelTokenizer, WordTokenizer
 from textgen.data.words import WordEncoder, pad_words
-from textgen.errors import UsageError
+from textgen.errors import DataError, UsageError
 from textgen.loading import LoadedModel
 from textgen.models.crf import log_partition, marginals, viterbi
 from textgen.recipes.recipe import TAGGER
@@ -99,14 +99,17 @@ def tag(
         n_best: sequences of each sentence.
 
     Raises:
-        UsageError: if the model is no tagger, or n_best is less than 1.
+        UsageError: if the model is no tagger, or a number is less than 1.
+        DataError: if a word is blank.
     """
     tags_of(loaded)
-    if n_best < 1:
-        raise UsageError(f"n_best is {n_best}; it must be at least 1.")
+    for name, number in (("n_best", n_best), ("batch_size", batch_size)):
+        if number < 1:
+            raise UsageError(f"{name} is {number}; it must be at least 1.")
     encoder, waiting = encoder_of(loaded), iter(sentences)
     group = 1 if batch_size == 1 else GROUP
-    while some := [tuple(each) for each in itertools.islice(waiting, batch_size * group)]:
+    counted = enumerate(waiting, start=1)
+    while some := [_checked(*each) for each in itertools.islice(counted, batch_size * group)]:
         order = sorted((n for n, each in enumerate(some) if each), key=lambda n: len(some[n]))
         found = {n: TaggedSentence((), (), (), ()) for n in range(len(some)) if not some[n]}
         for begin in range(0, len(order), batch_size):
@@ -115,6 +118,14 @@ def tag(
             found.update(zip(chosen, _tag_batch(loaded, encoder, rows, n_best), strict=True))
         for number in range(len(some)):
             yield found[number]
+
+
+def _checked(number: int, words: Sequence[str]) -> tuple[str, ...]:
+    """The words of a sentence, seen to be some."""
+    for place, word in enumerate(words, start=1):
+        if not word.strip():
+            raise DataError(f"Sentence {number}: word {place} is {word!r}; a word is expected.")
+    return tuple(words)
 
 
 def _tag_batch(

@@ -170,6 +170,47 @@ def test_tags_of_another_kind_are_told(folder: Path, capsys: pytest.CaptureFixtu
     assert "--column: goes with a FILE in columns" in capsys.readouterr().err
 
 
+CONLLU = "1\tAnn\t_\tN\tNNP\t_\t0\t_\t_\t_\n2\tmet\t_\tV\tVBD\t_\t1\t_\t_\t_\n\n"
+
+
+def test_the_column_of_the_training_is_kept(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "x.conllu").write_text("# newdoc\n\n" + CONLLU * 3, encoding="utf-8")
+    train = ["train", "tagger", "--train", str(folder / "x.conllu"), "--out", str(folder / "xpos")]
+    settings = ["--set", *TINY, "data.valid_share=0"]
+    assert guarded([*train, "--column", "xpos", *settings]) == 0
+    capsys.readouterr()
+    assert guarded(["predict", "--model", str(folder / "xpos"), str(folder / "x.conllu")]) == 0
+    assert capsys.readouterr().out == (folder / "x.conllu").read_text(encoding="utf-8")
+    loaded = textgen.load(folder / "xpos", kind=textgen.LoadedTagger)
+    assert loaded.tags == ("NNP", "VBD")
+    assert loaded.evaluate(folder / "x.conllu").accuracy == 1
+    words = ["predict", "--model", str(folder / "xpos"), str(folder / "x.conllu")]
+    assert guarded([*words, "--column", "form"]) == 2
+    assert "no column 'form' of tags" in capsys.readouterr().err
+
+
+def test_wrong_calls_are_answered(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    loaded = textgen.load(folder / "soft", kind=textgen.LoadedTagger)
+    for wrong in (None, 3, b"ab", {"a": 1}):
+        with pytest.raises(textgen.UsageError, match="expected a text or texts, not"):
+            loaded.predict(wrong)  # type: ignore[call-overload]
+    for other in (None, [("the cat", "DET NOUN")]):
+        with pytest.raises(textgen.UsageError, match="expected a file of tagged sentences"):
+            loaded.evaluate(other)  # type: ignore[arg-type]
+    with pytest.raises(textgen.UsageError, match="batch_size is 0"):
+        loaded.predict("a", batch_size=0)
+    with pytest.raises(textgen.DataError, match="Sentence 2: word 1 is ''"):
+        loaded.predict(["a", ["", "b"]])
+    capsys.readouterr()
+    (folder / "v.npy").write_bytes(b"anything")
+    assert guarded(["predict", "--model", str(folder / "soft"), str(folder / "v.npy")]) == 2
+    assert "a tagger reads lines of words, CoNLL-U or columns" in capsys.readouterr().err
+    assert guarded(["train", "tagger", "--corpus", "copy", "--out", str(folder / "no")]) == 2
+    assert "has no tagged sentences. Allowed: python-tokens" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("output", ["softmax", "crf"])
 def test_the_task_keeps_its_contract(output: str, folder: Path, tmp_path: Path) -> None:
     task = find_task("tagger")

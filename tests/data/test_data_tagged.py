@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from textgen.data.tagged import ConlluFile, items, open_sentences, open_tagged
+from textgen.data.tagged import ConlluFile, items, open_sentences, open_tagged, usual_column
 from textgen.errors import DataError, UsageError
 
 SENTENCES = [(["Ann", "sleeps", "."], ["N", "V", "P"]), (["Yes"], ["I"])]
@@ -81,10 +81,11 @@ def test_tags_are_written_where_they_stood(
     write: Callable[[Path], list[Path]], column: int, tmp_path: Path
 ) -> None:
     (path,) = write(tmp_path)
-    first, second = open_sentences(path, None).sentences()
-    same = [*first.with_tags(first.tags), *second.with_tags(second.tags)]
+    every = list(open_sentences(path, None).sentences())
+    first = next(each for each in every if each.words)
     text = path.read_text(encoding="utf-8")
-    assert same == [line for line in text.splitlines() if line and "DOCSTART" not in line]
+    lines = [line for each in every for line in [*each.with_tags(each.tags), ""]]
+    assert lines == [*text.splitlines(), ""]  # comments, other lines and blank ones as they are
     separator = "\t" if column == 3 else " "
     changed = first.with_tags(["1", "2", "3"])
     words = [line.split(separator) for line in changed if line.startswith(("Ann", "1\t"))]
@@ -105,11 +106,11 @@ def test_words_alone_get_a_column(tmp_path: Path) -> None:
     [
         ("a.conllu", CONLLU + "2\tbroken\n", "line 9: has 2 columns; CoNLL-U has 10"),
         ("a.conll", "a N\nb\n", "line 2: has 1 columns, those before 2"),
-        ("a.conll", "a N\nb \n", "tag 2 is ''"),
+        ("a.conll", "a\tN\nb\t\n", "tag 2 is ''"),
         ("a.jsonl", '{"tokens": ["a"], "tags": ["x", "y"]}', "1 words have 2 tags"),
         ("a.jsonl", '{"tokens": [], "tags": []}', "is empty"),
         ("a.jsonl", '{"tokens": "a b", "tags": []}', "must be a list of texts"),
-        ("a.jsonl", '{"tokens": ["a"], "tgas": ["x"]}', "no column 'tags'; it has: tokens, tgas"),
+        ("a.jsonl", '{"tokens": ["a"], "tgas": ["x"]}', "no column 'tags'. Did you mean 'tgas'"),
     ],
 )
 def test_broken_files_are_named_with_their_line(
@@ -123,7 +124,7 @@ def test_broken_files_are_named_with_their_line(
 
 def test_wrong_columns_and_numbers_of_files(tmp_path: Path) -> None:
     (path,), (columns,) = write_conllu(tmp_path), write_columns(tmp_path)
-    with pytest.raises(UsageError, match="CoNLL-U has no column 'pos'; it has: id, form"):
+    with pytest.raises(UsageError, match=r"CoNLL-U has no column 'pos' of tags. Allowed: lemma"):
         ConlluFile(path, "pos")
     with pytest.raises(UsageError, match="its columns have no names"):
         open_tagged([columns], column="ner")
@@ -133,3 +134,28 @@ def test_wrong_columns_and_numbers_of_files(tmp_path: Path) -> None:
         open_tagged([path] * 3)
     with pytest.raises(DataError, match="is a folder"):
         open_tagged([tmp_path])
+
+
+def test_spaces_around_columns_stay(tmp_path: Path) -> None:
+    path = tmp_path / "a.conll"
+    path.write_text("a   x   N \nbb  x   V\n", encoding="utf-8")
+    (sentence,) = open_sentences(path, None).sentences()
+    assert (sentence.words, sentence.tags) == (["a", "bb"], ["N", "V"])
+    assert sentence.with_tags(["NN", "VV"]) == ["a   x   NN ", "bb  x   VV"]
+
+
+@pytest.mark.parametrize(
+    ("name", "trained", "expected"),
+    [
+        ("a.conllu", "xpos", "xpos"),
+        ("a.conllu", "3", None),
+        ("a.conll", "xpos", None),
+        ("a.conll", "3", "3"),
+        ("a.jsonl", "ner", "ner"),
+        ("a.conllu", None, None),
+    ],
+)
+def test_the_column_of_the_training_where_it_fits(
+    name: str, trained: str | None, expected: str | None
+) -> None:
+    assert usual_column(name, trained) == expected

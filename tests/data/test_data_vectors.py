@@ -50,7 +50,9 @@ def test_one_vector_is_a_sequence_of_one() -> None:
         (np.array([[1.0], [np.inf]]), "number 0 of vector 1 is inf"),
         (np.zeros((0, 3)), "got \\(0, 3\\)"),
         (np.zeros((1, 2, 3)), "got \\(1, 2, 3\\)"),
-        (np.array(["a"]), "expected numbers"),
+        (np.array([1 + 2j]), "expected real numbers, .* got complex128"),
+        (np.array([1e300]), "a number is too large for float32: 1e\\+300"),
+        (np.array(["a"]), "expected real numbers, .* got <U1"),
     ],
 )
 def test_vectors_that_are_none(given_vectors: NDArray[np.float64], message: str) -> None:
@@ -137,6 +139,17 @@ def test_the_tokenizer_standardises_and_is_saved(tmp_path: Path) -> None:
         again.encode_array(vectors_to_text(np.ones((2, 1))))
     with pytest.raises(DataError, match="have 3 numbers, not 2"):
         mean_and_scale([*texts, vectors_to_text(np.ones(3))])
+
+
+@pytest.mark.parametrize(("factor", "shift"), [(1e-8, 0.0), (1.0, 1e6), (1e6, 0.0)])
+def test_vectors_of_any_size_are_standardised(factor: float, shift: float) -> None:
+    random = np.random.default_rng(2)
+    vectors = (random.normal(size=(400, 2)) + shift) * factor
+    vectors[:, 1] = 7.0
+    tokenizer = train_tokenizer(TokenizerConfig(kind="vectors"), [vectors_to_text(vectors)])
+    rows = tokenizer.encode_array(vectors_to_text(vectors))
+    assert float(rows[:, 0].std()) == pytest.approx(1, abs=0.01)
+    assert not rows[:, 1].any()  # what never changes is 0
 
 
 def test_drawn_lines_say_what_they_show() -> None:

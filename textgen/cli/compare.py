@@ -13,7 +13,7 @@ from textgen.cli.lazy import Several, SeveralCommand, examples
 from textgen.cli.options import PathOf, all_of, collected, grouped_option, kept_value, whole_number
 from textgen.cli.output import json_option, print_json
 from textgen.cli.threads import set_threads, threads_option
-from textgen.cli.train import READERS, TrainGroup
+from textgen.cli.train import READERS, TrainGroup, tag_column
 from textgen.cli.training_options import recipe_options
 from textgen.errors import UsageError
 from textgen.task import Task
@@ -166,7 +166,7 @@ def _run(task: Task, seeds: int, *, as_json: bool) -> None:
     plan = make_plan(
         lambda own: (task, load_any_recipe(task.name, name, own)),
         parse_vary(wanted.vary),
-        wanted.all_settings(),
+        [*wanted.all_settings(), *tag_column(task)],
         seeds,
     )
     read = READERS[task.reads][1]

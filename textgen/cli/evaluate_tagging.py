@@ -47,9 +47,13 @@ def command(
     """
     from textgen.evaluation.tagging import evaluate_tagger
     from textgen.loading import load_model
+    from textgen.tagging import tags_of
 
     loaded = load_model(model, device)
-    report = evaluate_tagger(loaded, collected(TagColumns).open(files), batch_size=batch_size)
+    tags_of(loaded)
+    report = evaluate_tagger(
+        loaded, collected(TagColumns).open(files, loaded.recipe.data.column), batch_size=batch_size
+    )
     if report.strange:
         complain(
             f"Warning: {report.strange:,} words have a tag that does not occur in the training "

@@ -58,7 +58,12 @@ class TagFile:
             UsageError: if standard input is to have columns, or --column goes with lines.
         """
         from textgen.data.files import ending
+        from textgen.data.vectors import VECTOR_ENDINGS
 
+        if file is not None and ending(file) in {*VECTOR_ENDINGS, ".json", ".jsonl", ".csv"}:
+            raise UsageError(
+                f"{file}: a tagger reads lines of words, CoNLL-U or columns, not {ending(file)}."
+            )
         by_name = file is not None and ending(file) in _COLUMN_ENDINGS
         columns = self.form == "columns" or (self.form == "auto" and by_name)
         if columns and file is None:
@@ -90,7 +95,10 @@ def print_tags(
     from textgen.tagging import tag
 
     if file is not None and tag_file.has_columns(file):
-        _print_columns(loaded, file, tag_file.column, top, batch_size, as_json=as_json)
+        from textgen.data.tagged import usual_column
+
+        column = tag_file.column or usual_column(file, loaded.recipe.data.column)
+        _print_columns(loaded, file, column, top, batch_size, as_json=as_json)
         return
     tag_file.has_columns(file)
     sentences = (line.split() for line in input_lines(file))
@@ -141,10 +149,10 @@ def _print_columns(
     source, copy = itertools.tee(open_sentences(file, column).sentences())
     found = tag(loaded, (each.words for each in copy), batch_size=batch_size, n_best=top or 1)
     for sentence, tagged in zip(source, found, strict=True):
-        if as_json:
-            print_json(tagged_as_dict(tagged))
-        else:
+        if not as_json:
             _print_sentence(sentence, tagged)
+        elif sentence.words:
+            print_json(tagged_as_dict(tagged))
 
 
 def _print_sentence(sentence: Sentence, tagged: TaggedSentence) -> None:

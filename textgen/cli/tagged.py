@@ -11,6 +11,7 @@ from textgen.cli.lazy import Several
 from textgen.cli.options import PathOf, all_of, grouped_option
 from textgen.cli.pairs import known_splits
 from textgen.cli.texts import dataset_options, file_encoding_option, require_one_origin
+from textgen.errors import UsageError
 
 if TYPE_CHECKING:
     from textgen.data.parallel import PairSplits, ParallelSource
@@ -66,11 +67,17 @@ class TagColumns:
     words: str
     encoding: str
 
-    def open(self, paths: tuple[Path, ...]) -> ParallelSource:
-        """Open tagged sentences; see ``open_tagged``."""
-        from textgen.data.tagged import open_tagged
+    def open(self, paths: tuple[Path, ...], trained: str | None = None) -> ParallelSource:
+        """Open tagged sentences; see ``open_tagged``.
 
-        return open_tagged(paths, column=self.column, words=self.words, encoding=self.encoding)
+        Args:
+            paths: of the files.
+            trained: ``data.column`` of the recipe.
+        """
+        from textgen.data.tagged import open_tagged, usual_column
+
+        column = self.column or usual_column(paths[0], trained)
+        return open_tagged(paths, column=column, words=self.words, encoding=self.encoding)
 
 
 @dataclass(frozen=True)
@@ -84,8 +91,11 @@ class TrainingTagged(TagColumns):
     dataset: str | None
     streaming: bool
 
-    def splits(self) -> PairSplits:
+    def splits(self, trained: str | None) -> PairSplits:
         """Open the sentences; a test that was not asked for stays unseen.
+
+        Args:
+            trained: ``data.column`` of the recipe.
 
         Raises:
             UsageError: unless exactly one of --train, --corpus and --dataset is given.
@@ -96,12 +106,29 @@ class TrainingTagged(TagColumns):
 
         require_one_origin(self, "tagged sentences", "--train FILE")
         if self.train:
-            train, valid = self.open(self.train), None
+            train, valid = self.open(self.train, trained), None
         else:
-            column = self.column or "tags"
+            if self.corpus:
+                _require_tagged(self.corpus)
+            column = self.column or trained or "tags"
             train, valid, _ = known_splits(self, lambda table: TaggedHub(table, self.words, column))
         return PairSplits(
             train,
-            self.open(self.valid) if self.valid else valid,
-            self.open(self.test) if self.test else None,
+            self.open(self.valid, trained) if self.valid else valid,
+            self.open(self.test, trained) if self.test else None,
         )
+
+
+def _require_tagged(spec: str) -> None:
+    """See that a corpus has tagged sentences.
+
+    Raises:
+        UsageError: if it has none; with those that have.
+    """
+    from textgen.data.corpora import card, cards
+    from textgen.registry import parse_spec
+
+    name = parse_spec(spec).name
+    if not card(name).tagged:
+        allowed = ", ".join(each.name for each in cards() if each.tagged)
+        raise UsageError(f"The corpus {name!r} has no tagged sentences. Allowed: {allowed}.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
@@ -10,7 +11,7 @@ import click
 from textgen.cli.failures import complain
 from textgen.cli.labelled import TrainingLabelled, training_labelled
 from textgen.cli.lazy import SeveralCommand, examples
-from textgen.cli.options import collected
+from textgen.cli.options import collected, kept_value
 from textgen.cli.output import json_option
 from textgen.cli.pairs import TrainingPairs, training_pairs
 from textgen.cli.tagged import TrainingTagged, training_tagged
@@ -100,6 +101,7 @@ def _run(task: Task, read: Callable[[Any], Splits], *, as_json: bool) -> None:
     from textgen.training.run import train
 
     training = collected(Training)
+    training = replace(training, settings=(*training.settings, *tag_column(task)))
     with training.group() as group:
         initial = training.initial(task)
         recipe = training.recipe_of(task, group, initial)
@@ -126,6 +128,12 @@ def _run(task: Task, read: Callable[[Any], Splits], *, as_json: bool) -> None:
         report(training.out, summary, test, as_json=as_json)
     except TextgenError as error:  # standard output is closed
         raise TextgenError(f"{error} The model in {training.out} is complete.") from None
+
+
+def tag_column(task: Task) -> list[str]:
+    """--column as a setting, so that it is kept with the model."""
+    column = kept_value("column") if task.reads == "tagged" else None
+    return [] if column is None else [f"data.column={column}"]
 
 
 def _measure(task: Task, out: Path, test: Any) -> Metrics:
@@ -162,8 +170,7 @@ def _labelled(recipe: Any) -> Splits:
 
 
 def _tagged(recipe: Any) -> Splits:
-    del recipe
-    return Splits(*collected(TrainingTagged).splits())
+    return Splits(*collected(TrainingTagged).splits(recipe.data.column))
 
 
 READERS: dict[str, tuple[Callable[[Any], Any], Callable[[Any], Splits]]] = {

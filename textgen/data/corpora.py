@@ -57,6 +57,7 @@ class Card:
     checksum: Annotated[str, "digest of the original files, where they are fixed"] = ""
     notes: Annotated[str, "what else matters"] = ""
     builtin: Annotated[str | None, "made here without a download, by this function"] = None
+    tagged: Annotated[bool, "pairs of words and their tags, separated by tabs"] = False
     hub: Annotated[HubOrigin | None, "fetched from here"] = None
 
     @property

@@ -102,7 +102,7 @@ class PairFiles(ParallelSource):
         if counts[0] != counts[1]:
             raise DataError(
                 f"{source} has {counts[0]:,} lines, but {target} has {counts[1]:,}: "
-                "line n of one must be the translation of line n of the other."
+                "line n of one must belong to line n of the other."
             )
 
     @property

@@ -6,6 +6,7 @@ by tabs.
 
 from __future__ import annotations
 
+import re
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -71,7 +72,6 @@ class Sentence:
         lines: of the file, without line ends.
         places: numbers of the lines that hold the words.
         column: of the tag in them, from 0; None where it is missing.
-        separator: between columns.
     """
 
     words: list[str]
@@ -80,19 +80,31 @@ class Sentence:
     lines: list[str] = field(default_factory=list)
     places: list[int] = field(default_factory=list)
     column: int | None = None
-    separator: str = "\t"
 
     def with_tags(self, tags: Sequence[str]) -> list[str]:
         """The lines with other tags in the place of the present ones, or behind the words."""
         lines = list(self.lines)
         for place, tag in zip(self.places, tags, strict=True):
-            columns = lines[place].split(self.separator)
-            if self.column is None:
-                columns.append(tag)
-            else:
-                columns[self.column] = tag
-            lines[place] = self.separator.join(columns)
+            lines[place] = _replaced(lines[place], self.column, tag)
         return lines
+
+
+def _columns(line: str) -> list[str]:
+    """Columns separated by tabs, or in a line without tabs by any number of spaces."""
+    return line.split("\t") if "\t" in line else line.split()
+
+
+def _replaced(line: str, column: int | None, tag: str) -> str:
+    """A line with a tag in a column, or behind all; everything else as it is."""
+    tabs = "\t" in line
+    if column is None:
+        return line.rstrip() + ("\t" if tabs else " ") + tag
+    if tabs:
+        columns = line.split("\t")
+        columns[column] = tag
+        return "\t".join(columns)
+    found = list(re.finditer(r"\S+", line))[column]
+    return f"{line[: found.start()]}{tag}{line[found.end() :]}"
 
 
 class SentenceFile(ParallelSource):
@@ -123,6 +135,8 @@ class SentenceFile(ParallelSource):
     @override
     def pairs(self, epoch: int = 0) -> Iterator[Pair]:
         for sentence in self.sentences():
+            if not sentence.words:
+                continue
             if not sentence.tags:
                 raise DataError(f"{sentence.where}: there is no column of tags.")
             yield tagged_pair(sentence.words, sentence.tags, sentence.where)
@@ -132,7 +146,7 @@ class SentenceFile(ParallelSource):
         return digest([file_fingerprint(self.path), self.encoding, self.column])
 
     def sentences(self) -> Iterator[Sentence]:
-        """The sentences, one at a time.
+        """The sentences, one at a time; lines without words, such as comments, come too.
 
         Raises:
             DataError: if a line is broken; says which.
@@ -146,15 +160,12 @@ class SentenceFile(ParallelSource):
                     begin = number
                 lines.append(line)
             elif lines:
-                yield from self._parsed(lines, begin)
+                yield self.parse(lines, begin)
                 lines = []
+            else:
+                yield Sentence([], [], f"{self.path}, line {number}")
         if lines:
-            yield from self._parsed(lines, begin)
-
-    def _parsed(self, lines: list[str], begin: int) -> Iterator[Sentence]:
-        sentence = self.parse(lines, begin)
-        if sentence.words:
-            yield sentence
+            yield self.parse(lines, begin)
 
     @abstractmethod
     def parse(self, lines: list[str], begin: int) -> Sentence:
@@ -175,9 +186,10 @@ class ConlluFile(SentenceFile):
     """
 
     def __init__(self, path: str | Path, column: str = "upos", encoding: str = UTF8) -> None:
-        if column.lower() not in CONLLU_COLUMNS:
+        if column.lower() not in CONLLU_COLUMNS[2:]:
             raise UsageError(
-                f"CoNLL-U has no column {column!r}; it has: {', '.join(CONLLU_COLUMNS)}."
+                f"CoNLL-U has no column {column!r} of tags. Allowed: "
+                f"{', '.join(CONLLU_COLUMNS[2:])}."
             )
         super().__init__(path, encoding)
         self._column = column.lower()
@@ -238,11 +250,10 @@ class ColumnFile(SentenceFile):
 
     @override
     def parse(self, lines: list[str], begin: int) -> Sentence:
-        separator = "\t" if "\t" in lines[0] else " "
         width: int | None = None
         words, tags, places = [], [], []
         for place, line in enumerate(lines):
-            columns = line.split(separator)
+            columns = _columns(line)
             if columns[0] == _DOCUMENT:
                 continue
             where = f"{self.path}, line {begin + place}"
@@ -256,7 +267,7 @@ class ColumnFile(SentenceFile):
             places.append(place)
         where = f"{self.path}, line {begin}"
         column = self._number(width, where) if width else None
-        return Sentence(words, tags, where, lines, places, column, separator)
+        return Sentence(words, tags, where, lines, places, column)
 
     def _number(self, width: int, where: str) -> int | None:
         """The column of the tags, from 0; None where there are only words."""
@@ -291,8 +302,7 @@ class TaggedTable(ParallelSource):
         for column in (words, tags):
             if column not in available:
                 raise DataError(
-                    f"{path}: there is no column {column!r}; it has: {', '.join(available)}."
-                    f"{nearest(column, available)}"
+                    f"{path}: there is no column {column!r}.{nearest(column, available)}"
                 )
 
     @property
@@ -389,6 +399,16 @@ def open_tagged(
     if ending(path) in TABLE_ENDINGS and ending(path) not in {".tsv", ".csv"}:
         return TaggedTable(path, words, column or "tags", encoding)
     return open_sentences(path, column, encoding)
+
+
+def usual_column(path: str | Path, trained: str | None) -> str | None:
+    """The column that a model was trained on, where a file of this name may have it; else None."""
+    if trained is None:
+        return None
+    conllu = ending(Path(path)) in {".conllu", ".conllup"}
+    table = ending(Path(path)) in TABLE_ENDINGS and ending(Path(path)) != ".tsv"
+    named = trained.lower() in CONLLU_COLUMNS
+    return trained if (conllu and named) or (not conllu and (table or not named)) else None
 
 
 def open_sentences(path: Path, column: str | None, encoding: str = UTF8) -> SentenceFile:

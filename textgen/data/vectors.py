@@ -40,9 +40,15 @@ def vectors_to_text(vectors: NDArray[Any], where: str = "vectors") -> str:
         DataError: if the shape is another one, a dimension is 0, or a number is not finite.
     """
     try:
-        values = np.atleast_2d(np.asarray(vectors, dtype="<f4"))
-    except (TypeError, ValueError):
-        raise DataError(f"{where}: expected numbers, (S, D) or (D,).") from None
+        exact = np.atleast_2d(np.asarray(vectors))
+    except ValueError:  # lists of different lengths
+        exact = np.zeros((1, 1), dtype=object)
+    if exact.dtype.kind not in "biuf":
+        raise DataError(f"{where}: expected real numbers, (S, D) or (D,), got {exact.dtype}.")
+    with np.errstate(over="ignore"):
+        values = exact.astype("<f4")
+    if np.isfinite(exact).all() and not np.isfinite(values).all():
+        raise DataError(f"{where}: a number is too large for float32: {np.abs(exact).max():.3g}.")
     if values.ndim != 2 or not all(values.shape):
         raise DataError(f"{where}: expected a shape (S, D) or (D,), got {np.shape(vectors)}.")
     if not np.isfinite(values).all():
@@ -96,7 +102,7 @@ def read_vectors(path: str | Path) -> Iterator[NDArray[Any]]:
     except DataError:
         raise
     except Exception as error:  # noqa: BLE001 each library has errors of its own
-        raise DataError(f"{path}: cannot be read: {error}") from None
+        raise DataError(f"{path}: cannot be read as arrays of numbers: {error}") from None
 
 
 def _npy(path: Path) -> Iterator[NDArray[Any]]:
@@ -199,10 +205,13 @@ def sources(given: Any) -> Any:
 
 def vector_lines(path: Path) -> list[str]:
     """The examples of a file as lines of text."""
-    return [
+    lines = [
         vectors_to_text(each, f"{path}, number {number}")
         for number, each in enumerate(read_vectors(path))
     ]
+    if not lines:
+        raise DataError(f"{path}: there are no vectors.")
+    return lines
 
 
 def mean_and_scale(texts: Sequence[str]) -> tuple[Vectors, Vectors]:
@@ -211,9 +220,8 @@ def mean_and_scale(texts: Sequence[str]) -> tuple[Vectors, Vectors]:
     Raises:
         DataError: if there is none, or widths differ.
     """
-    total: Any = 0.0
-    squares: Any = 0.0
     count, width = 0, 0
+    total: Any = 0.0
     for number, text in enumerate(texts):
         values = vectors_from_text(text, f"number {number}").astype(np.float64)
         if width and values.shape[1] != width:
@@ -221,11 +229,13 @@ def mean_and_scale(texts: Sequence[str]) -> tuple[Vectors, Vectors]:
                 f"number {number}: its vectors have {values.shape[1]} numbers, not {width}."
             )
         width = values.shape[1]
-        total, squares = total + values.sum(0), squares + (values**2).sum(0)
+        total = total + values.sum(0)
         count += len(values)
     if not count:
         raise DataError("There are no vectors.")
     mean = total / count
-    scale = np.sqrt(np.maximum(squares / count - mean**2, 0))
-    scale[scale < 1e-6] = 1.0
+    # a second pass: the difference of two large sums would lose the digits
+    squares = sum(((vectors_from_text(text) - mean) ** 2).sum(0) for text in texts)
+    scale = np.sqrt(squares / count)
+    scale[scale <= 1e-6 * np.abs(mean)] = 1.0  # what never changes, up to rounding
     return mean.astype(np.float32), scale.astype(np.float32)

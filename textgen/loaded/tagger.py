@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, overload
 
 from textgen.arguments import text_of, texts
 from textgen.data.parallel import ParallelSource
-from textgen.data.tagged import open_tagged
+from textgen.data.tagged import open_tagged, usual_column
 from textgen.errors import UsageError
 from textgen.loaded.base import UsableModel, shown, use_threads_of_this_process
 from textgen.tagging import TaggedSentence, tag, tags_of
@@ -78,7 +78,7 @@ class LoadedTagger(UsableModel):
 
         Args:
             sentences: a file of tagged sentences; see ``textgen.open_tagged``.
-            column: of the tags in it.
+            column: of the tags in it; None: that of the training, where the file may have it.
 
         Raises:
             DataError: if the data cannot be read or do not fit the model.
@@ -87,7 +87,13 @@ class LoadedTagger(UsableModel):
 
         use_threads_of_this_process()
         if isinstance(sentences, str | Path):
+            column = column or usual_column(sentences, self.recipe.data.column)
             return evaluate_tagger(self, open_tagged([sentences], column=column))
+        if not hasattr(sentences, "pairs"):
+            raise UsageError(
+                "sentences: expected a file of tagged sentences or textgen.open_tagged(...), not "
+                f"{type(sentences).__name__}."
+            )
         return evaluate_tagger(self, sentences)
 
 
@@ -97,12 +103,14 @@ def _words(sentences: str | Iterable[str | Sequence[str]]) -> Iterator[list[str]
     Raises:
         UsageError: if a sentence is neither a text nor a list of texts.
     """
+    if not isinstance(sentences, Iterable) or isinstance(sentences, bytes | bytearray | Mapping):
+        raise UsageError(f"sentences: expected a text or texts, not {type(sentences).__name__}.")
     given: Iterable[str | Sequence[str]] = texts(sentences)  # type: ignore[arg-type]
     for number, each in enumerate(given, start=1):
         what = f"sentences: number {number}"
         if isinstance(each, str):
             yield text_of(each, what).split()
-        elif isinstance(each, Iterable):
+        elif isinstance(each, Iterable) and not isinstance(each, bytes | bytearray | Mapping):
             yield [text_of(word, f"{what}: a word") for word in each]
         else:
             raise UsageError(f"{what} is no text and no list of words: {type(each).__name__}.")

@@ -14,7 +14,7 @@ from textgen.data.documents import TextSource
 from textgen.data.encodings import RAW, UTF8
 from textgen.data.labelled import open_labelled
 from textgen.data.parallel import PairFiles, ParallelSource
-from textgen.data.tagged import open_tagged
+from textgen.data.tagged import open_tagged, usual_column
 from textgen.data.vectors import VectorPairs, is_vector_file
 from textgen.errors import UsageError
 from textgen.loaded.base import UsableModel
@@ -280,9 +280,8 @@ def _tagged(given: Text | Pairs, recipe: Any) -> ParallelSource:
     Raises:
         UsageError: if it is something else.
     """
-    del recipe
     if isinstance(given, str | Path):
-        return open_tagged([given])
+        return open_tagged([given], column=usual_column(given, recipe.data.column))
     if isinstance(given, tuple):
         return open_tagged(given)
     if isinstance(given, list) or not hasattr(given, "pairs"):

@@ -142,6 +142,9 @@ class TaggedConfig:
     ] = 0.1
     max_length: Annotated[int, Ge(1), "words after which a training sentence is cut"] = 200
     lower: Annotated[bool, "word vectors without case; characters keep theirs"] = True
+    column: Annotated[str | None, "column of the tags, as --column names it; none: the usual"] = (
+        None
+    )
     scheme: Annotated[
         Literal["given", "bio", "iobes"], "scheme that tags of spans are converted to for training"
     ] = "given"

@@ -122,7 +122,7 @@ def check_vary(
     for given, values in vary.items():
         key = next(iter(canonical({given: "value"})))
         checked[key] = list(values)
-        texts = [_text(value) for value in checked[key]]
+        texts = [_text(parse_value(_text(value).lower())) for value in checked[key]]
         repeated = sorted({text for text in texts if texts.count(text) > 1})
         if not texts:
             problems.append(f"{key}: has no values; as in {_EXAMPLE}.")
