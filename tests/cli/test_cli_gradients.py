@@ -41,7 +41,7 @@ def test_a_model_reads_its_own_texts(tmp_path: Path, capsys: pytest.CaptureFixtu
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ((), "at least one --model or --cell"),
+        ((), "at least one --model, --cell or --recipe"),
         (("--cell", "lstn"), "lstm"),
         (("--model", "dates"), "dates is a translator"),
         (("--model", "nowhere"), "nowhere"),
@@ -58,3 +58,16 @@ def test_wrong_requests(
     monkeypatch.chdir(tmp_path)
     assert guarded(["evaluate", "gradients", *words, "--length", "3"]) in {1, 2}
     assert message in capsys.readouterr().err
+
+
+def test_the_layers_of_a_recipe(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    recipe = tmp_path / "small.toml"
+    text = 'kind = "tagger"\n[model]\ncell = "gru"\nhidden = 8\n[training]\nsteps = 1\n'
+    recipe.write_text(text, encoding="utf-8")
+    found = norms(capsys, "--recipe", str(recipe), "--length", "5", "--texts", "1")
+    assert [len(flow) for flow in found.values()] == [5]
+    same = norms(capsys, "--cell", "gru", "--hidden", "8", "--length", "5", "--texts", "1")
+    assert list(found.values()) == list(same.values())
+    words = ["evaluate", "gradients", "--recipe", "classifier-convolution"]
+    assert guarded(words) == 2
+    assert "has no recurrent layers" in capsys.readouterr().err

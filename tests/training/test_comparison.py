@@ -167,6 +167,7 @@ def test_values_with_options() -> None:
         (["model.cell=rnn,hidden=8"], {}, "is no value of"),
         (["model.cell=rnn", "model.cell=gru"], {}, "varied twice"),
         (["model.cell=rnn,rnn"], {}, "given twice"),
+        (["data.lower=true,True"], {}, "given twice"),
         (["training.seed=1,2"], {}, "number of seeds"),
         (["model.cell=rnn"], {"model.cell": "gru"}, "is varied, and"),
         (["training.clip=1,2"], {"training.max_grad_norm": 1}, "training.max_grad_norm: is varied"),

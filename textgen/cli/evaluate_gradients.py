@@ -15,6 +15,7 @@ from textgen.cli.output import json_option, print_json, print_table
 from textgen.errors import UsageError
 
 if TYPE_CHECKING:
+    from textgen.models.config import LanguageModelConfig
     from textgen.training.gradient_flow import FlowRow
 
 VOCABULARY = 64
@@ -27,6 +28,7 @@ VOCABULARY = 64
         "textgen evaluate gradients --cell rnn --cell lstm --cell gru --plot gradients.png",
         "textgen evaluate gradients --model checkpoints/py --length 100",
         "textgen evaluate gradients --model checkpoints/py --cell rnn-residual --json",
+        "textgen evaluate gradients --recipe char-small --recipe tagger-small --length 16",
     ),
 )
 @click.option(
@@ -42,6 +44,14 @@ VOCABULARY = 64
     multiple=True,
     metavar="NAME",
     help="A cell with fresh weights, one layer; it reads random tokens. Repeatable.",
+)
+@click.option(
+    "--recipe",
+    "recipes",
+    multiple=True,
+    metavar="NAME|FILE",
+    help="The layers of a recipe, of any kind of model, with fresh weights; they read random "
+    "tokens from left to right. Repeatable.",
 )
 @whole_number("--hidden", 64, "Units of --cell.")
 @whole_number("--length", 64, "Tokens that are read: the largest distance.")
@@ -60,6 +70,7 @@ def command(
     *,
     models: tuple[str, ...],
     cells: tuple[str, ...],
+    recipes: tuple[str, ...],
     hidden: int,
     length: int,
     texts: int,
@@ -77,12 +88,13 @@ def command(
 
     if plot is not None:
         check_format(plot)
-    if not models and not cells:
-        raise UsageError("Give at least one --model or --cell.")
+    if not (models or cells or recipes):
+        raise UsageError("Give at least one --model, --cell or --recipe.")
     flows: dict[str, Sequence[FlowRow]] = {}
     for name, each in [
         *((model, _trained(model, length, texts, seed)) for model in models),
-        *((f"{cell} (fresh)", _fresh(cell, hidden, length, texts, seed)) for cell in cells),
+        *((f"{cell} (fresh)", _fresh(_one(cell, hidden), length, texts, seed)) for cell in cells),
+        *((f"{name} (fresh)", _fresh(_layers(name), length, texts, seed)) for name in recipes),
     ]:
         flows[name] = mean_flow(list(each))
     if plot is not None:
@@ -115,18 +127,52 @@ def _trained(name: str, length: int, texts: int, seed: int) -> Iterator[list[Flo
         yield gradient_flow(model.model, [model.tokenizer.special.bos, *text.tokens][:length])
 
 
-def _fresh(cell: str, hidden: int, length: int, texts: int, seed: int) -> Iterator[list[FlowRow]]:
+def _one(cell: str, hidden: int) -> LanguageModelConfig:
+    """One layer of a cell.
+
+    Raises:
+        PluginError: if there is no such cell.
+    """
+    from textgen.components import CELLS
+    from textgen.models.config import LanguageModelConfig
+    from textgen.registry import parse_spec
+
+    CELLS.entry(parse_spec(cell).name)
+    return LanguageModelConfig(cell=cell, layers=1, hidden=hidden, embedding=hidden)
+
+
+def _layers(name: str) -> LanguageModelConfig:
+    """The layers of a recipe.
+
+    Raises:
+        ConfigError: if there is no such recipe.
+        UsageError: if its model has no recurrent layers.
+    """
+    from textgen.models.config import LanguageModelConfig, StackConfig
+    from textgen.recipes import load_any_recipe, read_recipe
+
+    model = load_any_recipe(read_recipe(name).kind, name, {}).model
+    if not isinstance(model, StackConfig) or getattr(model, "encoder", "") == "convolution":
+        raise UsageError(f"--recipe: {name} has no recurrent layers.")
+    return LanguageModelConfig(
+        cell=model.cell,
+        layers=model.layers,
+        hidden=model.hidden,
+        residual=model.residual,
+        layer_norm=model.layer_norm,
+        diagonal=model.diagonal,
+    )
+
+
+def _fresh(
+    config: LanguageModelConfig, length: int, texts: int, seed: int
+) -> Iterator[list[FlowRow]]:
     """Flows of fresh weights over random tokens."""
     import torch
 
-    from textgen.components import CELLS
-    from textgen.models.config import LanguageModelConfig
     from textgen.models.language_model import LanguageModel
-    from textgen.registry import parse_spec
     from textgen.training.gradient_flow import gradient_flow
 
-    CELLS.entry(parse_spec(cell).name)
-    config = LanguageModelConfig(cell=cell, layers=1, hidden=hidden, embedding=hidden)
     for number in range(texts):
         torch.manual_seed(seed + number)
         model = LanguageModel(config, VOCABULARY)
