@@ -152,7 +152,9 @@ def _layers(name: str) -> LanguageModelConfig:
     from textgen.recipes import load_any_recipe, read_recipe
 
     model = load_any_recipe(read_recipe(name).kind, name, {}).model
-    if not isinstance(model, StackConfig) or getattr(model, "encoder", "") == "convolution":
+    if not isinstance(model, StackConfig) or str(getattr(model, "encoder", "")).startswith(
+        "convolution"
+    ):
         raise UsageError(f"--recipe: {name} has no recurrent layers.")
     return LanguageModelConfig(
         cell=model.cell,
