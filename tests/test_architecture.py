@@ -57,6 +57,7 @@ HEAVY = {
     "matplotlib",
     "num2words",
     "pandas",
+    "PIL",
     "pyarrow",
     "pydantic",
     "sacrebleu",

@@ -94,13 +94,13 @@ def print_tags(
     """
     from textgen.tagging import tag
 
-    if file is not None and tag_file.has_columns(file):
+    columns = tag_file.has_columns(file)
+    if columns and file is not None:
         from textgen.data.tagged import usual_column
 
         column = tag_file.column or usual_column(file, loaded.recipe.data.column)
         _print_columns(loaded, file, column, top, batch_size, as_json=as_json)
         return
-    tag_file.has_columns(file)
     sentences = (line.split() for line in input_lines(file))
     for each in tag(loaded, sentences, batch_size=batch_size, n_best=top or 1):
         if as_json:
