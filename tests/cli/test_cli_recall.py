@@ -118,3 +118,11 @@ def test_files_without_patterns(tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert "no pattern" in capsys.readouterr().err
     assert guarded(["recall", "--patterns", str(tmp_path / "none.txt"), "--cue", "a"]) == 1
     assert "none.txt" in capsys.readouterr().err
+
+
+def test_a_file_without_patterns_is_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "none.txt").write_text("\n \n", encoding="utf-8")
+    assert guarded(["recall", "--patterns", str(tmp_path / "none.txt"), "--cue", "a"]) == 1
+    assert "none.txt: there is no pattern" in capsys.readouterr().err

@@ -204,6 +204,9 @@ def test_wrong_calls_are_answered(folder: Path, capsys: pytest.CaptureFixture[st
     with pytest.raises(textgen.DataError, match="Sentence 2: word 1 is ''"):
         loaded.predict(["a", ["", "b"]])
     capsys.readouterr()
+    lines = str(folder / "spans.conll")
+    assert guarded(["predict", "--model", str(folder / "soft"), lines, "--evidence", "2"]) == 2
+    assert "--evidence: is for classifiers" in capsys.readouterr().err
     (folder / "v.npy").write_bytes(b"anything")
     assert guarded(["predict", "--model", str(folder / "soft"), str(folder / "v.npy")]) == 2
     assert "a tagger reads lines of words, CoNLL-U or columns" in capsys.readouterr().err

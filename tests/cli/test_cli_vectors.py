@@ -83,6 +83,16 @@ def test_vectors_are_classified(folder: Path, capsys: pytest.CaptureFixture[str]
     assert "\naccuracy           1.0000" in capsys.readouterr().out
 
 
+def test_options_that_do_not_go_together(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    vectors = str(folder / "v.npy")
+    words = ["translate", "--model", str(folder / "reader"), "--vectors", vectors, "--jsonl"]
+    assert guarded(words) == 2
+    assert "--vectors: is for plain lines" in capsys.readouterr().err
+    words = ["predict", "--model", str(folder / "classes"), vectors, "--format", "columns"]
+    assert guarded(words) == 2
+    assert "--column and --format: are for taggers" in capsys.readouterr().err
+
+
 def test_vectors_are_no_target(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = ["train", "translator", "--recipe", "reader-small", "--out", str(folder / "no")]
     data = ["--train", str(folder / "v.npy"), str(folder / "t.txt")]

@@ -6,7 +6,7 @@ import itertools
 
 from textgen.data.corpora import open_pair_corpus
 from textgen.data.python_tokens import tagged_lines
-from textgen.data.tagged import items
+from textgen.data.sentence_files import items
 
 
 def test_lines_and_tags() -> None:

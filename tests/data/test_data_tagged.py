@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from textgen.data.tagged import ConlluFile, items, open_sentences, open_tagged, usual_column
+from textgen.data.sentence_files import ConlluFile, items
+from textgen.data.tagged import open_sentences, open_tagged, usual_column
 from textgen.errors import DataError, UsageError
 
 SENTENCES = [(["Ann", "sleeps", "."], ["N", "V", "P"]), (["Yes"], ["I"])]

@@ -22,6 +22,7 @@ from textgen.cli.options import (
 )
 from textgen.cli.output import json_lines_option, print_json
 from textgen.cli.predict_tags import TagFile, print_tags, tag_file
+from textgen.errors import UsageError
 
 if TYPE_CHECKING:
     from textgen.classification import Prediction
@@ -91,8 +92,13 @@ def command(
     if file is None and sys.stdin.isatty():
         complain("Texts, one a line; Ctrl-D ends them.")
         batch_size = 1
+    tagger = collected(TagFile)
+    if loaded.kind == TAGGER and evidence is not None:
+        raise UsageError("--evidence: is for classifiers.")
+    if loaded.kind != TAGGER and (tagger.column is not None or tagger.form != "auto"):
+        raise UsageError("--column and --format: are for taggers.")
     if loaded.kind == TAGGER:
-        print_tags(loaded, file, collected(TagFile), top, batch_size, as_json=as_json)
+        print_tags(loaded, file, tagger, top, batch_size, as_json=as_json)
     else:
         found = _predictions(loaded, file, threshold, batch_size)
         _print_labels(loaded, found, top, evidence, as_json=as_json)

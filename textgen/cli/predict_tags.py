@@ -17,7 +17,7 @@ from textgen.cli.output import print_json
 from textgen.errors import UsageError
 
 if TYPE_CHECKING:
-    from textgen.data.tagged import Sentence
+    from textgen.data.sentence_files import Sentence
     from textgen.loading import LoadedModel
     from textgen.tagging import TaggedSentence
 

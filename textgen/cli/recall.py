@@ -13,7 +13,7 @@ from textgen.cli.failures import complain
 from textgen.cli.lazy import examples
 from textgen.cli.options import Number, PathOf, Seed
 from textgen.cli.output import json_option, print_json, print_table
-from textgen.errors import UsageError
+from textgen.errors import DataError, UsageError
 
 if TYPE_CHECKING:
     from textgen.models.hopfield import Hopfield, RecalledText
@@ -118,7 +118,10 @@ def command(
     if plot is not None:
         check_format(plot)
     memory = Hopfield(rule, beta=1.0 if beta is None else beta, drawn=drawn)
-    memory.store(read_lines(patterns))
+    texts = list(read_lines(patterns))
+    if not any(text.strip() for text in texts):
+        raise DataError(f"{patterns}: there is no pattern: one text a line is needed.")
+    memory.store(texts)
     synchronous, share = updates == "synchronous", noise or 0.0
     if cue is not None:
         found = {cue: memory.recall(cue, noise=share, synchronous=synchronous, seed=seed)}

@@ -132,6 +132,8 @@ def command(
     here. The answers are those of --json.
     """
     as_json = as_json or jsonl
+    if jsonl and vectors is not None:
+        raise UsageError("--vectors: is for plain lines; --jsonl reads its sources from stdin.")
     if jsonl and (alignments is not None or prefix is not None):
         raise UsageError(
             "--jsonl: the requests have a prefix, the answers attention; --prefix and --alignments "

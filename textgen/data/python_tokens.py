@@ -21,7 +21,7 @@ from typing_extensions import override
 from textgen.data.builtin import python_library
 from textgen.data.documents import TextSource, digest
 from textgen.data.parallel import Pair, PairSplits, ParallelSource
-from textgen.data.tagged import JOIN, tagged_pair
+from textgen.data.sentence_files import JOIN, tagged_pair
 
 _MOST_WORDS = 60
 _LINE_ENDS = {tokenize.NEWLINE, tokenize.ENDMARKER}

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from textgen.data.parallel import ParallelSource
+from textgen.data.sentence_files import items
 from textgen.data.spans import are_span_tags, convert
-from textgen.data.tagged import items
 from textgen.errors import DataError
 from textgen.evaluation.bootstrap import resampled
 from textgen.evaluation.classification import ClassScores

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -143,15 +143,7 @@ def prepare(
     validate, valid_digest = None, ""
     if valid is not None:
         held_out = encode(recipe, vocabularies, valid)
-        count, example = held_out.unknown
-        if count:
-            notes.append(
-                f"Warning: {count:,} validation texts are left out: their labels do not occur in "
-                f"the training data, such as {example!r}."
-            )
-        overlap = find_overlap(train, valid, labelled=True)
-        if overlap.sources:
-            notes.append(f"Warning: validation: {overlap}")
+        notes += validation_notes(train, valid, held_out.unknown)
         valid_digest = held_out.digest
         judged = LabelledBatches(
             held_out.texts,
@@ -174,6 +166,27 @@ def prepare(
         notes=tuple(notes),
         criterion="loss" if valid is None else _criterion(recipe),
     )
+
+
+def validation_notes(
+    train: ParallelSource, valid: ParallelSource, unknown: tuple[int, str]
+) -> Iterator[str]:
+    """What people should know of validation data with labels.
+
+    Args:
+        train: to train on.
+        valid: to validate on.
+        unknown: examples of it that are left out, and a label or tag of theirs that is unknown.
+    """
+    count, example = unknown
+    if count:
+        yield (
+            f"Warning: {count:,} validation texts are left out: their labels do not occur in "
+            f"the training data, such as {example!r}."
+        )
+    overlap = find_overlap(train, valid, labelled=True)
+    if overlap.sources:
+        yield f"Warning: validation: {overlap}"
 
 
 def _criterion(recipe: ClassifierRecipe) -> str:

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from torch import nn
 
 from textgen.data.documents import digest
-from textgen.data.parallel import ParallelSource, find_overlap, hold_out_pairs
+from textgen.data.parallel import ParallelSource, hold_out_pairs
+from textgen.data.sentence_files import items
 from textgen.data.spans import are_span_tags, convert, may_follow, scheme_of, split_tag
-from textgen.data.tagged import items
 from textgen.data.tagged_batches import TaggedBatches
 from textgen.data.tokenizers import (
     LabelTokenizer,
@@ -29,6 +29,7 @@ from textgen.errors import ConfigError, DataError
 from textgen.models.crf import Transitions
 from textgen.recipes.recipe import TaggerRecipe
 from textgen.task import Prepared
+from textgen.tasks.labels import validation_notes
 from textgen.training.precision import MixedPrecision
 from textgen.training.tag_loss import TagLoss
 
@@ -171,15 +172,7 @@ def prepare(
     validate, valid_digest = None, ""
     if valid is not None:
         held_out = encode(recipe, vocabularies, valid)
-        count, example = held_out.unknown
-        if count:
-            notes.append(
-                f"Warning: {count:,} validation sentences are left out: their tags do not occur in "
-                f"the training data, such as {example!r}."
-            )
-        overlap = find_overlap(train, valid, labelled=True)
-        if overlap.sources:
-            notes.append(f"Warning: validation: {overlap}")
+        notes += validation_notes(train, valid, held_out.unknown)
         valid_digest = held_out.digest
         judged = TaggedBatches(held_out.sentences, held_out.tags, size=VALIDATION_BATCH, seed=None)
         mixed_precision = MixedPrecision(recipe.training)
