@@ -322,7 +322,7 @@ def _is_begun(folder: Path) -> bool:
     """Whether there is a training to resume; an interrupted save is completed first."""
     if not folder.is_dir():
         return False
-    with contextlib.suppress(Exception):
+    with contextlib.suppress(CheckpointError):
         read_config(folder)
     return (folder / CONFIG).is_file()
 
